@@ -1,0 +1,1 @@
+"""Audits: files -> Measurements, without a GPU; one file each, found by name."""

@@ -1,0 +1,85 @@
+"""Where the dataset's in-context pictures play, how many environments that is, and whether captions say so.
+
+Shares are weighted by repeats. Environments are read off the pictures by CLIP; the plain backdrop is none.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lora_doctor.types import IN_CONTEXT, Case, DatasetImage, LabelSet, Measurement, Reading
+
+PLAIN = "simple_background"
+_LONGEST_TAG = 4
+"""Words; a longer piece of a caption is prose, in which a label is searched as a phrase."""
+
+
+def audit(case: Case) -> list[Measurement]:
+    """`dataset.environments`, `.environment_share` and `.environment_captioned_share`."""
+    labels = next((one for one in case.label_sets.values() if one.kind == "environment"), None)
+    pairs = zip(case.dataset.images, case.references, strict=True)
+    in_context = [(image, reading) for image, reading in pairs if image.role == IN_CONTEXT]
+    read = [(image, label) for image, reading in in_context if (label := _environment(reading, labels)) is not None]
+    shown = [(image, label) for image, label in read if label != PLAIN]
+    reason = None
+    if not shown:
+        reason = _why_none(labels, len(in_context), len(read))
+    elif unread := len(in_context) - len(read):
+        reason = f"{unread} of {len(in_context)} in-context pictures could not be read"
+    return [*_spread(shown, reason), _captioned(shown, labels, reason)]
+
+
+def _spread(shown: list[tuple[DatasetImage, str]], reason: str | None) -> list[Measurement]:
+    """The effective number of environments, exp of the entropy of their shares, and each share."""
+    weights: dict[str, int] = {}
+    for image, label in shown:
+        weights[label] = weights.get(label, 0) + image.repeats
+    total = sum(weights.values())
+    shares = {label: weight / total for label, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0]))}
+    effective = math.exp(-sum(share * math.log(share) for share in shares.values() if share)) if shares else None
+    return [
+        Measurement(name="dataset.environments", value=effective, unit="environments", n=len(shown), reason=reason),
+        *(
+            Measurement(
+                name="dataset.environment_share", value=share, unit="share", n=len(shown), where={"environment": label}
+            )
+            for label, share in shares.items()
+        ),
+    ]
+
+
+def _captioned(shown: list[tuple[DatasetImage, str]], labels: LabelSet | None, reason: str | None) -> Measurement:
+    """Share of in-context pictures whose caption names an environment: any one, as CLIP may misread the picture's."""
+    words = [label for label in labels.labels if label != PLAIN] if labels else []
+    total = sum(image.repeats for image, _ in shown)
+    named = sum(image.repeats for image, _ in shown if any(_names(image.caption or "", word) for word in words))
+    return Measurement(
+        name="dataset.environment_captioned_share",
+        value=named / total if total else None,
+        unit="share",
+        n=len(shown),
+        reason=reason,
+    )
+
+
+def _environment(reading: Reading | None, labels: LabelSet | None) -> str | None:
+    row = None if reading is None or labels is None else reading.probabilities.get(labels.attribute)
+    return None if row is None or labels is None else labels.labels[int(row.argmax())]
+
+
+def _names(caption: str, label: str) -> bool:
+    """Whether a caption holds a label: as a tag of its own, or inside a piece of prose."""
+    wanted = " ".join(label.lower().replace("_", " ").split())
+    for piece in caption.lower().replace("_", " ").split(","):
+        words = piece.split()
+        if words == wanted.split() or (len(words) > _LONGEST_TAG and f" {wanted} " in f" {' '.join(words)} "):
+            return True
+    return False
+
+
+def _why_none(labels: LabelSet | None, in_context: int, read: int) -> str:
+    if labels is None:
+        return "there is no label set of environments"
+    if not in_context:
+        return "the dataset has no in-context picture"
+    return "no in-context picture could be read" if not read else "every in-context picture has a plain background"

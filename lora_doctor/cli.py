@@ -1,0 +1,330 @@
+"""Command line: arguments in, text and exit code out; the only file that prints or exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lora_doctor import __version__
+from lora_doctor.errors import EnvironmentFailure, LoraDoctorError
+
+if TYPE_CHECKING:
+    from lora_doctor.types import Diagnosis
+
+EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
+BUG = 70
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="lora-doctor")
+def cli() -> None:
+    """The check-up a character LoRA passes before it is released.
+
+    \b
+    lora-doctor check yuki.safetensors        render, measure, judge; writes a report and says what to change
+    lora-doctor report yuki-checkup           judge and draw again, without a GPU
+    lora-doctor gate yuki-checkup             the verdict as an exit code
+    lora-doctor retrain yuki-checkup --config training.toml
+                                              the prescription as a diff; --run trains and checks again
+    lora-doctor rules environment-lock        what a finding means, from its own file
+
+    Settings stand in a lora-doctor.toml beside the model: trigger, dataset, base, training_config.
+
+    \b
+    Exit codes: 0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused  5 environment (run again: it resumes)
+                6 folder busy  70 bug  130/143 stopped
+    """
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print diagnosis.json on stdout and nothing else.")
+_private = click.option(
+    "--private/--public", default=None, help="Show training pictures and captions in the report (default: public)."
+)
+_rules = click.option("--rules", type=click.Path(path_type=Path), help="A rules folder of your own.")
+_policy = click.option("--policy", help="standard, strict, lenient, or one of your own in the rules folder.")
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), help="The folder the LoRA was trained on.")
+@click.option("--trigger", help="The word that calls the character.")
+@click.option("--base", help="`miniature`, a diffusers folder, or a hub id.")
+@click.option("--training-config", type=click.Path(path_type=Path), help="The training config, to be prescribed for.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <model>-checkup beside it).")
+@click.option("--replicates", type=int, help="Pictures per weight, environment and framing.")
+@click.option("--seed", type=int, help="Another seed renders other pictures.")
+@click.option("--device", help="auto, cpu, cuda, cuda:1 ...")
+@_policy
+@_rules
+@_private
+@_as_json
+def check(model: Path, as_json: bool, private: bool | None, rules: Path | None, policy: str | None, **given: Any) -> None:
+    """Check a LoRA: read it and its dataset, render the matrix, measure, judge, write the report.
+
+    Killed at any moment, the same command goes on where it was. The run folder holds diagnosis.json and report.html.
+    """
+    from lora_doctor.checkup import run_checkup
+    from lora_doctor.settings import load_settings
+
+    overrides = {k: v for k, v in given.items() if k != "replicates"}
+    overrides |= {"matrix": {"replicates": given["replicates"]}, "judge": {"policy": policy, "rules": _text(rules)}}
+    overrides["report"] = {"private": private}
+    settings = load_settings(model, _strings(overrides))
+    with _bars(as_json) as progress:
+        diagnosis = run_checkup(settings, progress)
+    _conclude(diagnosis, settings.out, as_json)
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_policy
+@_rules
+@_private
+@_as_json
+def report(run: Path, as_json: bool, private: bool | None, rules: Path | None, policy: str | None) -> None:
+    """Judge a finished run again (with other rules, say) and draw its report again; no GPU, seconds."""
+    from lora_doctor.checkup import judge_run
+
+    _conclude(judge_run(run, rules=rules, policy=policy, private=private), run, as_json)
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def gate(run: Path) -> None:
+    """Print the verdict of a finished run and exit 0 (SHIP), 1 (HOLD) or 3 (INCONCLUSIVE)."""
+    from lora_doctor.checkup import DIAGNOSIS
+    from lora_doctor.diagnosis import from_json
+    from lora_doctor.errors import InputRefused
+
+    try:
+        text = (run / DIAGNOSIS).read_text("utf-8")
+    except OSError:
+        raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
+    verdict = from_json(text).verdict
+    click.echo(verdict.sentence)
+    sys.exit(EXIT_OF[verdict.outcome])
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="The training config to be changed.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write the patched config (and captions) to this folder.")
+@click.option("--run", "train", is_flag=True, help="Train with it, check the new LoRA, print before and after.")
+@click.option("--seed", type=int, help="Train with another seed.")
+def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None) -> None:
+    """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched."""
+    from lora_doctor.retraining import prepare, train_and_check
+
+    plan = prepare(run, config, seed=seed)
+    click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
+    for line in (*plan.patch.unsupported, *plan.to_do):
+        click.echo(f"  - {line}")
+    folder = write or (run / "retrained" if train else None)
+    if folder is None:
+        click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
+        return
+    for path in plan.write(folder):
+        click.echo(f"wrote {path}")
+    if train:
+        with _bars(False) as progress:
+            before, after = train_and_check(plan, folder, progress)
+        _compare(before, after)
+        sys.exit(EXIT_OF[after.verdict.outcome])
+
+
+@cli.command()
+@click.argument("rule", required=False)
+@click.option("--rules", "folder", type=click.Path(path_type=Path), help="A rules folder of your own.")
+def rules(rule: str | None, folder: Path | None) -> None:
+    """List the rules, or print one as its own file says it."""
+    from lora_doctor.errors import UsageError
+    from lora_doctor.plugins import data_folder
+    from lora_doctor.rules import load_rules
+
+    where = folder or data_folder("rules")
+    known = load_rules(where)
+    if rule is None:
+        for each in known:
+            click.echo(f"{click.style(each.id, bold=True)}  [{each.severity}]\n    {' '.join(each.symptom.split())}")
+        return
+    if rule not in {each.id for each in known}:
+        raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"Known: {', '.join(r.id for r in known)}.")
+    click.echo((where / f"{rule}.yaml").read_text("utf-8").rstrip())
+
+
+# ---------------------------------------------------------------- shown
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _strings(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _strings(value) if isinstance(value, dict) else str(value) if isinstance(value, Path) else value
+        for key, value in values.items()
+    }
+
+
+class _bars:
+    """Progress bars on stderr: drawn when it is a terminal, a line per stage when not, nothing with --json."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent, self._tasks = silent, dict[str, Any]()
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        if not self._silent and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TextColumn("left:"),
+                TimeRemainingColumn(),
+            )  # fmt: skip
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._bar.start()
+        return self._step
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _step(self, stage: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(stage, total=total, completed=done)
+            self._bar.update(self._tasks[stage], completed=done, total=total)
+        elif not self._silent and stage not in self._tasks:
+            self._tasks[stage] = True
+            click.echo(f"{stage} ({total})", err=True)
+
+
+def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
+    """Print the outcome and exit with its code."""
+    from lora_doctor.checkup import REPORT
+    from lora_doctor.diagnosis import to_json
+
+    if as_json:
+        click.echo(to_json(diagnosis), nl=False)
+    else:
+        _print(diagnosis)
+        click.echo(f"\nReport: {folder / REPORT}")
+    sys.exit(EXIT_OF[diagnosis.verdict.outcome])
+
+
+_COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    verdict = diagnosis.verdict
+    stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
+    click.echo(f"\n{stamp}  {verdict.sentence}")
+    for number, finding in enumerate(diagnosis.findings, 1):
+        click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state})")
+        click.echo(f"   {' '.join(finding.symptom.split())}")
+        for m in finding.measurements[:4]:
+            click.echo(f"   {_measured(m)}")
+        for cause in finding.causes[:2]:
+            click.echo(f"   {'cause:':7}{' '.join(cause.because.split())}")
+            for evidence in cause.evidence[:3]:
+                click.echo(f"          - {' '.join(evidence.split())}")
+    changes = diagnosis.prescription.changes
+    lines = [f"{c.field}: {_setting(c.before)} -> {_setting(c.after)}   ({' '.join(c.because.split())})" for c in changes]
+    lines += [*diagnosis.prescription.dataset, *diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
+    if lines:
+        click.echo(f"\n{click.style('Prescription', bold=True)}")
+        for line in lines:
+            click.echo(f"  - {line}")
+    if diagnosis.not_evaluated:
+        click.echo("\nCould not tell: " + ", ".join(n.rule for n in diagnosis.not_evaluated))
+
+
+def _measured(m: Any) -> str:
+    where = ", ".join(f"{k} {v}" for k, v in m.where.items())
+    interval = f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else ""
+    return f"{m.name}{f' ({where})' if where else ''} = {m.value:.2f}{interval}"
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _compare(before: Diagnosis, after: Diagnosis) -> None:
+    """Before and after, side by side: verdicts, findings, identity by weight."""
+    click.echo(f"\n{'':28}{'before':>16}{'after':>16}")
+    click.echo(f"{'verdict':28}{before.verdict.outcome:>16}{after.verdict.outcome:>16}")
+    for name in dict.fromkeys(f.rule for f in (*before.findings, *after.findings)):
+        states = [next((f.state for f in d.findings if f.rule == name), "-") for d in (before, after)]
+        click.echo(f"{name:28}{states[0]:>16}{states[1]:>16}")
+    for weight in before.matrix["weights"]:
+        values = [_score(d, f"{weight:g}") for d in (before, after)]
+        click.echo(f"{f'identity at weight {weight:g}':28}{values[0]:>16}{values[1]:>16}")
+
+
+def _score(diagnosis: Diagnosis, weight: str) -> str:
+    found = (m for m in diagnosis.measurements if m.name == "identity.score" and dict(m.where) == {"weight": weight})
+    measured = next(found, None)
+    return "-" if measured is None or measured.value is None else f"{measured.value:.2f}"
+
+
+# ---------------------------------------------------------------- the way out
+
+
+def main() -> None:
+    """Console script: runs the command and turns expected errors into one line and their exit code."""
+    signal.signal(signal.SIGTERM, _stopped)
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "1")
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except LoraDoctorError as error:
+        _complain(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno == 28:
+            _complain(str(EnvironmentFailure("no space left on the disk.", advice="Free some and run it again.")), 5)
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        _complain("stopped; the same command goes on where it was.", 130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _stopped(*_: object) -> None:
+    click.echo("lora-doctor: stopped; the same command goes on where it was.", err=True)
+    sys.exit(143)
+
+
+def _complain(message: str, code: int) -> None:
+    click.echo(f"lora-doctor: {message}", err=True)
+    sys.exit(code)
+
+
+def _bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    sys.__excepthook__(kind, error, trace)
+    click.echo("lora-doctor: this is a bug in lora-doctor, not in your files; please report the lines above.", err=True)
+    sys.stderr.flush()
+    os._exit(BUG)
+
+
+sys.excepthook = _bug
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What a Diagnosis says about its inputs: cells, dataset, matrix and LoRA as plain mappings. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Cell, Dataset, LabelSet, LoraFile, Reading, Render, Study
+
+ARTICLE_BAND = (0.25, 0.4)
+"""The identity ratios that the source article calls fine; drawn in the report, judged by the rules."""
+
+
+def top_label(reading: Reading, labels: LabelSet) -> str | None:
+    """The most probable label, or None where the attribute was not read."""
+    row = reading.probabilities.get(labels.attribute)
+    return None if row is None else labels.labels[int(row.argmax())]
+
+
+def labels_read(reading: Reading, label_sets: Mapping[str, LabelSet], framing: str) -> dict[str, str]:
+    """Attribute -> label read, for the attributes that a picture of this framing shows."""
+    shown = {name: top_label(reading, labels) for name, labels in label_sets.items() if framing in labels.framings}
+    return {name: label for name, label in shown.items() if label is not None}
+
+
+def describe_lora(lora: LoraFile, base: str) -> dict[str, Any]:
+    """Name, layout, family, rank (the largest), alpha, number of modules, and the base model's name."""
+    largest = max(lora.modules, key=lambda module: module.rank)
+    return {
+        "name": lora.path.name, "format": lora.format, "family": lora.family, "trainer": lora.trainer,
+        "rank": largest.rank, "alpha": largest.alpha, "modules": len(lora.modules), "base": base, "size": lora.size,
+    }  # fmt: skip
+
+
+def describe_cells(
+    study: Study, renders: Sequence[Render], folder: Path, score_of: Callable[[Reading, str], float] | None, held: float
+) -> tuple[dict[str, Any], ...]:
+    """One mapping per cell, in plan order. `held` is the policy's identity score; it only names the state shown."""
+    images = {render.cell.key: render for render in renders}
+    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, held) for cell in study.cells)
+
+
+def _cell(
+    cell: Cell, render: Render | None, study: Study, folder: Path, score_of: Callable[[Reading, str], float] | None,
+    held: float,
+) -> dict[str, Any]:  # fmt: skip
+    reading = study.renders.get(cell.key)
+    image = render.image.relative_to(folder).as_posix() if render is not None and render.image is not None else None
+    identity = score_of(reading, cell.framing) if reading is not None and score_of is not None else None
+    return {
+        "key": cell.key, "weight": cell.weight, "environment": cell.environment, "trained": cell.trained,
+        "framing": cell.framing, "replicate": cell.replicate, "image": image,
+        "reason": study.missing.get(cell.key), "identity": None if identity is None else round(identity, 4),
+        "state": _state(reading, identity, cell.weight, held),
+        "labels": {} if reading is None else labels_read(reading, study.label_sets, cell.framing),
+        "faces": 0 if reading is None else reading.face.faces,
+    }  # fmt: skip
+
+
+def _state(reading: Reading | None, identity: float | None, weight: float, held: float) -> str:
+    if reading is None:
+        return "not rendered"
+    if reading.face.embedding is None:
+        return "no face"
+    if weight == 0:
+        return "base"
+    if identity is None:
+        return "not measured"
+    return "held" if identity >= held else "drift"
+
+
+def describe_dataset(
+    dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet], *, private: bool
+) -> dict[str, Any]:
+    """Counts by role, framing and environment, exposed ratio and band; file names and captions only when `private`."""
+    pairs = list(zip(dataset.images, references, strict=True))
+    exposed = {role: sum(i.repeats for i in dataset.images if i.role == role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT)}
+    total = sum(exposed.values())
+    summary: dict[str, Any] = {
+        "images": len(dataset.images),
+        "exposures": sum(i.repeats for i in dataset.images),
+        "roles": {role: sum(i.role == role for i in dataset.images) for role in exposed},
+        "identity_ratio": exposed[IDENTITY_EMPHASIS] / total if total else None,
+        "band": list(ARTICLE_BAND),
+        "framings": _counts(pairs, label_sets.get("framing")),
+        "environments": _counts(pairs, label_sets.get("environment")),
+    }
+    if private:
+        summary["pictures"] = [
+            {
+                "file": str(image.path), "role": image.role, "caption": image.caption or "", "repeats": image.repeats,
+                "framing": None if reading is None else labels_read(reading, label_sets, "").get("framing"),
+            }
+            for image, reading in pairs
+        ]  # fmt: skip
+    return summary
+
+
+def _counts(pairs: Sequence[tuple[Any, Reading | None]], labels: LabelSet | None) -> dict[str, int]:
+    if labels is None:
+        return {}
+    seen = Counter(top_label(reading, labels) for _, reading in pairs if reading is not None)
+    return {label: seen[label] for label in labels.labels if seen[label]}

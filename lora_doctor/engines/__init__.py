@@ -1,0 +1,1 @@
+"""Engines: where work runs; one file each, found by name."""

@@ -1,0 +1,41 @@
+"""Expected errors, one child per exit code. Each message is one line: the path, what is wrong, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LoraDoctorError(Exception):
+    """An expected error; `cli` prints it as one line and exits with `exit_code`."""
+
+    exit_code = 70
+
+    def __init__(self, what: str, *, path: Path | str | None = None, advice: str = "") -> None:
+        """`what` is wrong with `path`, and `advice` says what to do, as a sentence of its own."""
+        self.what, self.path, self.advice = what, path, advice
+        where = f"{path}: " if path is not None else ""
+        super().__init__(" ".join(f"{where}{what}".split()) + (f" {' '.join(advice.split())}" if advice else ""))
+
+
+class UsageError(LoraDoctorError):
+    """The command line or the settings file asks for something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class InputRefused(LoraDoctorError):
+    """A LoRA, dataset or run folder that cannot be what it claims to be."""
+
+    exit_code = 4
+
+
+class EnvironmentFailure(LoraDoctorError):
+    """The machine failed (disk full, out of memory, missing model): the same command resumes."""
+
+    exit_code = 5
+
+
+class FolderBusy(LoraDoctorError):
+    """Another lora-doctor is working in the same run folder."""
+
+    exit_code = 6

@@ -1,0 +1,1 @@
+"""Exports: Diagnosis -> text; one format each, found by name."""

@@ -1,0 +1,1 @@
+"""Extractors: images -> arrays; one instrument each, found by name."""

@@ -1,0 +1,95 @@
+"""Face identity with insightface: any model folder (detector + 112 x 112 recogniser, ONNX) or a pack by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.types import FaceReading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+SMALL_PICTURE = 128
+"""Pictures up to this side are searched at 128 x 128; larger ones at insightface's own two sizes."""
+RESCUE_PADDING = 0.4
+"""A face that fills the frame is missed without a margin: a picture without a face is tried again with 40 % padding."""
+_LICENCES = {
+    "buffalo_l": "insightface models: non-commercial research use only",
+    "antelopev2": "insightface models: non-commercial research use only",
+}
+
+
+class FaceReader:
+    """Finds faces and embeds the largest one."""
+
+    def __init__(self, analysis: Any, name: str, licence: str, digest: str) -> None:
+        self._analysis = analysis
+        self.name, self.licence, self.digest = name, licence, digest
+
+    def read(self, images: Sequence[Image.Image]) -> list[FaceReading]:
+        """One reading per image (RGB, any size). `box` is in pixels of that image; `embedding` has unit length."""
+        return [self._read(image) for image in images]
+
+    def _read(self, image: Image.Image) -> FaceReading:
+        import numpy as np
+
+        bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        faces, margin = self._find(bgr), 0
+        if not faces:
+            margin = round(RESCUE_PADDING * max(bgr.shape[:2]) / 2)
+            faces = self._find(np.pad(bgr, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
+        if not faces:
+            return FaceReading(faces=0)
+        largest = max(faces, key=lambda f: (f.bbox[2] - f.bbox[0]) * (f.bbox[3] - f.bbox[1]))
+        left, top, right, bottom = (float(v) - margin for v in largest.bbox)
+        embedding = np.asarray(largest.normed_embedding, np.float32)
+        return FaceReading(
+            faces=len(faces), score=float(largest.det_score), box=(left, top, right, bottom), embedding=embedding
+        )
+
+    def _find(self, bgr: np.ndarray[Any, Any]) -> list[Any]:
+        size = (SMALL_PICTURE, SMALL_PICTURE) if max(bgr.shape[:2]) <= SMALL_PICTURE else None
+        if size != self._analysis.det_size:
+            self._analysis.prepare(ctx_id=-1, det_size=size)
+            self._analysis.det_size = size
+        return list(self._analysis.get(bgr))
+
+
+def load(source: str | Path, device: str = "cpu") -> FaceReader:
+    """Open an insightface pack: a folder of ONNX files, or a name such as `buffalo_l` (fetched on first use).
+
+    Raises InputRefused for a folder without a detector and a recogniser, EnvironmentFailure when a pack cannot be had.
+    """
+    import onnxruntime
+    from insightface.app import FaceAnalysis
+
+    onnxruntime.set_default_logger_severity(3)
+    folder = Path(source)
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    try:
+        analysis = FaceAnalysis(name=str(source), providers=providers)
+    except AssertionError as error:
+        raise InputRefused("holds no face detector", path=folder, advice="Point [instruments] face at a pack.") from error
+    except Exception as error:  # the library raises whatever its download raised
+        raise EnvironmentFailure(
+            f"the face pack {str(source)!r} cannot be opened ({type(error).__name__})",
+            advice="It is fetched on first use and needs a network; or name a folder with the pack's .onnx files.",
+        ) from error
+    if "recognition" not in analysis.models:
+        raise InputRefused("holds no face recogniser", path=folder, advice="A pack needs a 112 x 112 recogniser.")
+    analysis.det_size = "unset"
+    name = folder.name if folder.is_dir() else str(source)
+    return FaceReader(analysis, name, _LICENCES.get(name, "see the pack"), _digest(Path(analysis.model_dir)))
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over the pack's ONNX files in name order."""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.onnx")):
+        total.update(path.read_bytes())
+    return total.hexdigest()

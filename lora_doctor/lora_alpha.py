@@ -1,0 +1,65 @@
+"""The alpha of a LoRA module, wherever its trainer wrote it. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def adapter_fields(metadata: Mapping[str, str]) -> Mapping[str, Any]:
+    """diffusers' record in a file's metadata: `<component>.<field of peft's LoraConfig>` -> value; {} without one.
+
+    Raises ValueError when it is there and is not a JSON object.
+    """
+    try:
+        fields = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError("its metadata lora_adapter_metadata is not a JSON object")
+    return fields
+
+
+def alpha_and_divisor(
+    *, component: str, name: str, layout: str, rank: int, stored: float | None, metadata: Mapping[str, str]
+) -> tuple[float, float]:
+    """(alpha, divisor): the module's scale is their quotient. The first of these that exists decides:
+
+    `stored`, the module's own alpha tensor; diffusers' adapter metadata (rank-stabilised LoRA divides by the root of
+    the rank); `lora_alpha` in the metadata, but not for kohya's layout, which always stores alpha per module; else
+    alpha = rank, the convention of every loader. Raises ValueError for an alpha that is 0 or no number: loaders
+    disagree on what 0 means.
+    """
+    if stored is not None:
+        return _number(f"the alpha of {name!a}", stored), float(rank)
+    fields = adapter_fields(metadata)
+    if f"{component}.lora_alpha" in fields:
+        patterned = _by_pattern(fields.get(f"{component}.alpha_pattern"), name)
+        alpha = fields[f"{component}.lora_alpha"] if patterned is None else patterned
+        divisor = math.sqrt(rank) if fields.get(f"{component}.use_rslora") is True else float(rank)
+        return _number("its metadata lora_alpha", alpha), divisor
+    if layout != "kohya" and "lora_alpha" in metadata:
+        return _number("its metadata lora_alpha", metadata["lora_alpha"]), float(rank)
+    return float(rank), float(rank)
+
+
+def _by_pattern(patterns: Any, name: str) -> Any:
+    """What peft's `alpha_pattern` gives the module: a pattern is a module's name, or (without `^`) the end of one."""
+    for pattern, alpha in patterns.items() if isinstance(patterns, dict) else ():
+        plain = pattern.removeprefix("^")
+        if name == plain or (plain == pattern and name.endswith(f".{plain}")):
+            return alpha
+    return None
+
+
+def _number(what: str, value: Any) -> float:
+    """`value` as a finite number other than 0; trainers write numbers and strings alike."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or number == 0:
+        raise ValueError(f"{what} is {ascii(value)[:40]}, not a number other than 0")
+    return number

@@ -1,0 +1,1 @@
+"""Metrics: a Study of readings -> Measurements; numpy and scipy only, found by name."""

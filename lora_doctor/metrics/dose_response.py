@@ -1,0 +1,98 @@
+"""How identity grows with the weight: what is left at a low weight, the plateau, and where half of it is reached."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from lora_doctor.metrics import intervals
+from lora_doctor.metrics.estimates import Estimate, mean, ratio, told
+from lora_doctor.metrics.ruler import build_ruler, scores
+from lora_doctor.metrics.units import Sample, pick
+from lora_doctor.types import Measurement, Study
+
+LOW, FULL = 0.4, 1.0
+"""The weights that `dose.low_weight_ratio` compares; the nearest planned ones stand in, below 0.5 for the low one."""
+_BELOW = 0.5
+"""The source article's "low weight (< 0.5)"."""
+
+
+def measure(study: Study) -> list[Measurement]:
+    """`dose.low_weight_ratio`, `dose.plateau` and `dose.half_effect_weight`."""
+    ruler = build_ruler(study)
+    weights = sorted({cell.weight for cell in study.cells})
+    columns = {w: scores(study, ruler, pick(study, {"weight": f"{w:g}"})) for w in weights}
+    full = _nearest(FULL, [w for w in weights if w > 0])
+    low = _nearest(LOW, [w for w in weights if 0 < w < _BELOW])
+    top, caveat = (
+        columns[full] if full is not None else (Sample(rate=False, absent="no weight above 0 was planned"), None)
+    )
+    none = Sample(rate=False, absent=f"no weight between 0 and {_BELOW:g} was planned")
+    bottom = columns[low][0] if low is not None else none
+    half = half_effect_weight({w: one for w, (one, _) in columns.items() if w <= (full or 0.0)})
+    notes = caveat, _stands_in(full, FULL)
+    return [
+        told(ratio(bottom, top), "dose.low_weight_ratio", {}, "ratio", *notes, _stands_in(low, LOW)),
+        told(mean(top), "dose.plateau", {}, "score", *notes),
+        told(half, "dose.half_effect_weight", {}, "weight", *notes),
+    ]
+
+
+def _nearest(wanted: float, weights: Sequence[float]) -> float | None:
+    return min(weights, key=lambda weight: abs(weight - wanted), default=None)
+
+
+def _stands_in(weight: float | None, wanted: float) -> str | None:
+    known = weight is None or weight == wanted
+    return None if known else f"at weight {weight:g} instead of {wanted:g}, which was not planned"
+
+
+def half_effect_weight(columns: Mapping[float, Sample]) -> Estimate:
+    """The weight at which identity reaches half of what it is at the last weight of `columns` (weight -> scores).
+
+    On the monotone curve through the weights' means (pool adjacent violators), linear in between. The interval is the
+    jackknife's over environments, t with G - 1 degrees of freedom, within the planned weights. None when the end of the
+    curve is not above zero.
+    """
+    weights = sorted(columns)
+    tables = [columns[w].means() for w in weights]
+    shared = [e for e in tables[-1] if all(e in table for table in tables)] if tables else []
+    n = min((one.n for one in columns.values()), default=0)
+    if not shared:
+        absent = next((one.absent for one in columns.values() if one.absent), None)
+        return Estimate(reason=absent or "no environment was read at every weight")
+
+    def half(environments: Sequence[str]) -> float | None:
+        return _crossing(weights, [statistics.fmean(table[e] for e in environments) for table in tables])
+
+    value = half(shared)
+    if value is None:
+        return Estimate(n=n, reason="identity at the full weight is not above zero: there is no half of it")
+    left_out = [half([e for e in shared if e != one]) for one in shared] if len(shared) > 1 else []
+    known = [weight for weight in left_out if weight is not None]
+    if len(known) < max(2, len(left_out)):
+        return Estimate(value=value, n=n, reason="no interval: too few environments to tell")
+    count = len(known)
+    error = math.sqrt((count - 1) * statistics.pvariance(known))
+    margin = intervals.t_quantile(count - 1) * error
+    missing = sum(one.planned - one.n for one in columns.values())
+    reason = f"{missing} units are missing over all weights: not rendered, or not readable" if missing else None
+    return Estimate(
+        value=value, n=n, reason=reason, interval=(max(weights[0], value - margin), min(weights[-1], value + margin))
+    )
+
+
+def _crossing(weights: Sequence[float], means: Sequence[float]) -> float | None:
+    """Where the monotone curve through (weights, means) first reaches half of its last value; None if that is <= 0."""
+    from scipy.optimize import isotonic_regression
+
+    curve = [float(y) for y in isotonic_regression(means).x]
+    target = curve[-1] / 2
+    if target <= 0:
+        return None
+    at = next(i for i, y in enumerate(curve) if y >= target)
+    if at == 0:
+        return weights[0]
+    below, above = curve[at - 1], curve[at]
+    return weights[at - 1] + (weights[at] - weights[at - 1]) * (target - below) / (above - below)

@@ -1,0 +1,225 @@
+"""Numbers per unit -> estimates with honest intervals, and their contrasts.
+
+A missing unit is never dropped in silence: the value is that of the units there are, `n` counts them, the reason says
+how many are missing, and the interval covers the missing ones being all at their worst or all at their best, so that
+losing renders never makes a claim firmer.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from lora_doctor.metrics import intervals
+from lora_doctor.metrics.intervals import Interval
+from lora_doctor.metrics.units import Sample
+from lora_doctor.types import Measurement, Where
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A point, its interval, the number of units behind them, and what there is to say about it."""
+
+    value: float | None = None
+    interval: Interval | None = None
+    n: int = 0
+    reason: str | None = None
+
+
+def told(estimate: Estimate, name: str, where: Where, unit: str, *caveats: str | None) -> Measurement:
+    """The estimate under a name, with everything there is to say about it; where there is no value, only why not."""
+    notes = [estimate.reason, *(caveats if estimate.value is not None else ())]
+    reason = "; ".join(dict.fromkeys(note for note in notes if note)) or None
+    return Measurement(
+        name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where, reason=reason
+    )
+
+
+def mean(*samples: Sample) -> Estimate:
+    """The mean over environments of each environment's mean; with several samples, the mean of their means.
+
+    Rates are clipped to 0 and 1, where a correction took them outside. Several samples look at the same renders, so `n`
+    is that of the largest one.
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        return intervals.mean_interval(_environment_means(case), max(s.n for s in case), rate=case[0].rate)
+
+    read = [one for one in samples if one.n]
+    if not read:
+        return Estimate(reason=_nothing(samples))
+    values = [statistics.fmean(one.means().values()) for one in read]
+    value = statistics.fmean(min(1.0, max(0.0, v)) for v in values) if read[0].rate else statistics.fmean(values)
+    ends = [s.filled(0.0) for s in samples], [s.filled(1.0) for s in samples]
+    estimate = _estimate(value, max(s.n for s in samples), interval_of, (samples, *ends))
+    return replace(estimate, interval=intervals.clip(estimate.interval, 0.0, 1.0)) if read[0].rate else estimate
+
+
+def within(one: Sample) -> Estimate:
+    """The mean of one fixed environment, with its (framing, replicate) units as independent draws."""
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        values = _numbers(case[0])
+        return intervals.mean_interval(values, len(values), rate=one.rate)
+
+    if not one.n:
+        return Estimate(reason=_nothing([one]))
+    cases = [one], [one.filled(0.0)], [one.filled(1.0)]
+    return _estimate(statistics.fmean(_numbers(one)), one.n, interval_of, cases)
+
+
+def paired_difference(first: Sample, second: Sample) -> Estimate:
+    """First minus second, paired by environment; t with G - 1 degrees of freedom on the differences.
+
+    Where t has nothing to go by (environments agree exactly) or rates come from fewer than three environments, the two
+    sides' own intervals are combined, which ignores the pairing and is so the wider one.
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        values = [a - b for a, b in _pairs(*case)]
+        few = first.rate and len(values) < 3
+        interval = None if few else intervals.difference_interval(values)
+        return _bounded(interval or _combined(*case), first.rate)
+
+    pairs = _pairs(first, second)
+    if not pairs:
+        return Estimate(reason=_nothing([first, second]))
+    value = statistics.fmean(a - b for a, b in pairs)
+    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+
+
+def welch_difference(first: Sample, second: Sample) -> Estimate:
+    """First minus second for two different groups of environments; Welch's t on the environment means.
+
+    A group of one environment has no spread: rates are then combined from their own intervals, scores get none.
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        a, b = (list(one.means().values()) for one in case)
+        return _bounded(intervals.welch_interval(a, b) or _combined(*case), first.rate)
+
+    if not first.n or not second.n:
+        return Estimate(reason=_nothing([first, second]))
+    value = statistics.fmean(first.means().values()) - statistics.fmean(second.means().values())
+    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+
+
+def ratio(top: Sample, bottom: Sample) -> Estimate:
+    """Mean of `top` over mean of `bottom`, paired by environment; Fieller's interval.
+
+    None, with the reason, when the lower mean is not clearly above zero: its ratio could be anything.
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        pairs = _pairs(*case)
+        interval = intervals.fieller_interval([a for a, _ in pairs], [b for _, b in pairs])
+        return interval or _combined_ratio(*case)
+
+    pairs, n = _pairs(top, bottom), min(top.n, bottom.n)
+    if not pairs:
+        return Estimate(reason=_nothing([top, bottom]))
+    below = mean(bottom)
+    if below.value is None or below.value <= 0 or (below.interval and below.interval[0] <= 0):
+        return Estimate(n=n, reason="the value it would be divided by is not clearly above zero")
+    value = statistics.fmean(a for a, _ in pairs) / statistics.fmean(b for _, b in pairs)
+    return _estimate(value, n, interval_of, _opposite_ends(top, bottom))
+
+
+def spread(one: Sample) -> Estimate:
+    """Largest minus smallest environment rate, with an interval that allows for picking the two extremes.
+
+    From simultaneous Wilson intervals of all environments (Bonferroni): the range is at least the largest lower end
+    minus the smallest upper end, and at most the largest upper end minus the smallest lower end.
+    """
+    means = one.means()
+    if len(means) < 2:
+        return Estimate(n=one.n, reason="a spread needs two environments" if means else _nothing([one]))
+    level, ends = 1 - (1 - intervals.LEVEL) / len(one.units), []
+    for units in one.units.values():
+        worst, best = (sum(fill if v is None else v for v in units.values()) for fill in (0.0, 1.0))
+        ends.append((intervals.wilson(worst, len(units), level)[0], intervals.wilson(best, len(units), level)[1]))
+    apart = max(low for low, _ in ends) - min(high for _, high in ends)
+    widest = max(high for _, high in ends) - min(low for low, _ in ends)
+    value = max(means.values()) - min(means.values())
+    return Estimate(value=value, interval=(max(0.0, apart), widest), n=one.n, reason=_missing([one]))
+
+
+def _numbers(one: Sample) -> list[float]:
+    return [value for values in one.present().values() for value in values]
+
+
+def _environment_means(samples: Sequence[Sample]) -> list[float]:
+    tables = [one.means() for one in samples]
+    environments = dict.fromkeys(e for table in tables for e in table)
+    return [statistics.fmean(table[e] for table in tables if e in table) for e in environments]
+
+
+def _pairs(first: Sample, second: Sample) -> list[tuple[float, float]]:
+    one, two = first.means(), second.means()
+    return [(one[environment], two[environment]) for environment in one if environment in two]
+
+
+def _sides(first: Sample, second: Sample) -> list[tuple[float, Interval]] | None:
+    """Value and interval of each side of a contrast, or None when one has no interval."""
+    sides = []
+    for one in (first, second):
+        means = list(one.means().values())
+        interval = intervals.mean_interval(means, one.n, rate=one.rate)
+        if interval is None:
+            return None
+        sides.append((statistics.fmean(means), interval))
+    return sides
+
+
+def _combined(first: Sample, second: Sample) -> Interval | None:
+    sides = _sides(first, second)
+    return intervals.square_and_add(*sides[0], *sides[1]) if sides else None
+
+
+def _combined_ratio(top: Sample, bottom: Sample) -> Interval | None:
+    """The widest ratio of the two sides' ends; only where the environments agree exactly and Fieller has no spread."""
+    sides = _sides(top, bottom)
+    exact = all(intervals.agree(side) for side in zip(*_pairs(top, bottom), strict=True))
+    if sides is None or sides[1][1][0] <= 0 or not exact:
+        return None
+    ends = [x / y for x in sides[0][1] for y in sides[1][1]]
+    return min(ends), max(ends)
+
+
+def _bounded(interval: Interval | None, rate: bool) -> Interval | None:
+    return intervals.clip(interval, -1.0, 1.0) if rate else interval
+
+
+def _opposite_ends(first: Sample, second: Sample) -> tuple[Sequence[Sample], ...]:
+    """A contrast is smallest with the missing of one side at 0 and of the other at 1, and largest the other way."""
+    return [first, second], [first.filled(0.0), second.filled(1.0)], [first.filled(1.0), second.filled(0.0)]
+
+
+def _estimate(
+    value: float,
+    n: int,
+    interval_of: Callable[[Sequence[Sample]], Interval | None],
+    cases: Sequence[Sequence[Sample]],
+) -> Estimate:
+    """The value with the hull of its interval as measured (the first case) and with the missing units at either end."""
+    missing = _missing(cases[0])
+    found = [interval_of(case) for case in (cases if missing else cases[:1])]
+    known = [interval for interval in found if interval is not None]
+    if len(known) < len(found):
+        reason = "; ".join(text for text in (missing, "no interval: too few environments to tell") if text)
+        return Estimate(value=value, n=n, reason=reason)
+    hull = min(low for low, _ in known), max(high for _, high in known)
+    return Estimate(value=value, interval=intervals.hold(value, hull), n=n, reason=missing)
+
+
+def _missing(samples: Sequence[Sample]) -> str | None:
+    worst = max(samples, key=lambda one: one.planned - one.n)
+    missing = worst.planned - worst.n
+    return f"{missing} of {worst.planned} units are missing: not rendered, or not readable" if missing else None
+
+
+def _nothing(samples: Sequence[Sample]) -> str:
+    empty = [one for one in samples if not one.planned]
+    known = next((one.absent for one in empty if one.absent), "no such cell was planned")
+    return known if empty else "no render can be read"

@@ -1,0 +1,95 @@
+"""Who is in the picture: identity scores between floor and ceiling, by weight, framing and environment.
+
+A render without a face scores 0 and is counted in `identity.no_face` too. Intervals are those of the renders on the
+given ruler; how firm the ruler is, `identity.floor`, `.ceiling` and `.gap` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told, welch_difference, within
+from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
+from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
+from lora_doctor.types import Cell, Measurement, Study
+
+MORE_THAN_ALIKE = 1.1
+"""A score above this is closer to the references than they are to one another: copied rather than alike."""
+
+
+def measure(study: Study) -> list[Measurement]:
+    """`identity.*`; without a ruler every one of them has no value and the reason."""
+    ruler = build_ruler(study)
+    return [*_marks(study, ruler), *_scores(study, ruler), *_faces(study, ruler), *_contrasts(study, ruler)]
+
+
+def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
+    """Floor, ceiling and gap in similarity (cosine), whole and per framing."""
+    for where in ({}, *({"framing": framing} for framing in framings_of(study))):
+        for part in ("floor", "ceiling", "gap"):
+            if isinstance(ruler, str):
+                estimate = Estimate(reason=ruler)
+            else:
+                mark = ruler.framings[where["framing"]] if where else ruler.whole
+                estimate = {"floor": mark.floor, "ceiling": mark.ceiling, "gap": mark.gap}[part]
+            yield told(estimate, f"identity.{part}", where, "similarity")
+
+
+def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
+    """`identity.score`: t over environments; within one environment over its units."""
+    environments = tuple(dict.fromkeys(cell.environment for cell in study.cells))
+    for weight in (*weights_of(study), "ship"):
+        slices: list[dict[str, str]] = [{}, *({"framing": framing} for framing in framings_of(study))]
+        slices += [{"environment": environment} for environment in environments]
+        if weight == "ship":
+            slices += [{"environment_kind": kind} for kind in ("trained", "novel")]
+        for extra in slices:
+            where = {"weight": weight, **extra}
+            one, caveat = scores(study, ruler, pick(study, where))
+            estimate = within(one) if "environment" in extra else mean(one)
+            yield told(estimate, "identity.score", where, "score", caveat, ship_caveat(study, where))
+
+
+def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
+    """Shares of ship renders without a face, by framing, and of those closer than the references are to one another.
+
+    Without a ruler neither is measured: a recogniser that finds no face in the dataset proves nothing by finding none
+    in the renders.
+    """
+
+    def faceless(cell: Cell) -> float | None:
+        reading = study.renders.get(cell.key)
+        return None if reading is None else float(reading.face.embedding is None)
+
+    for framing in framings_of(study):
+        where = {"weight": "ship", "framing": framing}
+        shown = isinstance(ruler, Ruler)
+        one = sample(pick(study, where), faceless, rate=True) if shown else scores(study, ruler, ())[0]
+        yield told(mean(one), "identity.no_face", where, "share", ship_caveat(study))
+    one, caveat = scores(study, ruler, pick(study, {"weight": "ship"}))
+    if isinstance(ruler, Ruler) and one.planned:
+        one = _above_ceiling(study, ruler)
+    yield told(mean(one), "identity.above_ceiling", {}, "share", caveat, ship_caveat(study))
+
+
+def _above_ceiling(study: Study, ruler: Ruler) -> Sample:
+    def above(cell: Cell) -> float | None:
+        reading = study.renders.get(cell.key)
+        return None if reading is None else float(ruler.score(reading, cell.framing) > MORE_THAN_ALIKE)
+
+    cells = [cell for cell in pick(study, {"weight": "ship"}) if ruler.framings[cell.framing].problem is None]
+    return sample(cells, above, rate=True)
+
+
+def _contrasts(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
+    """The other framings minus one, paired by environment; trained minus novel environments, two groups."""
+    ship = pick(study, {"weight": "ship"})
+    for framing in framings_of(study):
+        own, caveat = scores(study, ruler, [cell for cell in ship if cell.framing == framing])
+        others, also = scores(study, ruler, [cell for cell in ship if cell.framing != framing])
+        gap, where = paired_difference(others, own), {"framing": framing}
+        yield told(gap, "identity.framing_gap", where, "score", caveat, also, ship_caveat(study))
+    trained, caveat = scores(study, ruler, [cell for cell in ship if cell.trained])
+    novel, also = scores(study, ruler, [cell for cell in ship if not cell.trained])
+    gap = welch_difference(trained, novel)
+    yield told(gap, "identity.environment_gap", {}, "score", caveat, also, ship_caveat(study))

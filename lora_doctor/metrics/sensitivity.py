@@ -1,0 +1,60 @@
+"""How well the instrument reads an attribute off this dataset: what a share of matching renders is divided by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lora_doctor.metrics.intervals import wilson
+from lora_doctor.metrics.units import top_label
+from lora_doctor.types import LabelSet, Study
+
+MIN_REFERENCES = 5
+"""Pictures that show an attribute before a share of them is taken for the instrument's sensitivity."""
+MEASURABLE = 0.8
+"""Below this sensitivity the instrument cannot tell the attribute; a limit of the instrument, not a judgement."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sensitivity:
+    """Of the dataset's pictures in one framing, which share the instrument reads as the spec says."""
+
+    share: float | None
+    """What to divide by; None = the attribute cannot be measured here."""
+    note: str | None
+    """The caveat, or why there is no share."""
+
+
+def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
+    """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only."""
+    framings, counts = study.label_sets.get("framing"), dict.fromkeys(labels.framings, (0, 0))
+    for reading in study.references:
+        label = None if reading is None else top_label(reading, labels)
+        framing = None if reading is None else top_label(reading, framings)
+        if label is not None and framing in counts:
+            shown, right = counts[framing]
+            counts[framing] = shown + 1, right + (label == study.spec[labels.attribute])
+    return counts
+
+
+def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
+    """The sensitivity for renders of one framing.
+
+    From the references of that framing when there are five; else from those of every framing that shows the attribute
+    when there are five; else 1 with a caveat: a dataset of faces must not hide a wrong body from measurement. None
+    where fewer than 80 % of the five or more are read as the spec says, or so few of the one to four that chance does
+    not explain it (Wilson's upper end below 80 %).
+    """
+    counts = pictures(study, labels)
+    own, own_right = counts.get(framing, (0, 0))
+    enough = own >= MIN_REFERENCES
+    everywhere = sum(n for n, _ in counts.values()), sum(k for _, k in counts.values())
+    shown, right = (own, own_right) if enough else everywhere
+    few = shown < MIN_REFERENCES
+    if shown and (wilson(right, shown)[1] if few else right / shown) < MEASURABLE:
+        seen = f"{right} of {shown} pictures that show it are read as {study.spec[labels.attribute]}"
+        return Sensitivity(share=None, note=f"not measurable by CLIP on this dataset: {seen}")
+    if few:
+        there = f"only {shown} pictures show it" if shown else "no picture shows it"
+        return Sensitivity(share=1.0, note=f"sensitivity of CLIP taken as 1: {there} in this dataset")
+    borrowed = f"sensitivity of CLIP from all framings: {own} pictures are {framing}"
+    return Sensitivity(share=right / shown, note=None if enough else borrowed)

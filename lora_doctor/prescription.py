@@ -1,0 +1,251 @@
+"""Confirmed findings + present settings -> a prescription: what to change before the next training. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lora_doctor.types import Change, Finding, LabelSet, Measurement, Prescription, TrainingSettings
+
+INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
+"""`TrainingSettings` fields that only take whole numbers."""
+SOURCES = ("training", "dataset", "spectrum")
+"""Where a present value is looked up, as `<source>.<field>`, when the training config does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Patient:
+    """What is known of the present training."""
+
+    settings: TrainingSettings
+    measured: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+    spec: Mapping[str, str]
+    label_sets: Mapping[str, LabelSet]
+
+    def number(self, name: str, **where: str) -> float | None:
+        """A measured value, None when there is none."""
+        return self.measured.get((name, tuple(sorted(where.items()))))
+
+    def present(self, name: str) -> Any:
+        """The present value of a setting: the config's, else the measured one, else None."""
+        if (value := getattr(self.settings, name)) is not None:
+            return value
+        found = next((v for source in SOURCES if (v := self.number(f"{source}.{name}")) is not None), None)
+        return int(found) if found is not None and name in INTEGERS else found
+
+    def off_spec(self, attributes: Iterable[str]) -> list[str]:
+        """Every label of these attributes that the character must not show."""
+        known = [self.label_sets[a] for a in attributes if a in self.label_sets and a in self.spec]
+        return [label for labels in known for label in labels.labels if label != self.spec[labels.attribute]]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The prescription while it is written."""
+
+    changes: list[tuple[Finding, Change]] = field(default_factory=list)
+    dataset: list[str] = field(default_factory=list)
+    captions: list[Mapping[str, Any]] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+
+def prescribe(
+    findings: Sequence[Finding],
+    settings: TrainingSettings,
+    measurements: Sequence[Measurement],
+    *,
+    spec: Mapping[str, str] | None = None,
+    label_sets: Mapping[str, LabelSet] | None = None,
+) -> Prescription:
+    """The fixes of the likeliest cause of every confirmed finding, made into one prescription.
+
+    `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
+    names tokens becomes advice. Where findings disagree about a setting, the stronger evidence decides and
+    `conflicts` says so. A change that equals the present value is dropped.
+    """
+    measured = {(m.name, tuple(sorted(m.where.items()))): m.value for m in measurements if m.value is not None}
+    patient = _Patient(settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {})
+    draft = _Draft()
+    for finding in findings:
+        if finding.state == "confirmed" and finding.causes:
+            _treat(finding, patient, draft)
+    settled, conflicts = _settle(draft.changes)
+    changes = [change for change in settled if not _same(change.before, change.after)]
+    return Prescription(
+        changes=tuple(_with_alpha(changes, patient)),
+        dataset=tuple(dict.fromkeys(draft.dataset)),
+        captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
+        advice=tuple(dict.fromkeys(draft.advice)),
+        conflicts=tuple(conflicts),
+    )
+
+
+def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
+    """Write the fix of the finding's likeliest cause into the draft."""
+    fix = finding.causes[0].fix
+    changes, advice = _changes(finding, patient)
+    draft.changes += [(finding, change) for change in changes]
+    draft.advice += advice + ([fix.advice] if fix.advice else [])
+    if fix.dataset and (sentence := _dataset_sentence(fix.dataset, patient)):
+        draft.dataset.append(sentence)
+    if fix.captions:
+        draft.captions.append(_caption_fix(fix.captions, patient))
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _changes(finding: Finding, patient: _Patient) -> tuple[list[Change], list[str]]:
+    """The changes of settings that the fix asks for, and advice for those that cannot be put in a number."""
+    changes, advice, lengthened = [], [], []
+    for name, ask in finding.causes[0].fix.change.items():
+        (operation, amount), before = next(iter(ask.items())), patient.present(name)
+        if operation == "times" and before is None:
+            lengthened.append(
+                f"Multiply {name} by {amount:g}: the training config does not say what it is ({finding.rule})."
+            )
+            continue
+        after = _after(operation, amount, before, name, patient)
+        if after is None:
+            advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
+            continue
+        because = f"{_lead(finding)}; source: {next(iter(finding.references), 'the rule itself')}"
+        changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
+    # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
+    multiplied = any("times" in finding.causes[0].fix.change[change.field] for change in changes)
+    return changes, advice + ([] if multiplied else lengthened)
+
+
+def _after(operation: str, amount: Any, before: Any, name: str, patient: _Patient) -> Any:
+    """The new value; None when it takes tokens that are not known.
+
+    `toward` goes all the way to its number, the end of the source's band on that side, and never past it.
+    """
+    if isinstance(amount, Mapping):
+        tokens = patient.off_spec([amount["off_spec"]])
+        return tuple(dict.fromkeys([*(before or ()), *tokens])) if tokens else None
+    if operation == "times":
+        amount = before * amount
+    elif operation == "at_least" and before is not None:
+        amount = max(before, amount)
+    elif operation == "at_most" and before is not None:
+        amount = min(before, amount)
+    if isinstance(amount, list):
+        return tuple(amount)
+    return math.ceil(amount) if name in INTEGERS else amount
+
+
+def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list[str]]:
+    """One change per setting, that of the strongest finding, and a sentence for every one that asked for another."""
+    by_field: dict[str, list[tuple[Finding, Change]]] = {}
+    for finding, change in asked:
+        by_field.setdefault(change.field, []).append((finding, change))
+    settled, conflicts = [], []
+    for name, rivals in by_field.items():
+        (winner, chosen), *losers = sorted(rivals, key=lambda pair: -pair[0].strength)
+        settled.append(chosen)
+        for loser, other in losers:
+            if not _same(chosen.after, other.after):
+                chose, asked_for = _words(chosen.after), _words(other.after)
+                times = f"{winner.strength:.2f} against {loser.strength:.2f} times"
+                conflicts.append(
+                    f"{name}: {winner.rule} asks for {chose}, {loser.rule} for {asked_for}; {winner.rule} is "
+                    f"further beyond its threshold ({times}), so it is {chose}."
+                )
+    return settled, conflicts
+
+
+def _with_alpha(changes: Sequence[Change], patient: _Patient) -> list[Change]:
+    """Alpha follows rank, so that the scale alpha / rank stays; where the config says none, alpha equals rank."""
+    fields = {change.field: change for change in changes}
+    rank, alpha = fields.get("rank"), patient.present("alpha")
+    if rank is None or "alpha" in fields:
+        return list(changes)
+    scale = alpha / rank.before if alpha is not None and rank.before else 1.0
+    because = f"keeps alpha / rank at {scale:g} at the new rank; {rank.because}"
+    follower = replace(rank, field="alpha", before=alpha, after=float(rank.after * scale), because=because)
+    at = list(changes).index(rank) + 1
+    return [*changes[:at], *([] if _same(alpha, follower.after) else [follower]), *changes[at:]]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, numbers up to rounding."""
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)
+
+
+# ---------------------------------------------------------------- dataset and captions
+
+
+def _dataset_sentence(fix: Mapping[str, Any], patient: _Patient) -> str | None:
+    """`{add, framing?, until_share}` or `{add, environments_at_least}` as a sentence; None when it is so already."""
+    role, framing = str(fix.get("add", "in-context")), fix.get("framing")
+    if (wanted := fix.get("environments_at_least")) is not None:
+        present = patient.number("dataset.environments")
+        if present is None:
+            return f"Add {role} pictures until they show {wanted} environments or more."
+        more = math.ceil(wanted - present)
+        shown = f"it shows {present:.1f} (effective number), {wanted} or more are wanted"
+        return (
+            f"Add {role} pictures in {more} or more environments that are not in the dataset: {shown}."
+            if more > 0
+            else None
+        )
+    share, images, kind = (
+        fix.get("until_share"),
+        patient.number("dataset.images"),
+        " ".join(filter(None, (role, framing))),
+    )
+    if share is None:
+        return f"Add {kind} pictures."
+    present = _present_share(role, framing, patient)
+    if present is None or images is None:
+        return f"Add {kind} pictures until they are {share:.0%} of the dataset; their present share is not known."
+    more = math.ceil((share - present) * images / (1 - share) - 1e-9)
+    now = f"{framing or role} pictures are {present:.0%} of {images:.0f} now, {share:.0%} are wanted"
+    return f"Add {more} {kind} pictures: {now}." if more > 0 else None
+
+
+def _present_share(role: str, framing: str | None, patient: _Patient) -> float | None:
+    if framing is not None:
+        return patient.number("dataset.framing_share", framing=framing)
+    ratio = patient.number("dataset.identity_ratio")
+    return None if ratio is None else ratio if role == "identity-emphasis" else 1.0 - ratio
+
+
+def _caption_fix(fix: Mapping[str, Any], patient: _Patient) -> dict[str, Any]:
+    """The fix with `tokens` (those of the spec) and, for corrections, `remove` (the off-spec ones) filled in.
+
+    `tokens` stays empty for what differs between pictures (`environment`) or is not part of the spec (`trigger`).
+    """
+    what = str(fix.get("add_tokens", fix.get("correct_tokens", "")))
+    kinds = {name: labels.kind for name, labels in patient.label_sets.items()}
+    attributes = [a for a in patient.spec if what in (a, kinds.get(a))]
+    filled = {**fix, "tokens": [patient.spec[a] for a in attributes]}
+    return {**filled, "remove": patient.off_spec(attributes)} if "correct_tokens" in fix else filled
+
+
+# ---------------------------------------------------------------- words
+
+
+def _lead(finding: Finding) -> str:
+    """`body.deficit is 0.62 [0.50, 0.74]`: the measurement that leads the finding."""
+    if not finding.measurements or (value := finding.measurements[0].value) is None:
+        return finding.symptom.rstrip(".")
+    lead = finding.measurements[0]
+    where = f" {{{', '.join(f'{k}: {v}' for k, v in lead.where.items())}}}" if lead.where else ""
+    interval = f" [{lead.interval[0]:.2f}, {lead.interval[1]:.2f}]" if lead.interval else ""
+    return f"{lead.name}{where} is {value:.2f}{interval}"
+
+
+def _words(value: Any) -> str:
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,394 @@
+"""Draws a Diagnosis as one self-contained HTML page: it arranges and formats, and judges nothing.
+
+The words, the layout and the drawings are templates in `reports/`; here is what a template language does badly:
+pictures as data URIs, cells by axis, the geometry of the chart, numbers as text. The only importer of jinja2.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.types import Diagnosis, Finding, Measurement
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Axes = Mapping[str, tuple[Any, ...]]
+
+
+def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, private: bool) -> str:
+    """`diagnosis` as HTML text that needs no other file and makes no network request; equal input, equal bytes.
+
+    `templates` is the folder with `report.html.j2`, `report.css`, `report.js`. `run` is the folder the image paths
+    of the diagnosis are relative to (None: no pictures). Pictures and captions of the dataset are shown only when
+    `private`. Raises EnvironmentFailure when a template file is missing.
+    """
+    from markupsafe import Markup
+
+    try:
+        css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    except OSError as error:
+        raise EnvironmentFailure("report template missing.", path=templates, advice="Install it again.") from error
+    album = _Album(run)
+    axes = _axes(diagnosis.cells)
+    squares = _squares(diagnosis, axes, album)
+    context = {
+        "d": diagnosis,
+        "private": private,
+        "css": Markup(css),
+        "js": Markup(js),
+        "csp": _content_security_policy(css, js),
+        "axes": axes,
+        "squares": squares,
+        "strip": _strip(diagnosis, axes, squares),
+        "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
+        "chart": _chart(diagnosis, axes),
+        "unmeasured": _unmeasured(diagnosis.measurements),
+        "find": _finder(diagnosis.measurements),
+        "dataset_pictures": [(p, album.get(p.get("file"))) for p in diagnosis.dataset.get("pictures") or () if private],
+    }
+    return _environment(templates).get_template("report.html.j2").render(context)
+
+
+def _environment(templates: Path) -> Environment:
+    """jinja2 with everything escaped, whatever the file is called, and no name silently undefined."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": format_number, "setting": format_setting, "spoken": _spoken}
+    return environment
+
+
+def _content_security_policy(css: str, js: str) -> str:
+    """Nothing may load or run but this very style and this very script; pictures only from the file itself."""
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+# ---------------------------------------------------------------- text
+
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control, bidirectional and zero-width characters, and what no encoding can write."""
+
+
+def _visible(value: Any) -> Any:
+    """Text with its invisible characters spelled out; called by jinja2 on everything it prints."""
+    from markupsafe import Markup
+
+    if value is None:
+        return "–"
+    if isinstance(value, Markup):
+        return value
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", str(value))
+
+
+def format_number(value: Any, unit: str = "") -> str:
+    """A number as the report writes it: `62 %` for a share, two decimals for a score, a whole count, else 3 digits."""
+    number = _number(value)
+    if number is None:
+        return "–" if value is None else str(value)
+    if unit == "share":
+        small = 0 < abs(number) < 0.01
+        text = f"{100 * number:.{1 if small else 0}f}\u202f%"
+    elif unit == "score":
+        text = f"{number:.2f}"
+    elif unit in ("count", "pixels") or abs(number) >= 1000:
+        text = f"{number:,.0f}".replace(",", "\u202f")
+    else:
+        text = f"{number:.3g}"
+    return re.sub(r"^-(?=[0.]*\D*$)", "", text).replace("-", "−")
+
+
+def format_setting(value: Any) -> str:
+    """A training setting as text; None is `not set`."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{_spoken(name)}: {format_setting(part)}" for name, part in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(format_setting, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _spoken(token: Any) -> str:
+    """`full_body` as `full body`; a weight as `0.7`."""
+    return f"{token:g}" if isinstance(token, float) else str(token).replace("_", " ")
+
+
+def _number(value: Any) -> float | None:
+    """`value` as a finite float, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A picture inside the page."""
+
+    uri: str
+    width: int
+    height: int
+
+
+class _Album:
+    """Reads pictures of a folder into data URIs, each once; never outside the folder, never with metadata."""
+
+    _LARGEST, _SMALL, _BOMB = 256, 128, 64_000_000
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder.resolve() if folder is not None else None
+        self._read: dict[str, Image | None] = {}
+
+    def get(self, name: Any) -> Image | None:
+        """The picture at the relative path `name`; None when there is none that can be read."""
+        if self._folder is None or not isinstance(name, str):
+            return None
+        if name not in self._read:
+            self._read[name] = self._load(self._folder, name)
+        return self._read[name]
+
+    def _load(self, folder: Path, name: str) -> Image | None:
+        import PIL.Image
+
+        try:
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder) or not path.is_file():
+                return None
+            with PIL.Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
+                if opened.width * opened.height > self._BOMB:
+                    return None
+                pixels = opened.convert("RGB")
+        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+            return None
+        pixels.thumbnail((self._LARGEST, self._LARGEST))
+        clean = PIL.Image.new("RGB", pixels.size)
+        clean.paste(pixels)
+        # at 64 px an iris is three pixels wide: a lossy format would change the evidence
+        lossless = max(clean.size) <= self._SMALL
+        data = io.BytesIO()
+        clean.save(data, "WEBP", lossless=lossless, quality=80, method=4)
+        uri = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+        return Image(uri=uri, width=clean.width, height=clean.height)
+
+
+# ---------------------------------------------------------------- the matrix
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One cell as the page shows it."""
+
+    key: str
+    weight: float
+    environment: str
+    framing: str
+    replicate: Any
+    image: Image | None
+    identity: float | None
+    state: str
+    reason: str | None
+    off_spec: tuple[tuple[str, str, str], ...]
+    """Attribute, label read, label asked, where the two differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Square:
+    """All replicates at one weight, environment and framing."""
+
+    id: str
+    weight: float
+    environment: str
+    framing: str
+    pictures: tuple[Picture, ...]
+    identity: float | None
+    """Mean over the pictures that have one."""
+    step: int | None
+    """Shade of the colour scale, 0 to 7."""
+    states: str
+
+
+Squares = Mapping[tuple[float, str, str], Square]
+
+
+def _axes(cells: Sequence[Mapping[str, Any]]) -> Axes:
+    """The three axes with their values in the order they are shown; environments of the dataset first.
+
+    Raises InputRefused for a cell without its place in the matrix: a diagnosis may come from somebody else.
+    """
+    for cell in cells:
+        if _number(cell.get("weight")) is None or any(
+            not isinstance(cell.get(name), str) for name in ("key", "environment", "framing")
+        ):
+            raise InputRefused("not a diagnosis: a cell names no key, weight, environment or framing.")
+    trained = {cell["environment"]: bool(cell.get("trained")) for cell in cells}
+    return {
+        "weight": tuple(sorted({float(cell["weight"]) for cell in cells})),
+        "environment": tuple(sorted(trained, key=lambda name: not trained[name])),
+        "framing": tuple(dict.fromkeys(cell["framing"] for cell in cells)),
+        "trained": tuple(name for name, shown in trained.items() if shown),
+    }
+
+
+def _squares(diagnosis: Diagnosis, axes: Axes, album: _Album) -> Squares:
+    """Every combination of the three axes that has a cell."""
+    spec = diagnosis.character.get("spec") or {}
+    gathered: dict[tuple[float, str, str], list[Picture]] = {}
+    for cell in diagnosis.cells:
+        picture = _picture(cell, spec, album)
+        gathered.setdefault((picture.weight, picture.environment, picture.framing), []).append(picture)
+    return {place: _square(place, pictures, axes) for place, pictures in gathered.items()}
+
+
+def _picture(cell: Mapping[str, Any], spec: Mapping[str, Any], album: _Album) -> Picture:
+    labels = cell.get("labels") or {}
+    return Picture(
+        key=str(cell["key"]),
+        weight=float(cell["weight"]),
+        environment=cell["environment"],
+        framing=cell["framing"],
+        replicate=cell.get("replicate", 0),
+        image=album.get(cell.get("image")),
+        identity=_number(cell.get("identity")),
+        state=str(cell.get("state") or ""),
+        reason=cell.get("reason"),
+        off_spec=tuple((name, labels[name], asked) for name, asked in spec.items() if labels.get(name, asked) != asked),
+    )
+
+
+def _square(place: tuple[float, str, str], pictures: Sequence[Picture], axes: Axes) -> Square:
+    weight, environment, framing = place
+    scores = [picture.identity for picture in pictures if picture.identity is not None]
+    mean = sum(scores) / len(scores) if scores else None
+    where = (axes["weight"].index(weight), axes["environment"].index(environment), axes["framing"].index(framing))
+    return Square(
+        id="square-" + "-".join(map(str, where)),
+        weight=weight,
+        environment=environment,
+        framing=framing,
+        pictures=tuple(pictures),
+        identity=mean,
+        step=None if mean is None else min(7, max(0, int(8 * mean))),
+        states=", ".join(dict.fromkeys(picture.state for picture in pictures)),
+    )
+
+
+def _evidence(finding: Finding, squares: Squares) -> list[tuple[Square, Picture, Picture | None]]:
+    """The finding's cells, each with its square and the same cell of the base model (weight 0)."""
+    pairs = []
+    for square, shown in _named(finding.cells, squares):
+        base = squares.get((0.0, square.environment, square.framing))
+        twins = [p for p in base.pictures if p.replicate == shown.replicate] if base and shown.weight else []
+        pairs.append((square, shown, twins[0] if twins else None))
+    return pairs
+
+
+def _named(keys: Iterable[str], squares: Squares) -> list[tuple[Square, Picture]]:
+    """The pictures with these cell keys, in the order of the keys; a key of no cell is passed over."""
+    known = {picture.key: (square, picture) for square in squares.values() for picture in square.pictures}
+    return [known[key] for key in keys if key in known]
+
+
+def _strip(diagnosis: Diagnosis, axes: Axes, squares: Squares) -> list[Picture]:
+    """One prompt at every weight: that of the first finding's evidence, else the first new environment."""
+    shown = _named((key for finding in diagnosis.findings for key in finding.cells), squares)
+    if shown:
+        environment, framing, replicate = shown[0][1].environment, shown[0][1].framing, shown[0][1].replicate
+    else:
+        novel = [name for name in axes["environment"] if name not in axes["trained"]]
+        environment = next(iter((*novel, *axes["environment"])), "")
+        framing, replicate = "".join(axes["framing"][len(axes["framing"]) // 2 :][:1]), 0
+    along = [squares.get((weight, environment, framing)) for weight in axes["weight"]]
+    return [p for square in along if square for p in square.pictures if p.replicate == replicate]
+
+
+# ---------------------------------------------------------------- measurements
+
+
+def _finder(measurements: Iterable[Measurement]) -> Callable[..., Measurement | None]:
+    """A look-up by name and exact slice: `find("identity.score", weight="0.7")`."""
+    known = {(m.name, frozenset(m.where.items())): m for m in measurements}
+
+    def find(name: str, **where: str) -> Measurement | None:
+        return known.get((name, frozenset(where.items())))
+
+    return find
+
+
+def _unmeasured(measurements: Iterable[Measurement]) -> list[tuple[str, str, list[Mapping[str, str]]]]:
+    """Name, reason and slices of everything that has no value: one line for each name and reason."""
+    grouped: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    for m in measurements:
+        if m.value is None:
+            grouped.setdefault((m.name, m.reason or "no reason given"), []).append(m.where)
+    return [(name, reason, places) for (name, reason), places in grouped.items()]
+
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 568.0, 18.0, 300.0
+"""The plotting area inside the chart's 720 x 348 units."""
+
+
+def _chart(diagnosis: Diagnosis, axes: Axes) -> Mapping[str, Any] | None:
+    """Identity against weight: a line for all framings (None) and one for each; None when no weight was measured.
+
+    `lines` holds (weight, Measurement) pairs, `x` and `y` turn weight and score into SVG units, `labels` says at which
+    height each line's name stands.
+    """
+    find = _finder(diagnosis.measurements)
+    slices = {None: {}, **{framing: {"framing": framing} for framing in axes["framing"]}}
+    rows = {
+        framing: [(w, find("identity.score", weight=f"{w:g}", **where)) for w in axes["weight"]]
+        for framing, where in slices.items()
+    }
+    whole = {name: [(w, m) for w, m in row if m and m.value is not None] for name, row in rows.items()}
+    lines = {name: line for name, line in whole.items() if line}
+    seen: list[tuple[float, Measurement]] = [point for line in lines.values() for point in line]
+    if not seen:
+        return None
+    threshold = _number(diagnosis.matrix.get("threshold"))
+    heights = [float(y) for _, m in seen for y in (m.value or 0.0, *(m.interval or ()))]
+    low, high = min(0.0, threshold or 0.0, *heights) - 0.02, max(1.0, threshold or 1.0, *heights) + 0.02
+    first, last = float(axes["weight"][0]), float(axes["weight"][-1])
+
+    def x(weight: float) -> float:
+        return round(_LEFT + (weight - first) / ((last - first) or 1) * (_RIGHT - _LEFT), 1)
+
+    def y(score: float) -> float:
+        return round(_BOTTOM - (score - low) / (high - low) * (_BOTTOM - _TOP), 1)
+
+    labels = _apart({name: y(line[-1][1].value or 0.0) for name, line in lines.items()})
+    ship = [w for w in diagnosis.matrix.get("ship_weights") or () if _number(w) is not None and first <= w <= last]
+    return {"lines": lines, "x": x, "y": y, "labels": labels, "threshold": threshold, "ship": ship}
+
+
+def _apart(heights: Mapping[str | None, float], gap: float = 25.0) -> dict[str | None, float]:
+    """Heights pushed down until no two are closer than `gap`; the topmost stays where it is."""
+    placed: dict[str | None, float] = {}
+    floor = -math.inf
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        floor = placed[name] = max(height, floor + gap)
+    return placed

@@ -1,0 +1,275 @@
+"""The run folder: SQLite and images; resumable, crash-safe, for one process at a time.
+
+What a row says is true: an image is on the disk, whole and under its final name, before its row is written. Killed
+anywhere, the next opening finds every finished cell and nothing half-made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.run_storage import TEMPORARY, disk_errors, lock, open_database, write_atomically
+from lora_doctor.types import Cell, FaceReading, Reading, Render
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DATABASE, IMAGES, LOCK = "run.sqlite", "images", "lock"
+_ELSEWHERE = "Choose another folder, or delete it."
+_PLAIN_NAME = re.compile(r"[\w.-]{1,150}", re.ASCII)
+
+
+class RunFolder:
+    """One run's folder, open and locked until `close`, or the end of the `with` block, or of the process."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Opens the run in the folder `path`; `create` makes one where there is nothing yet.
+
+        Raises FolderBusy when another process has it open, InputRefused when it is no run folder (or, with `create`,
+        a folder of something else), UsageError when a newer lora-doctor made it, EnvironmentFailure when the disk is
+        full or fails.
+        """
+        self.path = path
+        _refuse_strange_folder(path, create)
+        with disk_errors(path):
+            (path / IMAGES).mkdir(parents=True, exist_ok=True)
+            self._lock = lock(path / LOCK)
+            try:
+                for leftover in (*path.glob(f"{TEMPORARY}*"), *(path / IMAGES).glob(f"{TEMPORARY}*")):
+                    leftover.unlink(missing_ok=True)
+                self._database = open_database(path / DATABASE)
+            except BaseException:
+                self._lock.close()
+                raise
+        try:
+            self._cells = self._read_cells()
+            self._forget_damaged_images()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """The folder itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def close(self) -> None:
+        """Releases the folder; harmless when done twice."""
+        self._database.close()
+        self._lock.close()
+
+    # ------------------------------------------------------------ the plan
+
+    def put_plan(self, fingerprint: Mapping[str, Any], cells: Sequence[Cell]) -> None:
+        """Binds the folder to `fingerprint` (JSON-able: all that changes a render) and adds the cells to its plan.
+
+        Later calls may add cells and change nothing. Raises UsageError, naming the first key that differs, when the
+        folder was made under another fingerprint, or with other cells under the same keys.
+        """
+        wanted = json.loads(json.dumps(fingerprint, allow_nan=False))
+        added = {cell.key: cell for cell in cells if cell.key not in self._cells}
+        planned = self._cells | added
+        with self._transaction():
+            made_with = self.get_json("fingerprint")
+            if made_with is None:
+                self.put_json("fingerprint", wanted)
+            elif made_with != wanted:
+                raise UsageError(_difference(made_with, wanted), path=self.path, advice=_ELSEWHERE)
+            for cell in cells:
+                if planned[cell.key] != cell:
+                    raise UsageError(f"was made with another cell {cell.key}.", path=self.path, advice=_ELSEWHERE)
+            for position, (key, cell) in enumerate(added.items(), start=len(self._cells)):
+                row = (key, position, json.dumps(dataclasses.asdict(cell)))
+                self._run("INSERT INTO cells (key, position, json) VALUES (?, ?, ?)", row)
+        self._cells = planned
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The plan, in its order."""
+        return tuple(self._cells.values())
+
+    def pending(self) -> tuple[Cell, ...]:
+        """The cells of the plan that have neither an image nor a reason yet, in plan order."""
+        done = {key for (key,) in self._run("SELECT key FROM renders")}
+        return tuple(cell for key, cell in self._cells.items() if key not in done)
+
+    # ------------------------------------------------------------ renders
+
+    def image_path(self, cell: Cell) -> Path:
+        """Where the cell's image is, or will be."""
+        return self._image_of(cell.key)
+
+    def save_image(self, cell: Cell, image: Image.Image) -> None:
+        """Writes the image as PNG, durably, then its row. KeyError when the cell is not in the plan."""
+        key = self._cells[cell.key].key
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        with disk_errors(self.path):
+            write_atomically(self._image_of(key), buffer.getvalue())
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        self._run("REPLACE INTO renders (key, sha256) VALUES (?, ?)", (key, digest))
+
+    def save_missing(self, cell: Cell, reason: str) -> None:
+        """Notes why there is no image. KeyError when the cell is not in the plan."""
+        row = (self._cells[cell.key].key, json.dumps(reason))
+        self._run("REPLACE INTO renders (key, reason) VALUES (?, ?)", row)
+
+    def renders(self) -> list[Render]:
+        """What came of every finished cell, in plan order."""
+        reasons = dict(self._run("SELECT key, reason FROM renders"))
+        return [
+            Render(cell=cell, image=None, reason=json.loads(reasons[key]))
+            if reasons[key] is not None
+            else Render(cell=cell, image=self._image_of(key))
+            for key, cell in self._cells.items()
+            if key in reasons
+        ]
+
+    # ------------------------------------------------------------ readings and documents
+
+    def get_reading(self, kind: str, key: str) -> Reading | None:
+        """The reading stored under (kind, key), or None."""
+        rows = self._run("SELECT json, arrays FROM readings WHERE kind = ? AND key = ?", (kind, key))
+        return _unpack(json.loads(rows[0][0]), rows[0][1]) if rows else None
+
+    def put_reading(self, kind: str, key: str, reading: Reading) -> None:
+        """Stores the reading under (kind, key), exactly, replacing an older one."""
+        row = (kind, key, *_pack(reading))
+        self._run("REPLACE INTO readings (kind, key, json, arrays) VALUES (?, ?, ?, ?)", row)
+
+    def get_json(self, name: str) -> Any:
+        """The value stored under `name`, or None."""
+        rows = self._run("SELECT json FROM documents WHERE name = ?", (name,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def put_json(self, name: str, value: Any) -> None:
+        """Stores a JSON-able value under `name`, replacing an older one; ValueError for NaN or infinity."""
+        self._run("REPLACE INTO documents (name, json) VALUES (?, ?)", (name, json.dumps(value, allow_nan=False)))
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes the file `name` in the folder, whole or not at all, as UTF-8; what UTF-8 cannot say is escaped."""
+        if not _PLAIN_NAME.fullmatch(name) or name.startswith((".", DATABASE)) or name in (IMAGES, LOCK):
+            raise ValueError(f"{name!r} is no name for a file in a run folder")
+        with disk_errors(self.path):
+            write_atomically(self.path / name, text.encode("utf-8", errors="backslashreplace"))
+        return self.path / name
+
+    # ------------------------------------------------------------ inside
+
+    def _run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement; what it writes is durable when it returns, outside a transaction."""
+        with disk_errors(self.path):
+            return self._database.execute(statement, values).fetchall()
+
+    def _image_of(self, key: str) -> Path:
+        if _PLAIN_NAME.fullmatch(key):
+            return self.path / IMAGES / f"{key}.png"
+        plain = re.sub(r"[^\w.-]", "-", key, flags=re.ASCII)[:120]
+        return self.path / IMAGES / f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.png"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # SQLite has ended it by itself when the disk is full
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _read_cells(self) -> dict[str, Cell]:
+        try:
+            cells = [Cell(**json.loads(text)) for (text,) in self._run("SELECT json FROM cells ORDER BY position")]
+            return {cell.key: cell for cell in cells}
+        except (TypeError, ValueError):
+            raise InputRefused("is damaged: its plan cannot be read.", path=self.path, advice=_ELSEWHERE) from None
+
+    def _forget_damaged_images(self) -> None:
+        """An image that is gone or has changed is rendered and read again."""
+        for key, digest in self._run("SELECT key, sha256 FROM renders WHERE sha256 IS NOT NULL"):
+            content = b""
+            with suppress(OSError):
+                content = self._image_of(key).read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
+                self._run("DELETE FROM readings WHERE key = ?", (key,))
+                self._run("DELETE FROM renders WHERE key = ?", (key,))
+
+
+def _refuse_strange_folder(path: Path, create: bool) -> None:
+    """A run may be made in a new or empty folder, or one in which making a run was cut short."""
+    if path.exists() and not path.is_dir():
+        raise InputRefused("is not a folder.", path=path, advice=_ELSEWHERE)
+    if (path / DATABASE).is_file():
+        return
+    if not create:
+        raise InputRefused("is not a run folder.", path=path, advice="Give the folder that `lora-doctor check` made.")
+    with disk_errors(path):
+        names = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    if names - {IMAGES, LOCK}:
+        what = "is not empty and not a run folder."
+        raise InputRefused(what, path=path, advice=_ELSEWHERE)
+
+
+def _difference(before: Any, after: Any, key: str = "") -> str:
+    """The first difference between two fingerprints, in words."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        return _difference(before.get(changed[0]), after.get(changed[0]), f"{key}.{changed[0]}" if key else changed[0])
+    shown = [text if len(text) <= 60 else f"{text[:57]}..." for text in (json.dumps(before), json.dumps(after))]
+    return f"was made with other settings: `{key}` was {shown[0]} and is {shown[1]} now."
+
+
+def _pack(reading: Reading) -> tuple[str, bytes]:
+    """A reading as JSON and an npz of its arrays; attribute names stay in the JSON, members are numbered."""
+    import numpy as np
+
+    face = reading.face
+    arrays = {f"p{i}": value for i, value in enumerate(reading.probabilities.values())}
+    arrays |= {} if reading.embedding is None else {"embedding": reading.embedding}
+    arrays |= {} if face.embedding is None else {"face": face.embedding}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the arrays for its flag
+    fields = {
+        "width": reading.width,
+        "height": reading.height,
+        "faces": face.faces,
+        "score": face.score,
+        "box": face.box,
+        "attributes": list(reading.probabilities),
+    }
+    return json.dumps(fields, default=lambda number: number.item()), buffer.getvalue()
+
+
+def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
+    import numpy as np
+
+    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    box = fields["box"]
+    return Reading(
+        width=fields["width"],
+        height=fields["height"],
+        face=FaceReading(
+            faces=fields["faces"],
+            score=fields["score"],
+            box=None if box is None else (box[0], box[1], box[2], box[3]),
+            embedding=arrays.get("face"),
+        ),
+        probabilities={name: arrays[f"p{i}"] for i, name in enumerate(fields["attributes"])},
+        embedding=arrays.get("embedding"),
+    )

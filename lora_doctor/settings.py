@@ -1,0 +1,248 @@
+"""lora-doctor.toml and the command line -> Settings; the command line wins."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lora_doctor import settings_values as read
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.types import FRAMINGS
+
+FILE_NAME = "lora-doctor.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CharacterSettings:
+    """`[character]`: who the LoRA must show."""
+
+    class_token: str = "1girl"
+    spec: Mapping[str, str] = field(default_factory=dict)
+    """Attribute -> label; empty = induced from the dataset."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstrumentSettings:
+    """`[instruments]`: what looks at the pictures."""
+
+    face: str = "miniature"
+    """`miniature`, the name of an insightface pack, or the absolute path of its folder."""
+    clip: str = "miniature"
+    """`miniature`, an open_clip name, or the absolute path of a folder."""
+    labels: Path | None = None
+    """A label file of the user's own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatrixSettings:
+    """`[matrix]`: what is rendered."""
+
+    weights: tuple[float, ...] = (0.0, 0.4, 0.6, 0.7, 0.8, 1.0)
+    """Ascending, 0 to 2, in hundredths; 0 is always there: it is the floor."""
+    ship_weights: tuple[float, ...] = (0.7, 0.8, 1.0)
+    """The weights, out of `weights`, at which the LoRA must hold."""
+    trained_environments: tuple[str, ...] | None = None
+    """None = the dataset's most frequent ones."""
+    novel_environments: tuple[str, ...] | None = None
+    """None = drawn from those the dataset never shows."""
+    replicates: int = 2
+    framings: tuple[str, ...] = FRAMINGS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderSettings:
+    """`[render]`; None = the base model family's default."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    width: int | None = None
+    """Pixels, a multiple of 8."""
+    height: int | None = None
+    """Pixels, a multiple of 8."""
+    negative_prompt: str | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeSettings:
+    """`[judge]`: by which rules."""
+
+    policy: str = "standard"
+    rules: Path | None = None
+    """A rules folder of the user's own; None = the built-in one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportSettings:
+    """`[report]`."""
+
+    private: bool = False
+    """True = the report holds training pictures and captions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything a check-up needs to know; paths are absolute or relative to the working folder."""
+
+    model: Path
+    trigger: str
+    dataset: Path
+    out: Path
+    base: str = "miniature"
+    """`miniature`, a hub id, or the absolute path of a folder."""
+    training_config: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+    character: CharacterSettings = field(default_factory=CharacterSettings)
+    instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
+    matrix: MatrixSettings = field(default_factory=MatrixSettings)
+    render: RenderSettings = field(default_factory=RenderSettings)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+    source: Path | None = None
+    """The lora-doctor.toml these come from; None = the command line alone."""
+
+
+_SECTIONS: Mapping[str, Callable[..., Any]] = {
+    "character": CharacterSettings,
+    "instruments": InstrumentSettings,
+    "matrix": MatrixSettings,
+    "render": RenderSettings,
+    "judge": JudgeSettings,
+    "report": ReportSettings,
+}
+_READERS: Mapping[str, Callable[[Any, Path], Any]] = {
+    "trigger": read.token,
+    "dataset": read.path,
+    "base": read.name_or_folder,
+    "training_config": read.path,
+    "out": read.path,
+    "seed": read.whole_number(0, 2**63 - 1),
+    "device": read.device,
+    "character.class_token": read.token,
+    "character.spec": read.spec,
+    "instruments.face": read.name_or_folder,
+    "instruments.clip": read.name_or_folder,
+    "instruments.labels": read.path,
+    "matrix.weights": read.weights(0),
+    "matrix.ship_weights": read.weights(0.01),
+    "matrix.trained_environments": read.environments,
+    "matrix.novel_environments": read.environments,
+    "matrix.replicates": read.whole_number(1, 1000),
+    "matrix.framings": read.framings,
+    "render.steps": read.whole_number(1, 1000),
+    "render.guidance": read.number(0, 100),
+    "render.width": read.whole_number(16, 8192, 8),
+    "render.height": read.whole_number(16, 8192, 8),
+    "render.negative_prompt": read.line_or_nothing,
+    "render.batch_size": read.whole_number(1, 4096),
+    "judge.policy": read.line,
+    "judge.rules": read.path,
+    "report.private": read.flag,
+}
+"""Every key there is, as it is dotted in messages."""
+
+
+def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
+    """Settings for `model` from the lora-doctor.toml beside it, else in the working folder, and `overrides`.
+
+    `overrides` has the file's keys, nested or dotted (`matrix.replicates`); None means not given. Paths in the file
+    are relative to its folder, paths in `overrides` to the working folder. Raises InputRefused when there is no model,
+    UsageError (file, key, what to write instead) for an unknown key, a value that does not fit, or a missing one.
+    """
+    if not model.is_file():
+        raise InputRefused("no such file.", path=model, advice="Give the LoRA's .safetensors file.")
+    source = next((path for path in (model.parent / FILE_NAME, Path(FILE_NAME)) if path.is_file()), None)
+    values: dict[str, Any] = {}
+    if source is not None:
+        values |= _read_values(_flatten(_parse(source)), source.parent, str(source))
+    values |= _read_values(_flatten(overrides), Path(), "command line")
+    if missing := [key for key in ("trigger", "dataset") if key not in values]:
+        advice = f"Write `{missing[0]} = ...` into {source or FILE_NAME}."
+        if source is None:
+            raise UsageError(f"no {FILE_NAME} beside {model} or in this folder.", advice=advice)
+        raise UsageError(f"`{missing[0]}` is missing.", path=source, advice=advice)
+    values.setdefault("out", model.with_name(f"{model.stem}-checkup"))
+    settings = _assemble(values, model, source)
+    _check_matrix(settings.matrix, str(source or "command line"))
+    return settings
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"is not TOML: {error}.", path=path, advice="Mend that line.") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"is not UTF-8 at byte {error.start}.", path=path, advice="Save it as UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}.", path=path) from None
+
+
+def _flatten(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables -> dotted keys; `character.spec` stays a table, its keys are the user's."""
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if key in _SECTIONS and isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            flat[key] = value
+    return {key: value for key, value in flat.items() if value is not None}
+
+
+def _read_values(flat: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Each value checked and in its final type."""
+    values = {}
+    for key, value in flat.items():
+        if key not in _READERS:
+            name = key if key.isprintable() else ascii(key)
+            raise UsageError(f"unknown key `{name}`.", path=where, advice=_did_you_mean(key))
+        try:
+            values[key] = _READERS[key](value, folder)
+        except ValueError as error:
+            raise UsageError(f"`{key}` {error}.", path=where, advice=f"It is {_shown(value)} now.") from None
+    return values
+
+
+def _did_you_mean(key: str) -> str:
+    """The nearest known key: as it is written, or one with nearly the same last part in another table."""
+    known = {name: f"`{name}`" for name in _READERS} | {name: f"`[{name}]`" for name in _SECTIONS}
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    if not near:
+        by_last_part = {name.rpartition(".")[2]: name for name in known}
+        close = difflib.get_close_matches(key.rpartition(".")[2], by_last_part, n=1, cutoff=0.6)
+        near = [by_last_part[name] for name in close]
+    return f"Did you mean {known[near[0]]}?" if near else f"Known keys: {', '.join(_READERS)}."
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _assemble(values: Mapping[str, Any], model: Path, source: Path | None) -> Settings:
+    def section(name: str) -> dict[str, Any]:
+        start = f"{name}."
+        return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+
+    tables: dict[str, Any] = {name: kind(**section(name)) for name, kind in _SECTIONS.items()}
+    plain = {key: value for key, value in values.items() if "." not in key}
+    return Settings(model=model, source=source, **plain, **tables)
+
+
+def _check_matrix(matrix: MatrixSettings, where: str) -> None:
+    """What no single key can tell."""
+    if stray := [weight for weight in matrix.ship_weights if weight not in matrix.weights]:
+        listed = ", ".join(f"{weight:g}" for weight in stray)
+        raise UsageError(
+            f"`matrix.ship_weights` has {listed}, which `matrix.weights` has not.",
+            path=where,
+            advice="Add them there, or take them out here.",
+        )
+    if both := set(matrix.trained_environments or ()) & set(matrix.novel_environments or ()):
+        what = f"{_shown(min(both))} is both a trained and a novel environment."
+        raise UsageError(what, path=where, advice="Name it in one of the two lists.")

@@ -1,0 +1,75 @@
+"""What the character must look like: what the user says, and for the rest what most of the dataset shows."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lora_doctor.errors import UsageError
+from lora_doctor.types import Dataset, LabelSet, Reading
+
+KINDS = ("identity", "body", "outfit")
+"""The kinds of attribute that belong to a character; where it stands and what it does are free."""
+AGREEMENT = 0.6
+"""Share of the pictures that show an attribute and are read alike, from which their label is the character's. A rule of
+reading, not of judging: lower would make a varied outfit part of the spec, higher would lose traits to misreadings."""
+MIN_PICTURES = 2
+"""One picture says nothing about what stays the same."""
+
+
+def induce_spec(
+    dataset: Dataset,
+    references: Sequence[Reading | None],
+    label_sets: Mapping[str, LabelSet],
+    given: Mapping[str, str],
+) -> dict[str, str]:
+    """Attribute -> label, in the order of `label_sets`; what is `given` stands.
+
+    An attribute is read only off pictures whose framing shows it. One without agreement, or with fewer than two such
+    pictures, is left out: it is not part of the spec. Raises UsageError for a given attribute or label that the label
+    sets do not have.
+    """
+    known = [reading for _, reading in zip(dataset.images, references, strict=True) if reading is not None]
+    for attribute, label in given.items():
+        _check(attribute, label, label_sets)
+    framings = label_sets.get("framing")
+    induced = {name: _agreed(known, labels, framings) for name, labels in label_sets.items() if labels.kind in KINDS}
+    spec = {name: given.get(name) or induced.get(name) for name in label_sets}
+    return {name: label for name, label in spec.items() if label is not None}
+
+
+def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:
+    """The label that enough of the pictures that show the attribute are read as, or None."""
+    shown = [_top(reading, labels) for reading in readings if _shows(reading, labels, framings)]
+    votes = Counter(label for label in shown if label is not None)
+    count = sum(votes.values())
+    if count < MIN_PICTURES:
+        return None
+    label, most = votes.most_common(1)[0]
+    return label if most >= AGREEMENT * count else None
+
+
+def _shows(reading: Reading, labels: LabelSet, framings: LabelSet | None) -> bool:
+    """Whether the picture's framing shows the attribute; yes where the framing is not known."""
+    framing = None if framings is None else _top(reading, framings)
+    return framing is None or framing in labels.framings
+
+
+def _top(reading: Reading, labels: LabelSet) -> str | None:
+    row = reading.probabilities.get(labels.attribute)
+    return None if row is None else labels.labels[int(row.argmax())]
+
+
+def _check(attribute: str, label: str, label_sets: Mapping[str, LabelSet]) -> None:
+    known = [name for name, labels in label_sets.items() if labels.kind in KINDS]
+    if attribute not in label_sets:
+        raise UsageError(f"the spec names an unknown attribute {attribute!r}.", advice=_nearest(attribute, known))
+    labels = label_sets[attribute].labels
+    if label not in labels:
+        raise UsageError(f"the spec's {attribute} has no label {label!r}.", advice=_nearest(label, labels))
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1, 0.0)
+    return f"Did you mean {close[0]!r}?" if close else ""

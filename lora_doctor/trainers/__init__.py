@@ -1,0 +1,1 @@
+"""Trainers: training config text <-> TrainingSettings; one trainer each, found by name."""

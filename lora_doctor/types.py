@@ -1,0 +1,436 @@
+"""Every value that crosses a module boundary, as a frozen dataclass. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Where = Mapping[str, str]
+"""What a measurement is about, for example `{"framing": "close-up", "weight": "0.7"}`; empty = the whole."""
+
+Role = Literal["identity-emphasis", "in-context"]
+IDENTITY_EMPHASIS: Role = "identity-emphasis"
+IN_CONTEXT: Role = "in-context"
+
+CLOSE_UP, UPPER_BODY, FULL_BODY = "close-up", "upper_body", "full_body"
+FRAMINGS: tuple[str, ...] = (CLOSE_UP, UPPER_BODY, FULL_BODY)
+
+
+# ---------------------------------------------------------------- looking
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """One measured number, or the reason there is none: the only currency between looking and judging."""
+
+    name: str
+    """`<module>.<quantity>`, for example `identity.score`."""
+    value: float | None
+    """The point estimate; None = could not be measured, see `reason`."""
+    unit: str = ""
+    """`share`, `score`, `count`, `pixels` ...; empty for a plain number."""
+    n: int = 0
+    """Number of independent units behind the value."""
+    interval: tuple[float, float] | None = None
+    """90 % confidence interval; None for a number that is exact (a count, a setting)."""
+    where: Where = field(default_factory=dict)
+    """The slice it belongs to."""
+    reason: str | None = None
+    """Why `value` is None, or a caveat on it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraModule:
+    """One adapted module of a LoRA file."""
+
+    component: str
+    """`unet`, `transformer` or `text_encoder`."""
+    name: str
+    """Dotted module path inside the component, for example `down_blocks.1.attentions.0...to_q`;
+    for kohya keys, whose dots are lost, the underscored name as in the file (`flattened` is then True)."""
+    flattened: bool
+    """True when `name` has underscores where the module path may have dots."""
+    kind: str
+    """`lora`, `loha`, `lokr`, `dora`, `full`, ..."""
+    rank: int
+    alpha: float
+    scale: float
+    """alpha / rank: what the product of the factors is multiplied with at weight 1."""
+    keys: Mapping[str, str]
+    """Part (`down`, `up`, `alpha`, ...) to the tensor's key in the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraFile:
+    """A LoRA read and understood, without its tensors."""
+
+    path: Path
+    sha256: str
+    size: int
+    """Bytes."""
+    format: str
+    """Key layout: `kohya`, `diffusers`, `peft`."""
+    family: str
+    """`sd15`, `sdxl`, `miniature` ..., or `unknown`."""
+    trainer: str | None
+    """Who wrote the file, from its metadata."""
+    modules: tuple[LoraModule, ...]
+    metadata: Mapping[str, str]
+    unknown_keys: tuple[str, ...] = ()
+    """Keys nobody understood; listed, never dropped."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetImage:
+    """One picture of the training set with its caption."""
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    caption: str | None
+    """None = no caption file."""
+    repeats: int = 1
+    role: Role | None = None
+    """None until classified."""
+    role_reason: str = ""
+    """Why this role, in a few words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """The training set as the trainer saw it."""
+
+    path: Path
+    images: tuple[DatasetImage, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSettings:
+    """Trainer-neutral training settings; None = the config does not say."""
+
+    trainer: str | None = None
+    rank: int | None = None
+    alpha: float | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    train_text_encoder: bool | None = None
+    identity_ratio: float | None = None
+    """Share of identity-emphasis images the trainer samples; None = as the files and repeats give it."""
+    caption_token_dropout: float | None = None
+    """Probability that a single token is dropped at a step (the source article's `caption_dropout`)."""
+    caption_dropout: float | None = None
+    """Probability that a whole caption is dropped at a step."""
+    negative_tokens: tuple[str, ...] | None = None
+    """Off-spec tokens shown to the trainer as what the character is not."""
+    seed: int | None = None
+    resolution: int | None = None
+
+
+# ---------------------------------------------------------------- the matrix
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One point of the weight x environment x framing matrix."""
+
+    weight: float
+    environment: str
+    trained: bool
+    """True when the dataset shows this environment."""
+    framing: str
+    replicate: int
+    prompt: str
+    negative_prompt: str
+    seed: int
+    """hash(environment, framing, replicate): the same at every weight."""
+
+    @property
+    def key(self) -> str:
+        """The cell's name in a run folder: unique, and fit for a file name."""
+        return f"w{self.weight:.2f}_{self.environment}_{self.framing}_r{self.replicate}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Render:
+    """What came of a cell: its image, or the reason there is none."""
+
+    cell: Cell
+    image: Path | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSet:
+    """A closed set of labels for one attribute, asked of CLIP."""
+
+    attribute: str
+    labels: tuple[str, ...]
+    prompts: tuple[tuple[str, ...], ...]
+    """For each label the texts that mean it (an ensemble of at least one)."""
+    kind: Literal["identity", "body", "outfit", "environment", "framing", "pose", "expression"]
+    crop: Literal["whole", "head"]
+    framings: tuple[str, ...] = FRAMINGS
+    """The framings in which a viewer can read the attribute."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceReading:
+    """What the face instrument saw in one image."""
+
+    faces: int
+    """Number of faces found."""
+    score: float | None = None
+    """Detector confidence of the chosen (largest) face, 0 to 1; None when no face was found."""
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom in pixels of the image."""
+    embedding: np.ndarray[Any, Any] | None = None
+    """(d,) float32, unit length."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """Everything the instruments read off one image."""
+
+    width: int
+    height: int
+    face: FaceReading
+    probabilities: Mapping[str, np.ndarray[Any, Any]]
+    """Attribute -> (labels,) zero-shot probabilities that sum to 1."""
+    embedding: np.ndarray[Any, Any] | None = None
+    """(d,) CLIP image embedding of the whole image, unit length."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """All that metrics may look at: readings of renders and of the dataset, and what the character should be."""
+
+    cells: tuple[Cell, ...]
+    renders: Mapping[str, Reading]
+    """Cell key -> reading; a cell without one was not rendered (see `missing`)."""
+    missing: Mapping[str, str]
+    """Cell key -> reason."""
+    dataset: Dataset
+    references: tuple[Reading | None, ...]
+    """One per dataset image, in its order."""
+    label_sets: Mapping[str, LabelSet]
+    """Attribute -> its closed label set."""
+    spec: Mapping[str, str]
+    """Attribute -> the label the character must show, given by the user or induced from the dataset."""
+    ship_weights: tuple[float, ...]
+    """Weights at which the LoRA must hold, for example (0.7, 0.8, 1.0)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """All that audits may look at: files, without any render."""
+
+    lora: LoraFile
+    dataset: Dataset
+    references: tuple[Reading | None, ...]
+    training: TrainingSettings
+    trigger: str
+    label_sets: Mapping[str, LabelSet]
+    spec: Mapping[str, str]
+
+
+# ---------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """A comparison of one measurement with a number, or a combination of conditions."""
+
+    measurement: str | None = None
+    where: Where = field(default_factory=dict)
+    above: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: float | None = None
+    absent: bool | None = None
+    all: tuple[Condition, ...] = ()
+    any: tuple[Condition, ...] = ()
+    none: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fix:
+    """What to change: settings, dataset, captions, or advice only a person can follow."""
+
+    change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{toward: x}`, `{times: x}`."""
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    """For example `{add: in-context, framing: full_body, until_share: 0.5}`."""
+    captions: Mapping[str, Any] = field(default_factory=dict)
+    """For example `{add_tokens: body, to: identity-emphasis}`."""
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A condition that makes a cause more likely (positive weight) or less likely (negative), in nats."""
+
+    when: Condition
+    weight: float
+    says: str = ""
+    """The observation in words, shown with the cause."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """One possible cause of a symptom."""
+
+    because: str
+    fix: Fix
+    prior: float = 0.0
+    """Log-odds before any evidence."""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One symptom: when it is there, what may cause it, how to mend it."""
+
+    id: str
+    since: str
+    symptom: str
+    why: str
+    when: Condition
+    severity: Literal["blocker", "warning", "note"]
+    causes: tuple[Cause, ...]
+    references: tuple[str, ...]
+    examples: Mapping[str, Any]
+    known_problems: str = ""
+    shows: Where = field(default_factory=dict)
+    """Which cells make good evidence pictures, for example `{framing: full_body}`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankedCause:
+    """A cause with its evidence weighed."""
+
+    because: str
+    fix: Fix
+    log_odds: float
+    evidence: tuple[str, ...]
+    """The observations that spoke, strongest first."""
+    unknown: tuple[str, ...] = ()
+    """Evidence that could not be evaluated, with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A symptom that was seen."""
+
+    rule: str
+    symptom: str
+    why: str
+    state: Literal["confirmed", "suspected"]
+    severity: Literal["blocker", "warning", "note"]
+    strength: float
+    """How far beyond its threshold the leading measurement is, in units of the threshold's own scale; ranks findings."""
+    measurements: tuple[Measurement, ...]
+    """The measurements that triggered it."""
+    causes: tuple[RankedCause, ...]
+    """Most likely first."""
+    references: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+    """Keys of evidence cells."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotEvaluated:
+    """A rule that could not be judged, and why."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One prescribed change of one setting."""
+
+    field: str
+    """A `TrainingSettings` field."""
+    before: Any
+    after: Any
+    rule: str
+    """The finding it answers."""
+    because: str
+    """The measured number and the source of the prescribed one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prescription:
+    """Everything to change before the next training."""
+
+    changes: tuple[Change, ...] = ()
+    dataset: tuple[str, ...] = ()
+    """What to add, remove or recaption, as sentences with numbers."""
+    captions: tuple[Mapping[str, Any], ...] = ()
+    """Machine-readable caption fixes, as in `Fix.captions`, with the tokens filled in."""
+    advice: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    """Findings that pulled in opposite directions, and how that was settled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """A patched file, not yet written."""
+
+    path: Path
+    text: str
+    changes: tuple[Change, ...]
+    diff: str
+    unsupported: tuple[str, ...] = ()
+    """Changes this trainer has no setting for, with the nearest thing it has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The outcome."""
+
+    outcome: Literal["SHIP", "HOLD", "INCONCLUSIVE"]
+    sentence: str
+    """The verdict in one sentence, with its numbers."""
+    reasons: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    """What a SHIP covers: weights, framings, environments."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """Everything a check-up found; `diagnosis.json` is this, and every report is drawn from it alone."""
+
+    format_version: int
+    created: str
+    """ISO 8601, UTC."""
+    versions: Mapping[str, str]
+    inputs: Mapping[str, str]
+    """Input name -> sha256."""
+    lora: Mapping[str, Any]
+    """Name, format, family, trainer, rank, alpha, modules."""
+    character: Mapping[str, Any]
+    """Trigger and spec."""
+    instruments: Mapping[str, Any]
+    matrix: Mapping[str, Any]
+    """Weights, environments (`{name, trained}`), framings, replicates, prompts, sampler."""
+    cells: tuple[Mapping[str, Any], ...]
+    """Per cell: key, weight, environment, trained, framing, replicate, image (relative path), identity, state, labels."""
+    dataset: Mapping[str, Any]
+    """Counts by role and framing, ratio, band; private reports add the pictures."""
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...]
+    not_evaluated: tuple[NotEvaluated, ...]
+    prescription: Prescription
+    verdict: Verdict
+    warnings: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""The laws of the layout, read off the syntax trees: who may import whom, what is heavy, who may print."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "lora_doctor"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in FILES}
+JOINERS = {"lora_doctor.checkup", "lora_doctor.cli", "lora_doctor.__main__"}
+"""The files that may import any other."""
+PARTS = {
+    "lora_doctor.lora_file": {"lora_alpha", "lora_keys", "safetensors_header", "safetensors_values"},
+    "lora_doctor.safetensors_values": {"safetensors_header"},
+    "lora_doctor.settings": {"settings_values"},
+    "lora_doctor.run_folder": {"run_storage"},
+    "lora_doctor.training": {"caption_sampling"},
+}
+"""One leaf in several files: the file that has the public functions, and the parts it alone is made of."""
+SHARED = {"lora_doctor", "lora_doctor.types", "lora_doctor.errors"}
+HEAVY = {
+    "torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "insightface", "onnxruntime", "jinja2",
+    "pydantic", "scipy", "sklearn", "cv2", "accelerate", "safetensors",
+}  # fmt: skip
+FORBIDDEN = {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(nodes: Iterator[ast.AST]) -> Iterator[str]:
+    """Dotted names of what the nodes import; `from a import b` gives `a.b`."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def executed_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when the module is imported: not function bodies, not `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            yield from (inner for other in child.orelse for inner in ast.walk(other))
+            continue
+        yield child
+        yield from executed_at_import(child)
+
+
+def own_modules(path: Path) -> set[str]:
+    """The modules of lora_doctor that a file imports anywhere."""
+    known = set(NAMES.values()) | {name.removesuffix(".__init__") for name in NAMES.values()}
+    dotted = {name for name in imports(ast.walk(tree(path))) if name.partition(".")[0] == "lora_doctor"}
+    return {name if name in known else name.rpartition(".")[0] for name in dotted}
+
+
+def allowed(name: str) -> set[str]:
+    parts = {f"lora_doctor.{part}" for part in PARTS.get(name, ())}
+    metrics = {"lora_doctor.metrics.intervals"} if name.startswith("lora_doctor.metrics.") else set()
+    return SHARED | parts | metrics
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES.values())
+def test_a_leaf_imports_no_other_leaf(path: Path) -> None:
+    name = NAMES[path]
+    if name == "lora_doctor.cli" or name in JOINERS:
+        assert "lora_doctor.cli" not in own_modules(path) or name == "lora_doctor.__main__"
+    else:
+        assert own_modules(path) <= allowed(name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES.values())
+def test_heavy_libraries_are_imported_inside_functions(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports(executed_at_import(tree(path)))} & HEAVY
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES.values())
+def test_nothing_is_ever_unpickled(path: Path) -> None:
+    whole = tree(path)
+    assert not {name.partition(".")[0] for name in imports(ast.walk(whole))} & FORBIDDEN
+    for call in (node for node in ast.walk(whole) if isinstance(node, ast.Call)):
+        assert ast.unparse(call.func) != "torch.load"
+        assert not any(word.arg == "allow_pickle" and ast.unparse(word.value) != "False" for word in call.keywords)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES.values())
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    calls = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+    if NAMES[path] not in ("lora_doctor.cli", "lora_doctor.__main__"):
+        assert not calls & {"print", "exit", "quit", "sys.exit", "os._exit"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES.values())
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+LIGHT = [
+    name for name in ("cli", "report", "rules", "verdict", "settings", "lora_file") if (PACKAGE / f"{name}.py").exists()
+]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_light_module_loads_nothing_heavy(name: str) -> None:
+    code = f"import sys, lora_doctor.{name}; print(*{HEAVY!r} & {{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+@pytest.mark.skipif(not (PACKAGE / "cli.py").exists(), reason="there is no command line yet")
+def test_help_loads_nothing_heavy() -> None:
+    code = f"""
+import atexit, sys
+atexit.register(lambda: print("LOADED", *{HEAVY!r} & {{name.partition('.')[0] for name in sys.modules}}))
+sys.argv = ["lora-doctor", "--help"]
+from lora_doctor.cli import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].strip() == "LOADED"

@@ -1,0 +1,275 @@
+"""Prescriptions: sizes of changes, which of two findings decides, sentences about the dataset, tokens filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora_doctor.prescription import prescribe
+from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.types import Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
+
+RULES = {rule.id: rule for rule in load_rules(Path(__file__).parents[1] / "rules")}
+ARTICLE = "https://civitai.com/articles/31467"
+SPEC = {"hair_colour": "white_hair", "body_type": "slender", "height": "tall"}
+
+
+def labels(attribute: str, kind: str, *names: str) -> LabelSet:
+    prompts = tuple((name,) for name in names)
+    return LabelSet(attribute=attribute, labels=names, prompts=prompts, kind=kind, crop="whole")  # type: ignore[arg-type]
+
+
+LABEL_SETS = {
+    "hair_colour": labels("hair_colour", "identity", "white_hair", "black_hair", "red_hair"),
+    "body_type": labels("body_type", "body", "slender", "curvy"),
+    "height": labels("height", "body", "petite", "tall"),
+}
+
+
+def number(name: str, value: float | None, **where: str) -> Measurement:
+    return Measurement(name=name, value=value, where=where)
+
+
+def finding(
+    change: Mapping[str, Any] | None = None,
+    *,
+    rule: str = "a-rule",
+    strength: float = 1.0,
+    state: str = "confirmed",
+    **fix: Any,
+) -> Finding:
+    cause = RankedCause(because="This.", fix=Fix(change=change or {}, **fix), log_odds=1.0, evidence=())
+    other = RankedCause(because="That.", fix=Fix(advice="never said"), log_odds=0.0, evidence=())
+    return Finding(
+        rule=rule,
+        symptom="Wrong.",
+        why="",
+        state=state,  # type: ignore[arg-type]
+        severity="blocker",
+        strength=strength,
+        measurements=(Measurement(name="body.deficit", value=0.62, interval=(0.5, 0.74), where={"framing": "x"}),),
+        causes=(cause, other),
+        references=(ARTICLE,),
+    )
+
+
+def only_change(change: Mapping[str, Any], settings: TrainingSettings, *measurements: Measurement) -> Change:
+    (made,) = prescribe([finding(change)], settings, measurements).changes
+    return made
+
+
+# ---------------------------------------------------------------- nothing
+
+
+def test_no_confirmed_finding_means_no_prescription() -> None:
+    empty = prescribe([], TrainingSettings(), [])
+    assert empty == prescribe([finding({"rank": {"set": 4}}, state="suspected")], TrainingSettings(), [])
+    assert (empty.changes, empty.dataset, empty.captions, empty.advice, empty.conflicts) == ((), (), (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("change", "present"),
+    [
+        ({"identity_ratio": {"toward": 0.25}}, TrainingSettings(identity_ratio=0.25)),
+        ({"rank": {"at_least": 48}}, TrainingSettings(rank=64, alpha=64.0)),
+        ({"learning_rate": {"at_most": 1e-4}}, TrainingSettings(learning_rate=5e-5)),
+        ({"caption_token_dropout": {"set": 0.3}}, TrainingSettings(caption_token_dropout=0.3)),
+        ({"negative_tokens": {"set": ["black_hair"]}}, TrainingSettings(negative_tokens=("black_hair",))),
+    ],
+)
+def test_a_change_that_equals_the_present_value_is_dropped(change: dict[str, Any], present: TrainingSettings) -> None:
+    assert prescribe([finding(change)], present, []).changes == ()
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def test_every_change_names_its_finding_its_measured_number_and_its_source() -> None:
+    change = only_change({"caption_token_dropout": {"set": 0.3}}, TrainingSettings(caption_token_dropout=0.0))
+    assert (change.field, change.before, change.after, change.rule) == ("caption_token_dropout", 0.0, 0.3, "a-rule")
+    assert change.because == f"body.deficit {{framing: x}} is 0.62 [0.50, 0.74]; source: {ARTICLE}"
+
+
+def test_the_value_before_is_the_configs_and_else_the_measured_one() -> None:
+    toward, measured = {"identity_ratio": {"toward": 0.25}}, number("dataset.identity_ratio", 0.95)
+    assert only_change(toward, TrainingSettings(identity_ratio=0.8), measured).before == 0.8
+    assert only_change(toward, TrainingSettings(), measured).before == 0.95
+    assert only_change(toward, TrainingSettings()).before is None
+    rank = prescribe([finding({"rank": {"at_least": 48}})], TrainingSettings(), [number("spectrum.rank", 2.0)])
+    assert (rank.changes[0].before, rank.changes[0].after) == (2, 48)
+
+
+def test_times_multiplies_what_the_config_says_and_only_that() -> None:
+    twice = {"steps": {"times": 2}, "epochs": {"times": 2}}
+    made = prescribe([finding(twice)], TrainingSettings(steps=401), [])
+    assert [(c.field, c.before, c.after) for c in made.changes] == [("steps", 401, 802)] and made.advice == ()
+    made = prescribe([finding(twice)], TrainingSettings(epochs=2.5), [])
+    assert [(c.field, c.before, c.after) for c in made.changes] == [("epochs", 2.5, 5.0)] and made.advice == ()
+    made = prescribe([finding(twice)], TrainingSettings(), [])
+    assert made.changes == () and "Multiply steps by 2" in made.advice[0]
+
+
+def test_whole_numbers_stay_whole() -> None:
+    after = only_change({"steps": {"times": 1.5}}, TrainingSettings(steps=401)).after
+    assert after == 602 and isinstance(after, int)
+
+
+@pytest.mark.parametrize(
+    ("rank", "alpha", "after"),
+    [(4, 4.0, 48.0), (4, 2.0, 24.0), (4, None, 48.0), (None, None, 48.0), (None, 16.0, 48.0)],
+    ids=["equal", "half", "alpha unsaid", "nothing said", "rank unsaid"],
+)
+def test_alpha_follows_rank(rank: int | None, alpha: float | None, after: float) -> None:
+    settings = TrainingSettings(rank=rank, alpha=alpha)
+    made = prescribe([finding({"rank": {"at_least": 48}})], settings, [])
+    assert [(c.field, c.before, c.after) for c in made.changes] == [("rank", rank, 48), ("alpha", alpha, after)]
+
+
+# ---------------------------------------------------------------- conflicts
+
+
+def test_of_two_findings_that_pull_apart_the_stronger_decides_and_it_is_said() -> None:
+    down = finding({"identity_ratio": {"toward": 0.25}}, rule="body-drift", strength=3.0)
+    up = finding({"identity_ratio": {"toward": 0.4}}, rule="closeup-identity-loss", strength=1.2)
+    for findings in ([down, up], [up, down]):
+        made = prescribe(findings, TrainingSettings(identity_ratio=0.33), [])
+        assert [(c.rule, c.after) for c in made.changes] == [("body-drift", 0.25)]
+        (conflict,) = made.conflicts
+        assert "body-drift asks for 0.25, closeup-identity-loss for 0.4" in conflict and "3.00 against 1.20" in conflict
+
+
+def test_a_finding_that_wants_to_stay_still_conflicts_with_one_that_wants_to_move() -> None:
+    down = finding({"identity_ratio": {"toward": 0.25}}, rule="body-drift", strength=1.0)
+    stay = finding({"identity_ratio": {"toward": 0.4}}, rule="closeup-identity-loss", strength=2.0)
+    made = prescribe([stay, down], TrainingSettings(identity_ratio=0.4), [])
+    assert made.changes == () and len(made.conflicts) == 1
+
+
+def test_findings_that_agree_make_one_change_and_no_conflict() -> None:
+    ask = {"identity_ratio": {"toward": 0.4}}
+    made = prescribe([finding(ask, rule="a"), finding(ask, rule="b")], TrainingSettings(), [])
+    assert len(made.changes) == 1 and made.conflicts == ()
+
+
+# ---------------------------------------------------------------- dataset
+
+
+@settings(deadline=None)
+@given(st.integers(5, 200), st.floats(0, 0.95), st.floats(0.05, 0.9))
+def test_the_pictures_to_add_reach_the_wanted_share_and_one_fewer_would_not(
+    n: int, share: float, wanted: float
+) -> None:
+    ask = finding(dataset={"add": "in-context", "framing": "full_body", "until_share": wanted})
+    measured = [number("dataset.images", n), number("dataset.framing_share", share, framing="full_body")]
+    sentences = prescribe([ask], TrainingSettings(), measured).dataset
+    if not sentences:
+        assert share >= wanted - 1e-6
+        return
+    more = int(sentences[0].split()[1])
+    assert (share * n + more) / (n + more) >= wanted - 1e-6
+    assert (share * n + more - 1) / (n + more - 1) < wanted + 1e-6
+
+
+def test_a_dataset_sentence_has_its_numbers() -> None:
+    ask = finding(dataset={"add": "identity-emphasis", "until_share": 0.4})
+    measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.05)]
+    (sentence,) = prescribe([ask], TrainingSettings(), measured).dataset
+    assert sentence == "Add 24 identity-emphasis pictures: identity-emphasis pictures are 5% of 40 now, 40% are wanted."
+
+
+def test_unknown_shares_are_said_to_be_unknown() -> None:
+    ask = finding(dataset={"add": "in-context", "until_share": 0.67})
+    (sentence,) = prescribe([ask], TrainingSettings(), []).dataset
+    assert "present share is not known" in sentence and "67%" in sentence
+
+
+def test_environments_are_counted_up_to_what_is_wanted() -> None:
+    ask = finding(dataset={"add": "in-context", "environments_at_least": 4})
+    (sentence,) = prescribe([ask], TrainingSettings(), [number("dataset.environments", 1.4)]).dataset
+    assert sentence.startswith("Add in-context pictures in 3 or more environments")
+    assert prescribe([ask], TrainingSettings(), [number("dataset.environments", 5.0)]).dataset == ()
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def test_off_spec_tokens_are_filled_in_and_join_those_there_are() -> None:
+    ask = [finding({"negative_tokens": {"set": {"off_spec": "hair_colour"}}})]
+    present = TrainingSettings(negative_tokens=("glasses", "red_hair"))
+    (change,) = prescribe(ask, present, [], spec=SPEC, label_sets=LABEL_SETS).changes
+    assert change.after == ("glasses", "red_hair", "black_hair")
+    without = prescribe(ask, present, [])
+    assert without.changes == () and "off-spec tokens of hair_colour" in without.advice[0]
+
+
+def test_caption_fixes_carry_the_tokens_of_the_spec() -> None:
+    asks = [
+        finding(captions={"add_tokens": "body", "to": "all"}),
+        finding(captions={"correct_tokens": "hair_colour", "to": "all"}),
+        finding(captions={"add_tokens": "environment", "to": "in-context"}),
+        finding(captions={"add_tokens": "body", "to": "all"}),
+    ]
+    assert prescribe(asks, TrainingSettings(), [], spec=SPEC, label_sets=LABEL_SETS).captions == (
+        {"add_tokens": "body", "to": "all", "tokens": ["slender", "tall"]},
+        {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]},
+        {"add_tokens": "environment", "to": "in-context", "tokens": []},
+    )
+
+
+def test_only_the_likeliest_cause_is_treated() -> None:
+    assert prescribe([finding(advice="do this")], TrainingSettings(), []).advice == ("do this",)
+
+
+# ---------------------------------------------------------------- the article's numbers
+
+
+@pytest.mark.parametrize(
+    ("rule", "evidence", "present", "expected"),
+    [
+        ("body-drift", [], TrainingSettings(), {"identity_ratio": 0.25}),
+        (
+            "closeup-identity-loss",
+            [number("dataset.identity_ratio", 0.05)],
+            TrainingSettings(),
+            {"identity_ratio": 0.4},
+        ),
+        (
+            "environment-lock",
+            [number("training.caption_token_dropout", 0.0)],
+            TrainingSettings(caption_token_dropout=0.0),
+            {"caption_token_dropout": 0.3},
+        ),
+        (
+            "hair-flip",
+            [number("captions.identity_token_conflict", 0.3, attribute="hair_colour")],
+            TrainingSettings(),
+            {"negative_tokens": ("black_hair", "red_hair")},
+        ),
+        (
+            "low-weight-forgetting",
+            [number("training.rank", 2), number("spectrum.rank", 2), number("training.exposures", 150)],
+            TrainingSettings(rank=2, alpha=2.0, steps=400),
+            {"rank": 48, "alpha": 48.0},
+        ),
+        (
+            "low-weight-forgetting",
+            [number("training.rank", 48), number("spectrum.rank", 48), number("training.exposures", 10)],
+            TrainingSettings(rank=48, alpha=48.0, steps=40),
+            {"steps": 80},
+        ),
+        ("body-type-wrong", [], TrainingSettings(), {}),
+    ],
+)
+def test_the_rules_prescribe_the_articles_numbers(
+    rule: str, evidence: list[Measurement], present: TrainingSettings, expected: dict[str, Any]
+) -> None:
+    measurements = [*RULES[rule].examples["fires"][0], *evidence]
+    findings, _ = evaluate([RULES[rule]], measurements)
+    made = prescribe(findings, present, measurements, spec=SPEC, label_sets=LABEL_SETS)
+    assert {change.field: change.after for change in made.changes} == expected
+    assert made.changes or made.captions == ({"add_tokens": "body", "to": "all", "tokens": ["slender", "tall"]},)

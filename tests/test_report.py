@@ -1,0 +1,392 @@
+"""The report is one file that loads nothing, hides nothing and believes nothing it is told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from lora_doctor.diagnosis import from_json, to_json
+from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.report import format_number, format_setting, render_report
+from lora_doctor.types import Diagnosis, Prescription, Verdict
+from tests.make_diagnosis import make_diagnosis
+
+TEMPLATES = Path(__file__).parents[1] / "reports"
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: elements with their attributes, and the text a person reads."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self._words: list[str] = []
+        self._hidden = 0
+        self.feed(html)
+        self.text = " ".join(" ".join(self._words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self._hidden += tag in ("style", "script")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("style", "script")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        """The attributes of every element of that name."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Elements and attribute names without any value: what no data may ever change."""
+        return [(tag, tuple(sorted(attributes))) for tag, attributes in self.elements]
+
+
+def draw(diagnosis: Diagnosis, run: Path | None = None, *, private: bool = False) -> str:
+    return render_report(diagnosis, templates=TEMPLATES, run=run, private=private)
+
+
+def embedded(html: str) -> list[bytes]:
+    """Every picture of the page, decoded from its data URI."""
+    return [base64.b64decode(data) for data in re.findall(r'src="data:image/webp;base64,([^"]+)"', html)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def hold(run: Path) -> Diagnosis:
+    return make_diagnosis(run, "HOLD", private=True)
+
+
+@pytest.fixture(scope="module")
+def html(hold: Diagnosis, run: Path) -> str:
+    return draw(hold, run)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+# ---------------------------------------------------------------- one file, no network
+
+
+def test_nothing_is_loaded_from_anywhere(page: Page, html: str) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "srcset", "action", "poster", "data", "xlink:href"):
+            assert re.match(r"data:|#|$", attributes.get(name, "")), (tag, attributes)
+        assert not any(name.startswith("on") or name == "style" for name in attributes), (tag, attributes)
+    assert not re.search(r"url\(|@import|https?://", html)
+
+
+def test_the_policy_allows_this_style_and_this_script_only(page: Page, html: str) -> None:
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_the_script_and_the_templates_keep_to_the_rules() -> None:
+    script = (TEMPLATES / "report.js").read_text()
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|fetch|XMLHttp|import", script)
+    for template in TEMPLATES.glob("*.j2"):
+        text = template.read_text()
+        assert not re.search(r"\|\s*safe|autoescape|=\{\{", text), template.name
+
+
+def test_equal_input_gives_equal_bytes(hold: Diagnosis, run: Path, html: str) -> None:
+    assert draw(from_json(to_json(hold)), run) == html
+
+
+def test_a_report_of_180_pictures_stays_small(html: str, hold: Diagnosis) -> None:
+    assert len(hold.cells) == 180
+    assert len(html) < 1_500_000
+
+
+# ---------------------------------------------------------------- hostile input
+
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    "</title></style></script><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)' x='",
+    '<meta http-equiv="refresh" content="0;url=//example.org">',
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "--><!-- ]]> &lt;b&gt; &#60;",
+)  # fmt: skip
+_OURS = re.compile(r"SHIP|HOLD|confirmed|suspected|blocker|warning|note|images/.*|dataset/.*|ship|score|share|count|")
+
+
+def poison(value: Any, payload: str, *, keys: bool = False) -> Any:
+    """The JSON tree with `payload` behind every text that is not one of our own words, and behind every free name."""
+    if isinstance(value, str):
+        return value if _OURS.fullmatch(value) else value + payload
+    if isinstance(value, list):
+        return [poison(part, payload) for part in value]
+    if isinstance(value, dict):
+        free = ("spec", "labels", "versions", "inputs", "instruments", "framings", "environments", "timings", "prompts")
+        return {
+            name + payload * keys: poison(part, payload, keys=name in free and isinstance(part, dict))
+            for name, part in value.items()
+        }
+    return value
+
+
+def poisoned_page(diagnosis: Diagnosis, payload: str) -> Page:
+    return Page(draw(from_json(json.dumps(poison(json.loads(to_json(diagnosis)), payload))), private=True))
+
+
+@pytest.fixture(scope="module")
+def harmless(hold: Diagnosis) -> Page:
+    return poisoned_page(hold, "x")
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_text_becomes_markup(hold: Diagnosis, harmless: Page, payload: str) -> None:
+    poisoned = poisoned_page(hold, payload)
+    assert poisoned.shape == harmless.shape
+    assert hold.verdict.sentence + payload in poisoned.text
+    assert any(payload in attributes.get("data-environment", "") for attributes in poisoned.all("div"))
+    for link in poisoned.all("a"):
+        assert link["href"].startswith("#")
+
+
+def test_invisible_characters_are_spelled_out(hold: Diagnosis) -> None:
+    verdict = replace(hold.verdict, sentence="safe\u202egnp\u200b.\x1b[31m\udcff")
+    html = draw(replace(hold, verdict=verdict))
+    html.encode("utf-8")
+    assert r"safe\u202egnp\u200b.\u001b[31m\udcff" in html
+
+
+def cell_with_image(hold: Diagnosis, name: str) -> Diagnosis:
+    return replace(hold, findings=(), cells=(dict(hold.cells[0]) | {"image": name},))
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "{outside}", "images/link.png", "images", "images/\0.png", ""])
+def test_a_picture_outside_the_run_folder_is_not_shown(hold: Diagnosis, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "secret.png"
+    Image.new("RGB", (64, 64), "red").save(outside)
+    folder = tmp_path / "run"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "link.png").symlink_to(outside)
+    html = draw(cell_with_image(hold, name.replace("{outside}", str(outside))), folder)
+    assert embedded(html) == []
+    assert "no picture" in Page(html).text
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a" + b"\0" * 30]
+)
+def test_a_broken_picture_is_shown_as_missing(hold: Diagnosis, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.png").write_bytes(content)
+    assert embedded(draw(cell_with_image(hold, "broken.png"), tmp_path)) == []
+
+
+def test_pictures_lose_their_metadata_and_big_ones_their_size(hold: Diagnosis, tmp_path: Path) -> None:
+    canary, notes, exif = "/home/ana/secret", PngImagePlugin.PngInfo(), Image.Exif()
+    notes.add_text("parameters", canary)
+    exif[0x010E] = canary
+    Image.effect_noise((900, 600), 80).convert("RGB").save(tmp_path / "big.png", pnginfo=notes, exif=exif)
+    (first, *_) = embedded(draw(cell_with_image(hold, "big.png"), tmp_path))
+    picture = Image.open(io.BytesIO(first))
+    assert picture.size == (256, 171)
+    assert canary.encode() not in first and not picture.getexif()
+
+
+def test_small_pictures_are_embedded_pixel_for_pixel(hold: Diagnosis, run: Path) -> None:
+    name = hold.cells[0]["image"]
+    (first, *_) = embedded(draw(cell_with_image(hold, name), run))
+    assert Image.open(io.BytesIO(first)).convert("RGB").tobytes() == Image.open(run / name).convert("RGB").tobytes()
+
+
+def test_a_cell_without_its_place_is_refused(hold: Diagnosis) -> None:
+    for name in ("key", "weight", "environment", "framing"):
+        cell = {key: value for key, value in hold.cells[0].items() if key != name}
+        with pytest.raises(InputRefused):
+            draw(replace(hold, cells=(cell,)))
+
+
+def test_missing_templates_are_named(hold: Diagnosis, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailure, match=tmp_path.name):
+        render_report(hold, templates=tmp_path, run=None, private=False)
+
+
+# ---------------------------------------------------------------- privacy
+
+
+def test_a_public_report_holds_no_training_picture_and_no_caption(hold: Diagnosis, run: Path, html: str) -> None:
+    training = {Image.open(run / p["file"]).convert("RGB").tobytes() for p in hold.dataset["pictures"]}
+    shown = {Image.open(io.BytesIO(data)).convert("RGB").tobytes() for data in embedded(html)}
+    assert len(training) == 40 and not training & shown
+    assert hold.dataset["pictures"][0]["caption"] not in html
+    assert "Private report" not in html
+
+
+def test_a_private_report_shows_them_and_says_so(hold: Diagnosis, run: Path) -> None:
+    html = draw(hold, run, private=True)
+    training = {Image.open(run / p["file"]).convert("RGB").tobytes() for p in hold.dataset["pictures"]}
+    shown = {Image.open(io.BytesIO(data)).convert("RGB").tobytes() for data in embedded(html)}
+    assert training <= shown
+    assert Page(html).text.count("Private report: contains training pictures.") == 2
+    assert hold.dataset["pictures"][0]["caption"] in html
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_the_verdict_comes_first_then_findings_prescription_matrix(page: Page) -> None:
+    sections = [attributes["id"] for attributes in page.all("section")]
+    expected = ["verdict", "findings", "prescription", "matrix", "measured", "dataset", "unknown", "method"]
+    assert sections == expected
+    assert page.text.index("HOLD") < page.text.index("Do not ship yet") < page.text.index("Change first")
+
+
+def test_findings_say_their_numbers_with_intervals_in_words(page: Page) -> None:
+    assert "Body off-spec in full body 78 % between 66 % and 90 % with 90 % confidence" in page.text
+    assert "Hair colour flips to another label 12 %" in page.text
+    assert "Set identity_ratio toward 0.25" in page.text
+    assert "add in-context pictures in full body until they are 50 % of the set" in page.text
+
+
+def test_the_prescription_goes_from_before_to_after(page: Page) -> None:
+    assert "identity_ratio 0.95 → 0.25 Measured 0.95" in page.text
+    assert "negative_tokens not set → black_hair , purple_hair" in page.text
+
+
+def test_every_reason_for_a_missing_value_is_a_line(hold: Diagnosis, page: Page) -> None:
+    reasons = [m.reason for m in hold.measurements if m.value is None]
+    reasons += [item.reason for item in hold.not_evaluated] + list(hold.warnings)
+    reasons += [cell["reason"] for cell in hold.cells if cell["image"] is None]
+    assert len(reasons) >= 8
+    for reason in reasons:
+        assert reason and reason in page.text
+
+
+def test_without_javascript_every_square_is_there_with_its_score(hold: Diagnosis, page: Page, html: str) -> None:
+    squares = [attributes for attributes in page.all("div") if attributes.get("class") == "square"]
+    assert len({(s["data-weight"], s["data-environment"], s["data-framing"]) for s in squares}) == 6 * 5 * 3
+    scores = re.findall(r'<p class="score [^"]+"><b>([^<]+)</b>', html)
+    assert len(scores) == 90 and all(re.fullmatch(r"−?\d\.\d\d|–", score) for score in scores)
+    assert len(page.all("figcaption")) >= len(hold.cells)
+
+
+def test_each_square_shows_the_mean_of_its_pictures(hold: Diagnosis, html: str) -> None:
+    here = [c for c in hold.cells if (c["weight"], c["environment"], c["framing"]) == (1.0, "beach", "close-up")]
+    (place,) = re.findall(
+        r'data-weight="1" data-environment="beach" data-framing="close-up">(.*?)</p>', html, re.DOTALL
+    )
+    assert f"<b>{(here[0]['identity'] + here[1]['identity']) / 2:.2f}</b>" in place
+
+
+def test_the_chart_has_a_line_for_all_and_one_for_each_framing(html: str) -> None:
+    (chart,) = re.findall(r'<figure class="chart">(.*?)</svg>', html, re.DOTALL)
+    lines = re.findall(r'<polyline points="([^"]+)"', chart)
+    assert [len(points.split()) for points in lines] == [6, 6, 6, 6]
+    assert len(re.findall(r'class="band"', chart)) == 1
+    heights = sorted(float(y) for y in re.findall(r'<text x="585" y="([\d.]+)"', chart))
+    assert min(b - a for a, b in pairwise(heights)) > 24
+    assert "ship line 0.60" in chart
+
+
+def test_the_page_can_be_read_by_everyone(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(image.get("alt") for image in page.all("img"))
+    assert all(header.get("scope") for header in page.all("th"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for link in page.all("a"):
+        assert link["href"][1:] in ids
+
+
+def test_a_ship_has_no_findings_and_says_what_it_covers(run: Path) -> None:
+    page = Page(draw(make_diagnosis(run, "SHIP", images=False)))
+    assert "No symptom was found. 1 rule could not be judged" in page.text
+    assert "What it covers" in page.text and "Nothing to change." in page.text
+
+
+def test_a_diagnosis_of_almost_nothing_still_makes_a_page(hold: Diagnosis) -> None:
+    empty: dict[str, Any] = {}
+    bare = replace(
+        hold, lora=empty, character=empty, instruments=empty, matrix=empty, cells=(), dataset=empty, measurements=(),
+        findings=(), not_evaluated=(), prescription=Prescription(), warnings=(), timings={}, inputs={}, versions={},
+        verdict=Verdict(outcome="INCONCLUSIVE", sentence="No face was found in the dataset."),
+    )  # fmt: skip
+    page = Page(draw(bare))
+    assert "INCONCLUSIVE" in page.text and "Identity was not measured at any weight" in page.text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.6249, "share", "62\u202f%"),
+        (0.004, "share", "0.4\u202f%"),
+        (-0.004, "score", "0.00"),
+        (-0.04, "score", "−0.04"),
+        (0.825, "score", "0.82"),
+        (12345, "count", "12\u202f345"),
+        (0.0001, "", "0.0001"),
+        (20, "", "20"),
+        (None, "share", "–"),
+        ("<b>", "score", "<b>"),
+        (float("nan"), "score", "nan"),
+    ],
+)
+def test_numbers_have_one_format(value: Any, unit: str, text: str) -> None:
+    assert format_number(value, unit) == text
+
+
+def test_settings_have_one_format() -> None:
+    values = [None, True, 1e-4, ("a_hair", "b_hair"), (), {"name": "x", "size": 3}]
+    assert [format_setting(value) for value in values] == [
+        "not set", "yes", "0.0001", "a_hair, b_hair", "none", "name: x; size: 3",
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_the_script_runs_under_its_own_policy_and_pivots_the_matrix(html: str, tmp_path: Path) -> None:
+    change: Callable[[str, str], str] = lambda name, value: (  # noqa: E731
+        f"f.elements.{name}.value='{value}';f.elements.{name}.dispatchEvent(new Event('change',{{bubbles:true}}));"
+    )
+    probe = f"const f=document.getElementById('axes');{change('rows', 'framing')}{change('page', 'beach')}"
+    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
+    file = tmp_path / "report.html"
+    allowed = html.replace("script-src ", f"script-src 'sha256-{digest}' ")
+    file.write_text(allowed.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
+    options = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
+        f"--disable-component-update --enable-logging=stderr --user-data-dir={tmp_path / 'profile'} --dump-dom"
+    )
+    seen = subprocess.run(["chromium", *options.split(), file.as_uri()], capture_output=True, text=True, timeout=60)
+    assert "CONSOLE" not in seen.stderr
+    tables = re.findall(r'<table class="matrix">(.*?)</table>', seen.stdout, re.DOTALL)
+    assert len(tables) == 1 and "<caption>beach</caption>" in tables[0]
+    assert tables[0].count('<div class="square"') == 6 * 3

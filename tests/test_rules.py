@@ -1,0 +1,417 @@
+"""Rules: what the folder holds, what the loader refuses, how sure a condition is, how causes are told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora_doctor.errors import UsageError
+from lora_doctor.rules import evaluate, failing_examples, load_rules
+from lora_doctor.types import Condition, Finding, Measurement, Rule
+
+FOLDER = Path(__file__).parents[1] / "rules"
+RULES = {rule.id: rule for rule in load_rules(FOLDER)}
+ARTICLE = (
+    "body-drift",
+    "closeup-identity-loss",
+    "environment-lock",
+    "hair-flip",
+    "low-weight-forgetting",
+    "body-type-wrong",
+)
+RENDERED = ("identity.", "attribute.", "body.", "outfit.", "environment.", "framing.", "dose.")
+"""Measurements taken from renders; all others come from files."""
+
+MINIMAL = """
+id: a-rule
+since: "0.1"
+symptom: Something is wrong.
+why: It matters.
+severity: blocker
+when: {measurement: x.a, above: 0.5}
+causes:
+  - because: This.
+    fix: {advice: Do that.}
+references: [https://example.org]
+examples:
+  fires: [[{measurement: x.a, value: 1.0}]]
+  quiet: [[{measurement: x.a, value: 0.0}]]
+"""
+
+
+def number(name: str, value: float | None, interval: tuple[float, float] | None = None, **where: str) -> Measurement:
+    return Measurement(name=name, value=value, interval=interval, where=where)
+
+
+def rule_when(when: Condition) -> Rule:
+    return dataclasses.replace(RULES["body-drift"], id="tried", when=when)
+
+
+def state_of(when: Condition, measurements: Sequence[Measurement]) -> str:
+    findings, unjudged = evaluate([rule_when(when)], measurements)
+    return "+".join([f.state for f in findings] + ["open" for _ in unjudged]) or "quiet"
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    if condition.measurement is not None:
+        yield condition
+    for part in (*condition.all, *condition.any, *condition.none):
+        yield from leaves(part)
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_the_folder_holds_a_rule_for_every_row_of_the_article() -> None:
+    assert set(ARTICLE) <= set(RULES)
+    assert all(RULES[name].severity == "blocker" for name in ARTICLE)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_rule_does_what_its_own_examples_say(rule: Rule) -> None:
+    assert len(rule.examples["fires"]) >= 2 and len(rule.examples["quiet"]) >= 2
+    assert failing_examples(rule) == ()
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_no_file_alone_makes_a_rule_fire(name: str) -> None:
+    for example in RULES[name].examples["fires"]:
+        files = [m for m in example if not m.name.startswith(RENDERED)]
+        assert evaluate([RULES[name]], files)[0] == ()
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_the_leading_measurement_is_a_rendered_one(name: str) -> None:
+    for example in RULES[name].examples["fires"]:
+        (finding,), _ = evaluate([RULES[name]], example)
+        assert finding.measurements[0].name.startswith(RENDERED)
+        assert finding.strength > 0
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_the_first_reference_is_the_article_the_numbers_come_from(name: str) -> None:
+    assert RULES[name].references[0] == "https://civitai.com/articles/31467"
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_examples_use_only_measurements_the_rule_reads(rule: Rule) -> None:
+    conditions = [rule.when, *(evidence.when for cause in rule.causes for evidence in cause.evidence)]
+    read = {(leaf.measurement, *leaf.where.items()) for condition in conditions for leaf in leaves(condition)}
+    used = {(m.name, *m.where.items()) for kind in rule.examples.values() for example in kind for m in example}
+    assert used <= read
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_an_example_that_fires_one_row_fires_no_other_row_as_well(name: str) -> None:
+    for example in RULES[name].examples["fires"]:
+        confirmed = {f.rule for f in evaluate(tuple(RULES.values()), example)[0] if f.state == "confirmed"}
+        assert confirmed & set(ARTICLE) == {name}
+
+
+# ---------------------------------------------------------------- causes told apart
+
+
+LOCKED = (number("training.caption_token_dropout", 0.0), number("dataset.environments", 1.9))
+SHORT_AT_16 = (number("spectrum.rank", 16), number("spectrum.null_ratio", 0.93), number("training.exposures", 16))
+LONG_AT_2 = (number("spectrum.rank", 2), number("spectrum.null_ratio", 0.9), number("training.exposures", 160))
+NO_NEGATIVES = (number("captions.negative_tokens", 0), number("dataset.identity_ratio", 0.33))
+
+
+def hair_tokens(coverage: float, conflict: float) -> tuple[Measurement, Measurement]:
+    where = {"attribute": "hair_colour"}
+    shares = {"captions.identity_token_coverage": coverage, "captions.identity_token_conflict": conflict}
+    first, second = (Measurement(name=name, value=value, where=where) for name, value in shares.items())
+    return first, second
+
+
+@pytest.mark.parametrize(
+    ("rule", "evidence", "cause"),
+    [
+        (
+            "environment-lock",
+            [*LOCKED, number("dataset.environment_captioned_share", 1.0), number("captions.distinct_share", 0.9)],
+            "no tokens were dropped",
+        ),
+        (
+            "environment-lock",
+            [*LOCKED, number("dataset.environment_captioned_share", 0.0)],
+            "left out of the captions",
+        ),
+        (
+            "environment-lock",
+            [
+                number("training.caption_token_dropout", 0.3),
+                number("dataset.environments", 1.9),
+                number("dataset.environment_captioned_share", 1.0),
+            ],
+            "too few environments",
+        ),
+        (
+            "low-weight-forgetting",
+            [*LONG_AT_2, number("training.rank", 2), number("spectrum.k90_share", 1.0)],
+            "rank is too low",
+        ),
+        (
+            "low-weight-forgetting",
+            [*SHORT_AT_16, number("training.rank", 16), number("spectrum.k90_share", 0.85)],
+            "stopped too early",
+        ),
+        ("hair-flip", [*NO_NEGATIVES, *hair_tokens(0.5, 0.2)], "contradict"),
+        ("hair-flip", [*NO_NEGATIVES, *hair_tokens(1.0, 0.0)], "negative tokens"),
+    ],
+)
+def test_causes_of_one_symptom_are_told_apart_by_the_files(rule: str, evidence: list[Measurement], cause: str) -> None:
+    (finding,), _ = evaluate([RULES[rule]], [*RULES[rule].examples["fires"][0], *evidence])
+    assert cause in finding.causes[0].because
+    assert finding.causes[0].log_odds - finding.causes[1].log_odds >= 0.7, "too close to tell"
+
+
+def body_wrong(ratio: float, coverage: float, *extra: Measurement) -> tuple[Finding, ...]:
+    rules = [RULES["body-drift"], RULES["body-type-wrong"]]
+    findings, unjudged = evaluate(
+        rules,
+        [
+            number("body.deficit", 0.6, (0.45, 0.75)),
+            number("outfit.deficit", 0.5, (0.35, 0.65)),
+            number("identity.score", 0.9, (0.8, 1.0), weight="ship", framing="close-up"),
+            number("dataset.identity_ratio", ratio),
+            number("training.identity_ratio", ratio),
+            number("captions.body_token_coverage", coverage, role="identity-emphasis"),
+            number("captions.body_token_coverage", coverage, role="in-context"),
+            number("dataset.body_visible_share", 1 - ratio),
+            number("dataset.framing_share", 1 - ratio, framing="full_body"),
+            *extra,
+        ],
+    )
+    assert unjudged == ()
+    return findings
+
+
+def test_a_wrong_body_at_a_ratio_far_out_of_band_is_body_drift() -> None:
+    (finding,) = body_wrong(ratio=0.95, coverage=1.0)
+    assert finding.rule == "body-drift" and finding.causes[0].fix.change == {"identity_ratio": {"toward": 0.25}}
+
+
+def test_a_wrong_body_without_body_tokens_at_a_sound_ratio_is_body_type_wrong() -> None:
+    (finding,) = body_wrong(ratio=0.33, coverage=0.0)
+    assert finding.rule == "body-type-wrong" and finding.causes[0].fix.captions["add_tokens"] == "body"
+
+
+def test_body_drift_leads_when_both_the_ratio_and_the_tokens_are_off() -> None:
+    assert [f.rule for f in body_wrong(ratio=0.95, coverage=0.0)] == ["body-drift", "body-type-wrong"]
+
+
+# ---------------------------------------------------------------- how sure
+
+ABOVE = Condition(measurement="x.a", above=0.5)
+
+
+def test_an_interval_beyond_the_threshold_confirms_and_one_that_straddles_it_suspects() -> None:
+    assert state_of(ABOVE, [number("x.a", 0.8, (0.6, 1.0))]) == "confirmed"
+    assert state_of(ABOVE, [number("x.a", 0.8, (0.4, 1.2))]) == "suspected"
+    assert state_of(ABOVE, [number("x.a", 0.4, (0.2, 0.6))]) == "quiet"
+
+
+def test_an_exact_number_confirms_and_one_that_lacks_its_interval_suspects() -> None:
+    assert state_of(ABOVE, [number("x.a", 0.8)]) == "confirmed"
+    assert state_of(ABOVE, [Measurement(name="x.a", value=0.8, reason="one environment")]) == "suspected"
+
+
+@pytest.mark.parametrize(
+    "absent", [[], [number("x.a", None)], [number("x.a", float("nan"))], [number("x.a", 1.0, k="v")]]
+)
+def test_an_absent_measurement_leaves_the_rule_open(absent: list[Measurement]) -> None:
+    assert state_of(ABOVE, absent) == "open"
+
+
+def test_the_reason_of_an_absent_measurement_is_passed_on() -> None:
+    gone = Measurement(name="x.a", value=None, reason="no face in any picture", where={"framing": "close-up"})
+    when = Condition(measurement="x.a", where={"framing": "close-up"}, above=0.5)
+    _, (unjudged,) = evaluate([rule_when(when)], [gone])
+    assert unjudged.reason == "x.a {framing: close-up}: no face in any picture"
+
+
+def test_what_is_decided_without_an_absent_measurement_stays_decided() -> None:
+    other = Condition(measurement="x.b", above=0.5)
+    high, low = number("x.a", 0.9), number("x.a", 0.1)
+    assert state_of(Condition(all=(ABOVE, other)), [low]) == "quiet"
+    assert state_of(Condition(all=(ABOVE, other)), [high]) == "open"
+    assert state_of(Condition(any=(ABOVE, other)), [high]) == "confirmed"
+    assert state_of(Condition(any=(ABOVE, other)), [low]) == "open"
+    assert state_of(Condition(none=(ABOVE, other)), [high]) == "quiet"
+
+
+def test_a_suspicion_that_an_absent_measurement_could_confirm_is_both_found_and_open() -> None:
+    either = Condition(any=(ABOVE, Condition(measurement="x.b", above=0.5)))
+    assert state_of(either, [number("x.a", 0.8, (0.4, 1.2))]) == "suspected+open"
+
+
+def test_none_is_as_sure_as_the_opposite_comparison() -> None:
+    not_above = Condition(none=(ABOVE,))
+    assert state_of(not_above, [number("x.a", 0.2, (0.1, 0.3))]) == "confirmed"
+    assert state_of(not_above, [number("x.a", 0.4, (0.2, 0.6))]) == "suspected"
+    assert state_of(not_above, [number("x.a", 0.6, (0.4, 0.8))]) == "quiet"
+
+
+def test_several_operators_in_one_condition_must_all_hold() -> None:
+    band = Condition(measurement="x.a", above=0.2, below=0.6)
+    assert state_of(band, [number("x.a", 0.4, (0.3, 0.5))]) == "confirmed"
+    assert state_of(band, [number("x.a", 0.4, (0.3, 0.7))]) == "suspected"
+    assert state_of(band, [number("x.a", 0.7, (0.65, 0.75))]) == "quiet"
+
+
+def test_strength_counts_thresholds_beyond_the_threshold_of_the_first_measurement() -> None:
+    when = Condition(all=(Condition(measurement="x.a", above=0.2), Condition(measurement="x.b", above=0.1)))
+    (finding,), _ = evaluate([rule_when(when)], [number("x.a", 0.5), number("x.b", 0.9)])
+    assert finding.strength == pytest.approx(1.5)
+    assert [m.name for m in finding.measurements] == ["x.a", "x.b"]
+
+
+def test_findings_come_confirmed_first_then_severe_then_strong() -> None:
+    def made(name: str, severity: Literal["blocker", "warning"], threshold: float) -> Rule:
+        when = Condition(measurement=f"x.{name}", above=threshold)
+        return dataclasses.replace(RULES["body-drift"], id=name, when=when, severity=severity)
+
+    rules = [made("d", "blocker", 0.1), made("c", "warning", 0.1), made("b", "blocker", 0.5), made("a", "blocker", 0.2)]
+    values = [number(f"x.{name}", 0.9) for name in "abc"] + [number("x.d", 0.9, (0.0, 2.0))]
+    assert [f.rule for f in evaluate(rules, values)[0]] == ["a", "b", "c", "d"]
+
+
+def test_suspected_evidence_weighs_half_and_unknown_evidence_is_listed() -> None:
+    fires = RULES["hair-flip"].examples["fires"][0]
+
+    def captions(interval: tuple[float, float] | None) -> tuple[float, tuple[str, ...]]:
+        seen = number("captions.identity_token_conflict", 0.2, interval, attribute="hair_colour")
+        (finding,), _ = evaluate([RULES["hair-flip"]], [*fires, seen])
+        cause = next(c for c in finding.causes if "contradict" in c.because)
+        return cause.log_odds, cause.unknown
+
+    sure, unknown = captions(None)
+    half, _ = captions((0.0, 0.4))
+    assert half == pytest.approx(sure / 2)
+    assert any("captions.identity_token_coverage" in text and "not measured" in text for text in unknown)
+
+
+NAMES = ("x.a", "x.b", "x.c")
+LEAVES = st.builds(
+    lambda name, operator, threshold: Condition(measurement=name, **{operator: threshold}),
+    st.sampled_from(NAMES),
+    st.sampled_from(["above", "below", "at_least", "at_most", "equals"]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+
+
+def combined(parts: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+    some = st.lists(parts, min_size=1, max_size=3).map(tuple)
+    return (
+        some.map(lambda c: Condition(all=c))
+        | some.map(lambda c: Condition(any=c))
+        | some.map(lambda c: Condition(none=c))
+    )
+
+
+CONDITIONS = st.recursive(LEAVES, combined, max_leaves=6)
+VALUES = st.tuples(st.sampled_from([-0.5, 0.0, 0.3, 0.5, 0.7, 1.0, 1.5]), st.sampled_from([None, 0.0, 0.25, 0.6]))
+NUMBERS = st.tuples(VALUES, VALUES, VALUES).map(
+    lambda three: [number(n, v, None if w is None else (v - w, v + w)) for n, (v, w) in zip(NAMES, three, strict=True)]
+)
+
+
+@settings(deadline=None)
+@given(CONDITIONS, NUMBERS, st.sampled_from(NAMES))
+def test_taking_a_measurement_away_either_changes_nothing_or_leaves_the_rule_open(
+    when: Condition, measurements: list[Measurement], gone: str
+) -> None:
+    before = state_of(when, measurements)
+    after = state_of(when, [m for m in measurements if m.name != gone])
+    assert before in ("confirmed", "suspected", "quiet")
+    assert after == before or after.endswith("open")
+
+
+@settings(deadline=None)
+@given(CONDITIONS, NUMBERS)
+def test_none_turns_a_condition_around(when: Condition, measurements: list[Measurement]) -> None:
+    assert (state_of(when, measurements) == "quiet") != (state_of(Condition(none=(when,)), measurements) == "quiet")
+
+
+# ---------------------------------------------------------------- the loader
+
+
+def load_text(folder: Path, text: str, name: str = "a-rule.yaml") -> tuple[Rule, ...]:
+    (folder / name).write_text(text, "utf-8")
+    return load_rules(folder)
+
+
+def test_a_minimal_rule_is_read(tmp_path: Path) -> None:
+    (rule,) = load_text(tmp_path, MINIMAL)
+    assert rule.when == Condition(measurement="x.a", above=0.5)
+    assert rule.examples["fires"] == ((number("x.a", 1.0),),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("symptom:", "symptoms:", "symptoms: is not a key of a rule"),
+        ("above: 0.5}", "abov: 0.5}", "when.abov: is not a key of a rule"),
+        ("{advice: Do that.}", "{chnge: {}}", "causes[0].fix.chnge: is not a key of a rule"),
+        ("severity: blocker", "severity: error", "severity: input should be 'blocker', 'warning' or 'note'"),
+        ("above: 0.5}", "above: high}", "when.above: "),
+        ("above: 0.5}", "above: .nan}", "when.above: "),
+        ("above: 0.5}", "where: {weight: 0.7}, above: 0.5}", "when.where.weight: "),
+        ("id: a-rule", "id: b-rule", "must equal the file name"),
+        ("[https://example.org]", "[]", "references and causes"),
+        ("when: {measurement: x.a, above: 0.5}", "when: {}", "when: an empty condition"),
+        ("when: {measurement: x.a, above: 0.5}", "when: {measurement: x.a}", "a comparison with a number or `absent`"),
+        ("when: {measurement: x.a, above: 0.5}", "when: {above: 0.5}", "when: a comparison needs its `measurement`"),
+        (
+            "when: {measurement: x.a, above: 0.5}",
+            "when: {none: [{measurement: x.a, absent: true}]}",
+            "when.none[0]: `absent` would silence the rule",
+        ),
+        ("above: 0.5}", "absent: false}", "when: `absent` would silence the rule"),
+        ("{advice: Do that.}", "{change: {rnk: {set: 4}}}", "causes[0].fix.change.rnk: not a training setting"),
+        ("{advice: Do that.}", "{change: {rank: {up: 4}}}", "causes[0].fix.change.rank: exactly one of"),
+        ("{advice: Do that.}", "{change: {rank: {times: two}}}", "causes[0].fix.change.rank.times: a number"),
+        ("{advice: Do that.}", "{dataset: {until_share: 1.0}}", "causes[0].fix.dataset.until_share"),
+        ("{advice: Do that.}", "{captions: {tokens: body}}", "causes[0].fix.captions.tokens: not a key here"),
+        ("  fires: [[{measurement: x.a, value: 1.0}]]\n", "", "examples: at least one example"),
+        ("value: 1.0}", "valu: 1.0}", "examples.fires[0]: every entry is"),
+        ("[[{measurement: x.a, value: 1.0}]]", "[{measurement: x.a, value: 1.0}]", "every example is a list"),
+        ("[[{measurement: x.a, value: 1.0}]]", "5", "every example is a list"),
+        ("value: 1.0}", "value: 1.0, interval: [1]}", "examples.fires[0]: every entry is"),
+        ("value: 1.0}", "value: 1.0, where: ship}", "examples.fires[0]: every entry is"),
+        ("why: It matters.", "why: It matters.\nwhy: Twice.", "cannot be read as YAML"),
+        ("why: It matters.", "why: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_faulty_rule_is_refused_with_its_file_and_place(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    assert old in MINIMAL
+    with pytest.raises(UsageError) as refusal:
+        load_text(tmp_path, MINIMAL.replace(old, new, 1))
+    assert complaint in str(refusal.value)
+    assert str(refusal.value).startswith(str(tmp_path / "a-rule.yaml"))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"- a\n- b\n", b"", b"\xff\xfe\x00", b"just text"])
+def test_a_file_that_is_no_rule_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a-rule.yaml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a-rule\.yaml"):
+        load_rules(tmp_path)
+
+
+def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match="holds no rules"):
+            load_rules(folder)
+
+
+def test_an_example_that_does_not_come_out_is_named(tmp_path: Path) -> None:
+    (rule,) = load_text(tmp_path, MINIMAL.replace("value: 0.0", "value: 0.9"))
+    assert failing_examples(rule) == ("a-rule: examples.quiet[0] is confirmed",)

@@ -1,0 +1,212 @@
+"""Settings come from lora-doctor.toml and the command line, checked key by key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.settings import load_settings
+
+LEAST = 'trigger = "yuki_nk"\ndataset = "dataset"\n'
+FULL = """
+trigger = "yuki_nk"
+dataset = "../pictures"
+base = "base"
+training_config = "training.toml"
+out = "run"
+seed = 5
+device = "cuda:1"
+
+[character]
+class_token = "1boy"
+spec = {hair_colour = "white_hair", eye_colour = "blue_eyes"}
+
+[instruments]
+face = "buffalo_l"
+clip = "clip"
+labels = "labels.toml"
+
+[matrix]
+weights = [0, 0.5, 1]
+ship_weights = [0.5]
+trained_environments = ["library"]
+novel_environments = ["beach", "city"]
+replicates = 3
+framings = ["full_body", "close-up"]
+
+[render]
+steps = 20
+guidance = 2
+width = 512
+height = 768
+negative_prompt = ""
+batch_size = 4
+
+[judge]
+policy = "strict"
+rules = "rules"
+
+[report]
+private = true
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model in a folder that is not the working folder."""
+    folder = tmp_path / "yuki"
+    folder.mkdir()
+    (folder / "yuki.safetensors").write_bytes(b"")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return folder / "yuki.safetensors"
+
+
+def write(model: Path, text: str) -> Path:
+    path = model.with_name("lora-doctor.toml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_two_keys_are_enough(model: Path) -> None:
+    path = write(model, LEAST)
+    settings = load_settings(model, {})
+    assert settings.trigger == "yuki_nk"
+    assert settings.dataset == model.parent / "dataset"
+    assert settings.out == model.parent / "yuki-checkup"
+    assert settings.source == path
+    assert settings.matrix.weights == (0.0, 0.4, 0.6, 0.7, 0.8, 1.0)
+    assert settings.matrix.ship_weights == (0.7, 0.8, 1.0)
+    assert settings.matrix.framings == ("close-up", "upper_body", "full_body")
+    assert settings.matrix.novel_environments is None
+    assert settings.render.steps is None
+    assert not settings.report.private
+    assert (settings.base, settings.instruments.face, settings.instruments.clip) == ("miniature",) * 3
+
+
+def test_every_key_arrives_and_paths_are_relative_to_the_file(model: Path) -> None:
+    for folder in ("base", "clip"):
+        (model.parent / folder).mkdir()
+    write(model, FULL)
+    settings = load_settings(model, {})
+    assert settings.dataset.resolve() == model.parent.parent / "pictures"
+    assert settings.base == str(model.parent / "base")
+    assert settings.training_config == model.parent / "training.toml"
+    assert settings.out == model.parent / "run"
+    assert (settings.seed, settings.device) == (5, "cuda:1")
+    assert settings.character.class_token == "1boy"
+    assert settings.character.spec == {"hair_colour": "white_hair", "eye_colour": "blue_eyes"}
+    assert settings.instruments.face == "buffalo_l"
+    assert settings.instruments.clip == str(model.parent / "clip")
+    assert settings.instruments.labels == model.parent / "labels.toml"
+    assert settings.matrix.weights == (0.0, 0.5, 1.0)
+    assert settings.matrix.novel_environments == ("beach", "city")
+    assert settings.matrix.framings == ("close-up", "full_body")
+    assert settings.matrix.replicates == 3
+    render = settings.render
+    assert (render.steps, render.guidance, render.width, render.height) == (20, 2.0, 512, 768)
+    assert (render.negative_prompt, render.batch_size) == ("", 4)
+    assert settings.judge.policy == "strict"
+    assert settings.judge.rules == model.parent / "rules"
+    assert settings.report.private
+
+
+def test_the_working_folder_is_second_choice(model: Path) -> None:
+    Path("lora-doctor.toml").write_text(LEAST)
+    assert load_settings(model, {}).dataset == Path("dataset")
+    write(model, LEAST.replace("yuki_nk", "beside"))
+    assert load_settings(model, {}).trigger == "beside"
+
+
+def test_the_command_line_wins_and_its_paths_are_relative_to_the_working_folder(model: Path) -> None:
+    write(model, FULL.replace('"base"', '"miniature"'))
+    overrides = {"trigger": None, "dataset": "mine", "matrix.replicates": 1, "report": {"private": False}, "seed": 9}
+    settings = load_settings(model, overrides)
+    assert (settings.trigger, settings.dataset) == ("yuki_nk", Path("mine"))
+    assert (settings.matrix.replicates, settings.report.private, settings.seed) == (1, False, 9)
+    assert settings.matrix.weights == (0.0, 0.5, 1.0)
+
+
+def test_the_command_line_alone_is_enough(model: Path) -> None:
+    settings = load_settings(model, {"trigger": "yuki", "dataset": Path("pictures")})
+    assert settings.source is None
+    assert settings.dataset == Path("pictures")
+
+
+def test_without_a_file_the_message_says_what_to_write(model: Path) -> None:
+    with pytest.raises(UsageError, match=r"no lora-doctor.toml beside .* Write `trigger = ...` into lora-doctor.toml."):
+        load_settings(model, {})
+    write(model, 'trigger = "yuki"')
+    with pytest.raises(UsageError, match=r"`dataset` is missing"):
+        load_settings(model, {})
+
+
+def test_a_missing_model_is_refused_before_anything_else(model: Path) -> None:
+    with pytest.raises(InputRefused, match="no such file"):
+        load_settings(model.with_name("no.safetensors"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ('triger = "a"', "`trigger`"),
+        ("[matrix]\nreplicate = 1", "`matrix.replicates`"),
+        ("replicates = 1", "`matrix.replicates`"),
+        ("[render]\nnegative = 'x'", "`render.negative_prompt`"),
+        ("[reports]\nprivate = true", "`[report]`"),
+        ("[judge.policy]\nname = 1", "`judge.policy` must be a text"),
+        ("[zzz]\nq = 1", "Known keys: trigger, dataset"),
+        ('"\\u001b[31m" = 1', "Known keys"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(model: Path, text: str, nearest: str) -> None:
+    path = write(model, text)
+    with pytest.raises(UsageError) as caught:
+        load_settings(model, {})
+    assert str(caught.value).startswith(f"{path}: ")
+    assert nearest in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_unknown_key_on_the_command_line_says_so(model: Path) -> None:
+    with pytest.raises(UsageError, match=r"command line: unknown key `matrx`. Did you mean `\[matrix\]`"):
+        load_settings(model, {"matrx": 3})
+
+
+BAD: list[tuple[str, Any]] = [
+    ("trigger", ""), ("trigger", "a\nb"), ("trigger", 3), ("trigger", "a,b"), ("dataset", ""), ("dataset", 3),
+    ("dataset", "a\0b"), ("base", "./nowhere"), ("base", "/nowhere/at/all"), ("seed", -1), ("seed", 1.0),
+    ("seed", True), ("device", "gpu"), ("character.spec", "white_hair"), ("character.spec", {"hair": 3}),
+    ("matrix.weights", []), ("matrix.weights", 1.0), ("matrix.weights", [0, 2.5]), ("matrix.weights", [0, -0.5, 1]),
+    ("matrix.weights", [0, 0.7, 0.4]), ("matrix.weights", [0, 0.7, 0.7]), ("matrix.weights", [0, float("nan")]),
+    ("matrix.weights", [0, True]), ("matrix.weights", [0.4, 1]), ("matrix.weights", [0, 0.705]),
+    ("matrix.ship_weights", [0, 1]), ("matrix.ship_weights", [0.5]), ("matrix.trained_environments", []),
+    ("matrix.trained_environments", ["a", "a"]), ("matrix.replicates", 0), ("matrix.framings", ["portrait"]),
+    ("matrix.framings", ["close-up", "close-up"]), ("matrix.framings", [["close-up"]]),
+    ("render.steps", 0), ("render.guidance", float("inf")), ("render.guidance", "7"), ("render.width", 60),
+    ("render.height", 8), ("render.batch_size", 0), ("judge.policy", 1),
+    ("report.private", "yes"), ("report.private", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), BAD, ids=[f"{key}={value!r}" for key, value in BAD])
+def test_a_value_that_does_not_fit_names_its_key(model: Path, key: str, value: Any) -> None:
+    write(model, LEAST)
+    with pytest.raises(UsageError) as caught:
+        load_settings(model, {key: value})
+    assert f"`{key}`" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_environment_is_trained_or_novel_not_both(model: Path) -> None:
+    write(model, LEAST + '[matrix]\ntrained_environments = ["beach"]\nnovel_environments = ["city", "beach"]\n')
+    with pytest.raises(UsageError, match="both a trained and a novel"):
+        load_settings(model, {})
+
+
+def test_a_hub_id_stays_a_name(model: Path) -> None:
+    write(model, LEAST + 'base = "stabilityai/stable-diffusion-xl-base-1.0"')
+    assert load_settings(model, {}).base == "stabilityai/stable-diffusion-xl-base-1.0"
