@@ -56,6 +56,8 @@ Progress = Callable[[str, int, int], None]
 READ_AT_ONCE = 32
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 EVIDENCE_PICTURES = 6
+THUMBNAIL = 192
+"""Longest side, pixels, of dataset pictures in a private report."""
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -468,14 +470,29 @@ def _facts(
         },
         cells=dossier.describe_cells(study, run.renders(), run.path, score_of, policy.identity_at_least),
         dataset=dossier.describe_dataset(
-            study.dataset, study.references, study.label_sets, private=settings.report.private
-        ),
+            study.dataset, study.references, study.label_sets,
+            pictures=_thumbnails(study.dataset, run) if settings.report.private else None,
+        ),  # fmt: skip
         measurements=measurements,
         findings=(),
         not_evaluated=(),
         prescription=Prescription(),
         verdict=Verdict(outcome="INCONCLUSIVE", sentence="Not judged yet."),
     )
+
+
+def _thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
+    """Small copies of the dataset's pictures in the run folder, for private reports."""
+    from PIL import Image
+
+    folder = run.path / "dataset"
+    folder.mkdir(exist_ok=True)
+    names = [f"dataset/{number:04d}.png" for number in range(len(dataset.images))]
+    for name, image in zip(names, dataset.images, strict=True):
+        picture = Image.open(image.path).convert("RGB")
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        picture.save(run.path / name)
+    return names
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -72,9 +72,17 @@ def _state(reading: Reading | None, identity: float | None, weight: float, held:
 
 
 def describe_dataset(
-    dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet], *, private: bool
+    dataset: Dataset,
+    references: Sequence[Reading | None],
+    label_sets: Mapping[str, LabelSet],
+    *,
+    pictures: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Counts by role, framing and environment, exposed ratio and band; file names and captions only when `private`."""
+    """Counts by role, framing and environment, exposed ratio and band.
+
+    `pictures`, for private reports alone, are the thumbnails in the run folder, in the dataset's order; with them go the
+    captions.
+    """
     pairs = list(zip(dataset.images, references, strict=True))
     exposed = {role: sum(i.repeats for i in dataset.images if i.role == role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT)}
     total = sum(exposed.values())
@@ -87,13 +95,14 @@ def describe_dataset(
         "framings": _counts(pairs, label_sets.get("framing")),
         "environments": _counts(pairs, label_sets.get("environment")),
     }
-    if private:
+    if pictures is not None:
+        framing = label_sets.get("framing")
         summary["pictures"] = [
             {
-                "file": str(image.path), "role": image.role, "caption": image.caption or "", "repeats": image.repeats,
-                "framing": None if reading is None else labels_read(reading, label_sets, "").get("framing"),
+                "file": file, "role": image.role, "caption": image.caption or "", "repeats": image.repeats,
+                "framing": None if reading is None or framing is None else top_label(reading, framing),
             }
-            for image, reading in pairs
+            for file, (image, reading) in zip(pictures, pairs, strict=True)
         ]  # fmt: skip
     return summary
 

@@ -52,7 +52,7 @@ class RunFolder:
                 self._lock.close()
                 raise
         try:
-            self._cells = self._read_cells()
+            self._cells, self._known = self._read_cells()
             self._forget_damaged_images()
         except BaseException:
             self.close()
@@ -76,14 +76,15 @@ class RunFolder:
     # ------------------------------------------------------------ the plan
 
     def put_plan(self, fingerprint: Mapping[str, Any], cells: Sequence[Cell]) -> None:
-        """Binds the folder to `fingerprint` (JSON-able: all that changes a render) and adds the cells to its plan.
+        """Binds the folder to `fingerprint` (JSON-able: all that changes a render) and makes `cells` its plan.
 
-        Later calls may add cells and change nothing. Raises UsageError, naming the first key that differs, when the
-        folder was made under another fingerprint, or with other cells under the same keys.
+        What came of cells that an earlier plan had is kept, and counts again when they are planned again. Raises
+        UsageError, naming the first key that differs, when the folder was made under another fingerprint, or with
+        another cell under the same key.
         """
         wanted = json.loads(json.dumps(fingerprint, allow_nan=False))
-        added = {cell.key: cell for cell in cells if cell.key not in self._cells}
-        planned = self._cells | added
+        plan = {cell.key: cell for cell in cells}
+        known = plan | self._known
         with self._transaction():
             made_with = self.get_json("fingerprint")
             if made_with is None:
@@ -91,12 +92,13 @@ class RunFolder:
             elif made_with != wanted:
                 raise UsageError(_difference(made_with, wanted), path=self.path, advice=_ELSEWHERE)
             for cell in cells:
-                if planned[cell.key] != cell:
+                if known[cell.key] != cell:
                     raise UsageError(f"was made with another cell {cell.key}.", path=self.path, advice=_ELSEWHERE)
-            for position, (key, cell) in enumerate(added.items(), start=len(self._cells)):
+            self._run("UPDATE cells SET position = NULL")
+            for position, (key, cell) in enumerate(plan.items()):
                 row = (key, position, json.dumps(dataclasses.asdict(cell)))
-                self._run("INSERT INTO cells (key, position, json) VALUES (?, ?, ?)", row)
-        self._cells = planned
+                self._run("REPLACE INTO cells (key, position, json) VALUES (?, ?, ?)", row)
+        self._cells, self._known = plan, known
 
     def cells(self) -> tuple[Cell, ...]:
         """The plan, in its order."""
@@ -129,7 +131,7 @@ class RunFolder:
         self._run("REPLACE INTO renders (key, reason) VALUES (?, ?)", row)
 
     def renders(self) -> list[Render]:
-        """What came of every finished cell, in plan order."""
+        """What came of every finished cell of the plan, in its order."""
         reasons = dict(self._run("SELECT key, reason FROM renders"))
         return [
             Render(cell=cell, image=None, reason=json.loads(reasons[key]))
@@ -192,12 +194,15 @@ class RunFolder:
                 self._database.execute("ROLLBACK")
             raise
 
-    def _read_cells(self) -> dict[str, Cell]:
+    def _read_cells(self) -> tuple[dict[str, Cell], dict[str, Cell]]:
+        """The plan in its order, and every cell that ever was in one."""
         try:
-            cells = [Cell(**json.loads(text)) for (text,) in self._run("SELECT json FROM cells ORDER BY position")]
-            return {cell.key: cell for cell in cells}
+            rows = self._run("SELECT position, json FROM cells ORDER BY position")
+            cells = [(position, Cell(**json.loads(text))) for position, text in rows]
         except (TypeError, ValueError):
             raise InputRefused("is damaged: its plan cannot be read.", path=self.path, advice=_ELSEWHERE) from None
+        known = {cell.key: cell for _, cell in cells}
+        return {cell.key: cell for position, cell in cells if position is not None}, known
 
     def _forget_damaged_images(self) -> None:
         """An image that is gone or has changed is rendered and read again."""

@@ -31,7 +31,7 @@ Progress = Callable[[int, int, float], None]
 
 MIN_SNR_GAMMA = 5.0
 """Hang et al. 2023, arXiv:2303.09556."""
-TERMINAL_SNR = 0.1
+TERMINAL_SNR = 0.5
 """Floor of the signal-to-noise ratio in the v-prediction weight: without it the terminal step would count nothing."""
 WARMUP_SHARE = 0.05
 GRADIENT_CLIP = 1.0
@@ -63,28 +63,14 @@ def train_lora(
     Raises UsageError for settings that do not fit or diverge, InputRefused for a base model or dataset that cannot be
     used, EnvironmentFailure when the file cannot be written.
     """
-    import torch
-
-    folder, images = Path(base), dataset.images
-    model = load_base(folder)
-    plan = plan_training(
-        settings, pictures=sum(i.repeats for i in images), resolution=model.resolution, grain=model.grain
-    )
-    shares = picture_shares(images, plan.identity_ratio)
-    _warn_of_long_captions(images, model.tokenizer)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    latents = encode_pictures(images, model.vae, plan.resolution, place)
-    adapters = add_adapters(model, plan, targets, place)
-    run = _Run(model, plan, images, shares, latents, trigger, place)
-    fingerprint = sha256_of(_weights(folder), _dataset_hash(dataset), dataclasses.asdict(plan), trigger, list(targets))
+    folder = Path(base)
+    run, adapters = _prepare(folder, dataset, settings, trigger, targets, device)
+    contents = _dataset_hash(dataset)
+    fingerprint = sha256_of(_weights(folder), contents, dataclasses.asdict(run.plan), trigger, list(targets))
     _loop(run, adapters, checkpoint, fingerprint, progress)
-    metadata = _metadata(settings, plan) | {
-        "lora_doctor.base": folder.resolve().name,
-        "lora_doctor.trigger": trigger,
-        "lora_doctor.dataset_sha256": _dataset_hash(dataset),
-        **(extra or {}),
-    }
-    save_lora(out, adapters, plan.alpha / plan.rank, metadata)
+    told = {"base": folder.resolve().name, "trigger": trigger, "dataset_sha256": contents}
+    metadata = _metadata(settings, run.plan) | {f"lora_doctor.{name}": value for name, value in told.items()}
+    save_lora(out, adapters, run.plan.alpha / run.plan.rank, metadata | dict(extra or {}))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return out
@@ -118,6 +104,23 @@ class _Run:
     latents: tuple[torch.Tensor, torch.Tensor]
     trigger: str
     device: str
+
+
+def _prepare(
+    folder: Path, dataset: Dataset, settings: TrainingSettings, trigger: str, targets: Sequence[str], device: str
+) -> tuple[_Run, Adapters]:
+    """The base model with LoRA layers in it and the pictures as latents, all on the device."""
+    import torch
+
+    images, model = dataset.images, load_base(folder)
+    pictures = sum(image.repeats for image in images)
+    plan = plan_training(settings, pictures=pictures, resolution=model.resolution, grain=model.grain)
+    shares = picture_shares(images, plan.identity_ratio)
+    _warn_of_long_captions(images, model.tokenizer)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    latents = encode_pictures(images, model.vae, plan.resolution, place)
+    adapters = add_adapters(model, plan, targets, place)
+    return _Run(model, plan, images, shares, latents, trigger, place), adapters
 
 
 def _loop(run: _Run, adapters: Adapters, checkpoint: Path | None, fingerprint: str, progress: Progress | None) -> None:

@@ -326,8 +326,8 @@ def test_the_page_can_be_read_by_everyone(page: Page) -> None:
 
 def test_a_ship_has_no_findings_and_says_what_it_covers(run: Path) -> None:
     page = Page(draw(make_diagnosis(run, "SHIP", images=False)))
-    assert "No symptom was found. 1 rule could not be judged" in page.text
-    assert "What it covers" in page.text and "Nothing to change." in page.text
+    assert "No rule that could be judged found a symptom; 1 could not be judged" in page.text
+    assert "What it covers" in page.text and "No change is prescribed." in page.text
 
 
 def test_a_diagnosis_of_almost_nothing_still_makes_a_page(hold: Diagnosis) -> None:
@@ -339,6 +339,12 @@ def test_a_diagnosis_of_almost_nothing_still_makes_a_page(hold: Diagnosis) -> No
     )  # fmt: skip
     page = Page(draw(bare))
     assert "INCONCLUSIVE" in page.text and "Identity was not measured at any weight" in page.text
+
+
+@pytest.mark.parametrize(("family", "validated"), [("miniature", True), ("sdxl", False)])
+def test_the_page_says_where_the_method_was_tested(hold: Diagnosis, family: str, validated: bool) -> None:
+    page = Page(draw(replace(hold, cells=(), lora={"name": "yuki", "family": family})))
+    assert ("have not been validated" in page.text) is not validated
 
 
 @pytest.mark.parametrize(

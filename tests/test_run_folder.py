@@ -100,15 +100,25 @@ def test_a_name_unfit_for_a_file_still_stays_inside(run: RunFolder) -> None:
     assert len(files) == len(strange)
 
 
-def test_the_same_plan_again_changes_nothing_and_new_cells_come_last(run: RunFolder) -> None:
+def test_the_same_plan_again_changes_nothing(run: RunFolder) -> None:
     run.save_image(CELLS[0], PICTURE)
     with reopen(run) as again:
         again.put_plan(FINGERPRINT, CELLS)
-        again.put_plan(FINGERPRINT, (cell(7), CELLS[0], cell(6)))
-        assert again.cells() == (*CELLS, cell(7), cell(6))
-        assert CELLS[0] not in again.pending()
-    with RunFolder(run.path) as third:
-        assert third.cells() == (*CELLS, cell(7), cell(6))
+        assert again.cells() == CELLS
+        assert again.pending() == CELLS[1:]
+
+
+def test_another_plan_keeps_what_it_shares_and_hides_the_rest(run: RunFolder) -> None:
+    for planned in CELLS[:2]:
+        run.save_image(planned, PICTURE)
+    smaller = (cell(7), CELLS[1], CELLS[5])
+    run.put_plan(FINGERPRINT, smaller)
+    with reopen(run) as again:
+        assert again.cells() == smaller
+        assert again.pending() == (cell(7), CELLS[5])
+        assert [render.cell for render in again.renders()] == [CELLS[1]]
+        again.put_plan(FINGERPRINT, CELLS)
+        assert again.pending() == CELLS[2:]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""The face instrument, with the miniature's pack loaded through insightface itself."""
+
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fixtures.miniature.world import vocabulary as words
+from fixtures.miniature.world.character import Character
+from fixtures.miniature.world.drawing import draw_empty, draw_scene
+from fixtures.miniature.world.scene import random_scene
+from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.extractors import face
+from lora_doctor.plugins import data_folder
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return face.load(data_folder("miniature") / "face")
+
+
+def drawings(seed: int, count: int = 3, **fixed: str):
+    rng = random.Random(seed)
+    return [draw_scene(random_scene(rng, Character.from_seed(70_000 + seed), **fixed)) for _ in range(count)]
+
+
+def overlap(a, b):
+    left, top, right, bottom = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    both = max(0, right - left) * max(0, bottom - top)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+@pytest.mark.parametrize("framing", words.FRAMINGS)
+def test_the_face_is_found_where_it_was_drawn(reader, framing):
+    drawn = [drawing for seed in range(8) for drawing in drawings(seed, 1, framing=framing)]
+    readings = reader.read([d.image for d in drawn])
+    found = [overlap(r.box, d.face_box) for r, d in zip(readings, drawn, strict=True) if r.box is not None]
+    assert len(found) == len(drawn)
+    assert np.mean(found) > 0.6
+
+
+def test_embeddings_have_unit_length_and_follow_the_person(reader):
+    same = [r.embedding for r in reader.read([d.image for d in drawings(1, 4, framing=words.CLOSE_UP)])]
+    other = [r.embedding for r in reader.read([d.image for d in drawings(2, 4, framing=words.CLOSE_UP)])]
+    assert np.allclose([np.linalg.norm(e) for e in same], 1, atol=1e-5)
+    assert np.mean([a @ b for a in same for b in same]) > np.mean([a @ b for a in same for b in other]) + 0.3
+
+
+def test_an_empty_place_has_no_face_and_no_embedding(reader):
+    [reading] = reader.read([draw_empty("beach").image])
+    assert reading.faces == 0 and reading.box is None and reading.embedding is None
+
+
+def test_a_larger_copy_of_the_picture_gives_the_same_person(reader):
+    [drawing] = drawings(3, 1, framing=words.CLOSE_UP)
+    small, large = reader.read([drawing.image, drawing.image.resize((120, 120), Image.Resampling.BICUBIC)])
+    assert small.embedding @ large.embedding > 0.7
+    assert large.box[2] - large.box[0] == pytest.approx((small.box[2] - small.box[0]) * 120 / 64, rel=0.25)
+
+
+def test_reading_does_not_depend_on_the_company(reader):
+    images = [d.image for d in drawings(4, 3, framing=words.UPPER_BODY)]
+    together, alone = reader.read(images), [reader.read([image])[0] for image in images]
+    assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(together, alone, strict=True))
+
+
+def test_a_folder_without_a_detector_is_refused(tmp_path):
+    with pytest.raises(InputRefused, match="no face detector"):
+        face.load(tmp_path)
+
+
+def test_a_pack_that_cannot_be_fetched_is_the_environments_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(EnvironmentFailure, match="no_such_pack"):
+        face.load("no_such_pack")

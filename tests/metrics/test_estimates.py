@@ -1,0 +1,183 @@
+"""Estimates say how many units they stand on, and losing units never makes them firmer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, ratio, spread, told, welch_difference, within
+from lora_doctor.metrics.intervals import t_interval, welch_interval
+from lora_doctor.metrics.units import Sample
+
+
+def table(*environments: list[float | None], rate: bool = False, start: int = 0) -> Sample:
+    """A sample from one list of unit numbers per environment."""
+    units = {f"e{start + i}": {("close-up", k): v for k, v in enumerate(row)} for i, row in enumerate(environments)}
+    return Sample(rate=rate, units=units)
+
+
+SCORES = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=2, max_size=5)
+
+
+def test_a_mean_is_over_environments_not_over_units() -> None:
+    estimate = mean(table([0.0, 0.0, 0.0, 0.0], [1.0], [0.5, 0.5]))
+    assert estimate.value == 0.5
+    assert estimate.n == 7
+    assert estimate.interval == pytest.approx(t_interval([0.0, 1.0, 0.5]))
+
+
+def test_units_that_agree_within_environments_do_not_narrow_the_interval() -> None:
+    few, many = mean(table([0.6], [0.8], [0.7])), mean(table([0.6] * 9, [0.8] * 9, [0.7] * 9))
+    assert few.interval == pytest.approx(many.interval)
+
+
+def test_several_samples_average_inside_each_environment() -> None:
+    both = mean(table([0.2], [0.6], [0.4]), table([0.4], [1.0], [0.6]))
+    assert both.value == pytest.approx(0.5333, abs=1e-4)
+    assert both.interval == pytest.approx(t_interval([0.3, 0.8, 0.5]))
+
+
+def test_a_corrected_rate_stays_possible() -> None:
+    """Divided by a sensitivity of 0.8, a unit that matches is 1.25."""
+    perfect = mean(table([1.25], [1.25], [1.25], rate=True))
+    assert perfect.value == 1.0
+    assert perfect.interval and 0 < perfect.interval[0] < perfect.interval[1] == 1.0
+    mixed = mean(table([1.25, 1.25], [1.25, 0.0], [1.25, 0.0], rate=True))
+    assert mixed.value == pytest.approx(2.5 / 3)
+    assert mixed.interval and 0 <= mixed.interval[0] < mixed.interval[1] <= 1.0
+
+
+def test_one_environment_gives_the_value_and_says_why_there_is_no_interval() -> None:
+    estimate = mean(table([0.5, 0.7]))
+    assert (estimate.value, estimate.interval) == (pytest.approx(0.6), None)
+    assert estimate.reason == "no interval: too few environments to tell"
+
+
+def test_nothing_planned_and_nothing_rendered_are_told_apart() -> None:
+    assert mean(table()).reason == "no such cell was planned"
+    assert mean(table([None, None])).reason == "no render can be read"
+    assert mean(Sample(rate=True, absent="there is no ruler")).reason == "there is no ruler"
+    for empty in (mean(table([None])), within(table()), paired_difference(table(), table([1.0])), spread(table())):
+        assert empty.value is None
+        assert empty.reason
+
+
+def test_missing_units_are_counted_in_the_reason_and_out_of_n() -> None:
+    estimate = mean(table([0.5, None], [0.6, 0.6], [0.7, None]))
+    assert estimate.n == 4
+    assert estimate.reason == "2 of 6 units are missing: not rendered, or not readable"
+
+
+@given(SCORES, st.data())
+def test_losing_a_render_never_makes_a_score_firmer(rows: list[list[float]], data: st.DataObject) -> None:
+    """The t interval's lower end is concave in every number, so it is lowest with the lost one at 0 or at 1."""
+    e = data.draw(st.integers(0, len(rows) - 1))
+    k = data.draw(st.integers(0, len(rows[e]) - 1))
+
+    def with_unit(value: float | None) -> Sample:
+        return table(*[[value if (i, j) == (e, k) else v for j, v in enumerate(row)] for i, row in enumerate(rows)])
+
+    for case in (rows[e][k], 0.0, 1.0):
+        means = with_unit(case).means().values()
+        assume(max(means) - min(means) > 1e-6)
+    whole, torn = mean(with_unit(rows[e][k])).interval, mean(with_unit(None)).interval
+    assert whole is not None
+    if torn is not None:
+        assert torn[0] <= whole[0] + 1e-9
+        assert torn[1] >= whole[1] - 1e-9
+
+
+def test_losing_the_failures_does_not_lift_a_rate() -> None:
+    row = [1.0, 1.0, 1.0, 1.0]
+    whole = mean(table(row, row, row, [1.0, 1.0, 0.0, 0.0], rate=True))
+    torn = mean(table(row, row, row, [1.0, 1.0, None, None], rate=True))
+    assert whole.interval and torn.interval
+    assert torn.interval[0] <= whole.interval[0]
+
+
+def test_within_one_environment_units_are_the_draws() -> None:
+    estimate = within(table([0.5, 0.7, 0.9, 0.7]))
+    assert estimate.value == pytest.approx(0.7)
+    assert estimate.interval == pytest.approx(t_interval([0.5, 0.7, 0.9, 0.7]))
+
+
+def test_pairing_removes_what_environments_share() -> None:
+    first, second = table([0.9], [0.5], [0.7], [0.3]), table([0.7], [0.31], [0.5], [0.09])
+    paired = paired_difference(first, second)
+    assert paired.value == pytest.approx(0.2)
+    assert paired.interval == pytest.approx(t_interval([0.2, 0.19, 0.2, 0.21]))
+    unpaired = welch_difference(first, table([0.7], [0.31], [0.5], [0.09], start=4))
+    assert paired.interval and unpaired.interval
+    assert paired.interval[0] > unpaired.interval[0]
+
+
+@pytest.mark.parametrize("contrast", [paired_difference, welch_difference])
+@pytest.mark.parametrize("rate", [True, False])
+def test_a_contrast_is_antisymmetric(contrast: Callable[[Sample, Sample], Estimate], rate: bool) -> None:
+    a, b = table([1.0, 0.0], [1.0, 1.0], [0.0, 0.0], rate=rate), table([0.0, 0.0], [1.0, 0.0], [0.0, 0.0], rate=rate)
+    there, back = contrast(a, b), contrast(b, a)
+    assert there.value == pytest.approx(-(back.value or 0))
+    assert there.interval and back.interval
+    assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]))
+
+
+def test_a_contrast_without_any_spread_is_still_uncertain() -> None:
+    estimate = paired_difference(table(*[[1.0, 1.0]] * 5, rate=True), table(*[[0.0, 0.0]] * 5, rate=True))
+    assert estimate.value == 1.0
+    assert estimate.interval is not None
+    assert 0.3 < estimate.interval[0] < 1 <= estimate.interval[1]
+
+
+def test_a_contrast_of_two_groups_is_welchs() -> None:
+    estimate = welch_difference(table([0.9], [0.8]), table([0.4], [0.5], [0.3], start=2))
+    assert estimate.value == pytest.approx(0.45)
+    assert estimate.interval == pytest.approx(welch_interval([0.9, 0.8], [0.4, 0.5, 0.3]))
+
+
+def test_a_group_of_one_environment_has_no_spread_of_scores() -> None:
+    estimate = welch_difference(table([0.9]), table([0.4], [0.5], start=1))
+    assert (estimate.value, estimate.interval) == (pytest.approx(0.45), None)
+    assert estimate.reason
+
+
+def test_missing_units_widen_a_contrast_to_both_sides() -> None:
+    whole = paired_difference(table([0.9, 0.9], [0.8, 0.8], [0.7, 0.7]), table([0.5], [0.5], [0.4]))
+    torn = paired_difference(table([0.9, None], [0.8, 0.8], [0.7, 0.7]), table([0.5], [0.5], [0.4]))
+    assert whole.interval and torn.interval
+    assert torn.interval[0] < whole.interval[0]
+    assert torn.interval[1] >= whole.interval[1]
+    assert torn.reason == "1 of 6 units are missing: not rendered, or not readable"
+
+
+def test_a_ratio_needs_something_to_divide_by() -> None:
+    fine = ratio(table([0.2], [0.3], [0.25]), table([0.8], [0.9], [0.85]))
+    assert fine.value == pytest.approx(0.25 / 0.85)
+    assert fine.interval and fine.interval[0] < 0.25 / 0.85 < fine.interval[1]
+    lost = ratio(table([0.2], [0.3], [0.25]), table([0.3], [-0.2], [0.1]))
+    assert lost.value is None
+    assert lost.reason == "the value it would be divided by is not clearly above zero"
+
+
+def test_a_ratio_of_environments_that_agree_is_still_uncertain() -> None:
+    estimate = ratio(table([0.4] * 6, [0.4] * 6, [0.4] * 6), table([0.8] * 6, [0.8] * 6, [0.8] * 6))
+    assert estimate.value == pytest.approx(0.5)
+    assert estimate.interval and estimate.interval[0] < 0.45 < 0.55 < estimate.interval[1]
+
+
+def test_a_spread_allows_for_having_picked_the_extremes() -> None:
+    wide = spread(table([1.0] * 12, [0.0] * 12, [0.0] * 12, rate=True))
+    assert wide.value == 1.0
+    assert wide.interval and 0.4 < wide.interval[0] < 1
+    chance = spread(table([1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], rate=True))
+    assert chance.value == 0.25
+    assert chance.interval and chance.interval[0] == 0.0
+
+
+def test_caveats_join_a_value_and_are_silent_without_one() -> None:
+    with_value = told(Estimate(value=1.0, n=3, reason="a"), "x.y", {}, "share", "b", None, "a")
+    assert (with_value.reason, with_value.unit, with_value.n) == ("a; b", "share", 3)
+    assert told(Estimate(reason="a"), "x.y", {}, "share", "b").reason == "a"
+    assert told(Estimate(value=1.0), "x.y", {}, "share").reason is None

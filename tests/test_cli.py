@@ -1,0 +1,190 @@
+"""The command line: bad input is one line and its exit code, and nothing half-written stays behind."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from lora_doctor.plugins import data_folder
+
+PATIENT = data_folder("miniature").parent / "miniature" / "patients" / "yuki"
+
+
+def doctor(*arguments, cwd=None, preexec_fn=None):
+    """`lora-doctor ARGUMENTS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "lora_doctor", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, preexec_fn=preexec_fn, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "NO_COLOR": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """A private copy of the healthy patient, with a tiny matrix."""
+    folder = tmp_path / "yuki"
+    shutil.copytree(PATIENT, folder)
+    settings = (folder / "lora-doctor.toml").read_text()
+    (folder / "lora-doctor.toml").write_text(settings + "\n[matrix]\nreplicates = 1\n\n[render]\nsteps = 2\n")
+    return folder
+
+
+def refused(result, code, *words):
+    """One line on stderr, no traceback, the right exit code."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("lora-doctor: ")]
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def left_behind(folder):
+    return sorted(p.name for p in folder.rglob("*") if p.name in ("diagnosis.json", "report.html"))
+
+
+def test_help_answers_quickly_and_names_every_exit_code():
+    began = time.monotonic()
+    result = doctor("--help")
+    assert time.monotonic() - began < 3  # 0.3 s alone; a loaded machine gets slack
+    assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "report", "gate", "retrain", "rules"])
+def test_every_command_explains_itself(command):
+    result = doctor(command, "--help")
+    assert result.returncode == 0 and len(result.stdout.splitlines()) > 5
+
+
+def test_no_such_file(tmp_path):
+    refused(doctor("check", tmp_path / "none.safetensors"), 4, "none.safetensors", "no such file")
+
+
+def _text(path):
+    path.write_text("not a LoRA\n" * 20)
+
+
+def _pickle(path):
+    path.write_bytes(pickle.dumps({"lora_A": list(range(99))}))
+
+
+def _zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+
+
+@pytest.mark.parametrize("make", [_text, _pickle, _zip])
+def test_what_is_no_safetensors_file_is_refused(patient, make):
+    make(patient / "lora.safetensors")
+    refused(doctor("check", patient / "lora.safetensors"), 4, "lora.safetensors")
+    assert not left_behind(patient)
+
+
+def test_a_lora_of_another_family_is_refused_before_the_first_render(patient):
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    rng = np.random.default_rng(0)
+    save_file(
+        {f"{name}.lora_A.weight": rng.standard_normal((4, 768)).astype(np.float32),
+         f"{name}.lora_B.weight": rng.standard_normal((640, 4)).astype(np.float32)},
+        patient / "lora.safetensors",
+    )  # fmt: skip
+    refused(doctor("check", patient / "lora.safetensors"), 4, "lora.safetensors", "family")
+    assert not list(patient.rglob("images/*.png"))
+
+
+def test_an_empty_dataset_is_refused(patient):
+    shutil.rmtree(patient / "dataset")
+    (patient / "dataset").mkdir()
+    refused(doctor("check", patient / "lora.safetensors"), 4, "dataset", "no pictures")
+
+
+def test_a_dataset_without_faces_is_refused(patient):
+    for picture in (patient / "dataset").glob("*.png"):
+        Image.new("RGB", (64, 64), (120, 160, 200)).save(picture)
+    refused(doctor("check", patient / "lora.safetensors"), 4, "dataset", "no face")
+    assert not left_behind(patient)
+
+
+def test_a_caption_that_is_not_utf8_is_refused_with_the_byte(patient):
+    (patient / "dataset" / "03.txt").write_bytes("1girl, yuki_nk, ".encode() + b"\xff\xfe")
+    refused(doctor("check", patient / "lora.safetensors"), 4, "03.txt", "offset 16")
+
+
+def test_a_truncated_picture_is_refused_by_name(patient):
+    picture = patient / "dataset" / "05.png"
+    picture.write_bytes(picture.read_bytes()[:200])
+    refused(doctor("check", patient / "lora.safetensors"), 4, "05.png")
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(patient):
+    with (patient / "lora-doctor.toml").open("a") as file:
+        file.write("gidance = 3.0\n")
+    refused(doctor("check", patient / "lora.safetensors"), 2, "lora-doctor.toml", "gidance", "guidance")
+
+
+def test_a_full_disk_is_one_line_and_resumable(patient):
+    def small_files():
+        import resource
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    refused(doctor("check", patient / "lora.safetensors", preexec_fn=small_files), 5, "resumes")
+    assert not left_behind(patient)
+
+
+@pytest.mark.miniature
+def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(patient, tmp_path):
+    whole = doctor("check", patient / "lora.safetensors", "--out", tmp_path / "whole", "--json")
+    assert whole.returncode in (0, 1, 3), whole.stderr
+    command = [sys.executable, "-m", "lora_doctor", "check", str(patient / "lora.safetensors"), "--out", str(tmp_path / "cut")]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    images = tmp_path / "cut" / "images"
+    while process.poll() is None and len(list(images.glob("w*.png"))) < 20:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    rendered = {p.name: p.stat().st_mtime_ns for p in images.glob("w*.png")}
+    assert 0 < len(rendered) < 90, "killed too late to show anything"
+    again = doctor("check", patient / "lora.safetensors", "--out", tmp_path / "cut", "--json")
+    kept = {name: (images / name).stat().st_mtime_ns for name in rendered}
+    assert sum(kept[name] == rendered[name] for name in rendered) >= len(rendered) - 1
+    one, other = json.loads(whole.stdout), json.loads(again.stdout)
+    assert one["measurements"] == other["measurements"]
+    assert one["verdict"] == other["verdict"]
+
+
+@pytest.mark.miniature
+def test_report_and_gate_need_no_torch(patient, tmp_path):
+    out = tmp_path / "run"
+    checked = doctor("check", patient / "lora.safetensors", "--out", out)
+    code = (
+        "import sys; from lora_doctor.checkup import judge_run; from pathlib import Path;"
+        f"judge_run(Path({str(out)!r})); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+    assert doctor("gate", out).returncode == checked.returncode
+    assert doctor("report", out).returncode == checked.returncode
+
+
+def test_gate_refuses_a_folder_that_is_no_run(tmp_path):
+    refused(doctor("gate", tmp_path), 4, "diagnosis.json")
+
+
+def test_rules_prints_a_rules_own_words():
+    result = doctor("rules", "environment-lock")
+    assert result.returncode == 0 and "caption_token_dropout" in result.stdout
+
+
+def test_an_unknown_rule_names_the_known_ones():
+    refused(doctor("rules", "enviroment-lock"), 2, "environment-lock")
