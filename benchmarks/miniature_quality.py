@@ -73,19 +73,35 @@ def clip_lines(judges: Judges, count: int) -> Iterator[Line]:
     scenes = drawn(count * 3, 1)
     _, named = judges.read([draw_scene(s).image for s in scenes])
     for attribute, labels in judges.labels.items():
-        pairs = [(attribute_values(s)[attribute], n[attribute]) for s, n in zip(scenes, named, strict=True) if s.framing in labels.framings]
-        yield Line(f"CLIP zero-shot: {attribute}", float(np.mean([a == b for a, b in pairs])), 0.95, note=f"n={len(pairs)}")
+        pairs = [
+            (attribute_values(s)[attribute], n[attribute])
+            for s, n in zip(scenes, named, strict=True)
+            if s.framing in labels.framings
+        ]
+        yield Line(
+            f"CLIP zero-shot: {attribute}", float(np.mean([a == b for a, b in pairs])), 0.95, note=f"n={len(pairs)}"
+        )
 
 
 def detector_lines(judges: Judges, count: int) -> Iterator[Line]:
     """Recall over framings, and faces found where nobody is."""
     for framing in words.FRAMINGS:
         faces = judges.face.read([draw_scene(s).image for s in drawn(count, 2, framing=framing)])
-        yield Line(f"detector: recall, {framing}", float(np.mean([f.faces > 0 for f in faces])), 0.98, note=f"n={count}")
+        yield Line(
+            f"detector: recall, {framing}", float(np.mean([f.faces > 0 for f in faces])), 0.98, note=f"n={count}"
+        )
     rng = random.Random(3)
-    empty = [draw_empty(e, rng.uniform(-1, 1)).image for e in words.ATTRIBUTES["environment"] for _ in range(count // 15)]
+    empty = [
+        draw_empty(e, rng.uniform(-1, 1)).image for e in words.ATTRIBUTES["environment"] for _ in range(count // 15)
+    ]
     found = judges.face.read(empty)
-    yield Line("detector: false faces on empty environments", float(np.mean([f.faces > 0 for f in found])), 0.01, at_most=True, note=f"n={len(empty)}")
+    yield Line(
+        "detector: false faces on empty environments",
+        float(np.mean([f.faces > 0 for f in found])),
+        0.01,
+        at_most=True,
+        note=f"n={len(empty)}",
+    )
 
 
 def recogniser_lines(judges: Judges, people: int) -> Iterator[Line]:
@@ -99,7 +115,9 @@ def recogniser_lines(judges: Judges, people: int) -> Iterator[Line]:
         readings = [judges.face.read(row) for row in rows]
         vectors = [[r.embedding for r in row if r.embedding is not None] for row in readings]
         same = [float(a @ b) for row in vectors for k, a in enumerate(row) for b in row[k + 1 :]]
-        other = [float(a @ b) for i, row in enumerate(vectors) for a in row for later in vectors[i + 1 :] for b in later]
+        other = [
+            float(a @ b) for i, row in enumerate(vectors) for a in row for later in vectors[i + 1 :] for b in later
+        ]
         threshold = float(np.quantile(other, 0.99))
         rate = float(np.mean(np.array(same) > threshold))
         note = f"{people} people; same {np.mean(same):.2f}, other {np.mean(other):.2f}, threshold {threshold:.2f}"
@@ -120,7 +138,12 @@ def vae_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
         found = [(a, b) for a, b in pairs if a.embedding is not None and b.embedding is not None]
         similarity = float(np.mean([a.embedding @ b.embedding for a, b in found]))
         error = float(np.abs(again.astype(float) - np.stack([np.asarray(i) for i in images])).mean())
-        yield Line(f"VAE: face similarity with its reconstruction, {framing}", similarity, 0.9, note=f"n={len(found)}/{count}, mean error {error:.1f}/255")
+        yield Line(
+            f"VAE: face similarity with its reconstruction, {framing}",
+            similarity,
+            0.9,
+            note=f"n={len(found)}/{count}, mean error {error:.1f}/255",
+        )
 
 
 def base_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
@@ -132,7 +155,14 @@ def base_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
     for start in range(0, count, 30):
         batch = scenes[start : start + 30]
         generators = [torch.Generator().manual_seed(start + i) for i in range(len(batch))]
-        images += pipeline([caption(s) for s in batch], num_inference_steps=16, guidance_scale=3.0, width=64, height=64, generator=generators).images
+        images += pipeline(
+            [caption(s) for s in batch],
+            num_inference_steps=16,
+            guidance_scale=3.0,
+            width=64,
+            height=64,
+            generator=generators,
+        ).images
     faces, named = judges.read(images)
     truth = [attribute_values(s) for s in scenes]
     for attribute, bar in (("hair_colour", 0.90), ("environment", 0.90), ("framing", 0.95)):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from typing import Any
 
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
-from lora_doctor.base_models import base_family, load_pipeline, render_defaults
+from lora_doctor.base_models import load_pipeline, pipeline_family, render_defaults
 from lora_doctor.dataset import caption_tokens, read_dataset
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.labels import load_labels
@@ -95,12 +96,23 @@ class _Clock:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str) -> Any:
+    def stage(self, name: str) -> Iterator[None]:
         began = time.monotonic()
         try:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 2)
+
+
+@contextmanager
+def _noted_warnings() -> Iterator[list[str]]:
+    """Our own warnings become lines of the report; those of the libraries are not the user's business."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield notes
+    ours = str(Path(__file__).parent)
+    notes += dict.fromkeys(str(w.message) for w in caught if w.filename.startswith(ours))
 
 
 # ---------------------------------------------------------------- the whole
@@ -118,7 +130,7 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         require_plain_lora(lora)
         dataset = read_dataset(settings.dataset)
         training = _training_settings(settings, lora)
-    with clock.stage("load"):
+    with clock.stage("load"), _noted_warnings() as notes:
         pipeline = load_pipeline(_base(settings.base), settings.device)
         renderer = _renderer(settings, pipeline, lora)
         instruments = _instruments(settings)
@@ -144,7 +156,8 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         with clock.stage("measure"):
             measurements = measure(study, case)
         facts = _facts(settings, study, lora, measurements, instruments, renderer, run, policy)
-        run.put_json("facts", json.loads(diagnosis_file.to_json(replace(facts, timings=clock.seconds))))
+        facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
+        run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
         run.put_json("judge", {"policy": settings.judge.policy, "rules": _path_text(settings.judge.rules)})
@@ -203,9 +216,7 @@ def _judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: bo
     shows = {rule.id: rule.shows for rule in rules}
     findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
-    prescription = prescribe(
-        findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels
-    )
+    prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
     verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel)
     diagnosis = replace(
         facts, findings=findings, not_evaluated=not_evaluated, prescription=prescription, verdict=verdict,
@@ -282,9 +293,7 @@ def read_training_config(path: Path) -> tuple[Any, TrainingSettings, str]:
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:
     from lora_doctor.render import Renderer
 
-    base = _base(settings.base)
-    family = base_family(base) if isinstance(base, Path) else lora.family
-    defaults, asked = render_defaults(family), settings.render
+    defaults, asked = render_defaults(pipeline_family(pipeline)), settings.render
     renderer = Renderer(
         pipeline,
         lora,
@@ -323,9 +332,7 @@ def _read_dataset(
     return tuple(known[image.sha256] for image in dataset.images)
 
 
-def _trained_counts(
-    dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet
-) -> dict[str, int]:
+def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet) -> dict[str, int]:
     """How many pictures show each environment: the caption's word if it has one, else what CLIP reads."""
     counts: Counter[str] = Counter()
     for image, reading in zip(dataset.images, references, strict=True):
@@ -447,12 +454,23 @@ def _facts(
     return Diagnosis(
         format_version=diagnosis_file.FORMAT_VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={"lora-doctor": __version__, **_versions(("torch", "diffusers", "transformers", "open_clip_torch", "insightface"))},
+        versions={
+            "lora-doctor": __version__,
+            **_versions(("torch", "diffusers", "transformers", "open_clip_torch", "insightface")),
+        },
         inputs={"lora": lora.sha256, "dataset": _dataset_digest(study.dataset)},
         lora=dossier.describe_lora(lora, Path(settings.base).name),
-        character={"trigger": settings.trigger, "class_token": settings.character.class_token, "spec": dict(study.spec)},
+        character={
+            "trigger": settings.trigger,
+            "class_token": settings.character.class_token,
+            "spec": dict(study.spec),
+        },
         instruments={
-            "face": {"name": instruments.face.name, "licence": instruments.face.licence, "sha256": instruments.face.digest},
+            "face": {
+                "name": instruments.face.name,
+                "licence": instruments.face.licence,
+                "sha256": instruments.face.digest,
+            },
             "clip": {"name": instruments.clip.name, "sha256": instruments.clip.digest},
         },
         matrix={
@@ -470,9 +488,11 @@ def _facts(
         },
         cells=dossier.describe_cells(study, run.renders(), run.path, score_of, policy.identity_at_least),
         dataset=dossier.describe_dataset(
-            study.dataset, study.references, study.label_sets,
+            study.dataset,
+            study.references,
+            study.label_sets,
             pictures=_thumbnails(study.dataset, run) if settings.report.private else None,
-        ),  # fmt: skip
+        ),
         measurements=measurements,
         findings=(),
         not_evaluated=(),

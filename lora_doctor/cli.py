@@ -65,7 +65,9 @@ _policy = click.option("--policy", help="standard, strict, lenient, or one of yo
 @_rules
 @_private
 @_as_json
-def check(model: Path, as_json: bool, private: bool | None, rules: Path | None, policy: str | None, **given: Any) -> None:
+def check(
+    model: Path, as_json: bool, private: bool | None, rules: Path | None, policy: str | None, **given: Any
+) -> None:
     """Check a LoRA: read it and its dataset, render the matrix, measure, judge, write the report.
 
     Killed at any moment, the same command goes on where it was. The run folder holds diagnosis.json and report.html.
@@ -115,7 +117,9 @@ def gate(run: Path) -> None:
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The training config to be changed.")
-@click.option("--write", type=click.Path(path_type=Path), help="Write the patched config (and captions) to this folder.")
+@click.option(
+    "--write", type=click.Path(path_type=Path), help="Write the patched config (and captions) to this folder."
+)
 @click.option("--run", "train", is_flag=True, help="Train with it, check the new LoRA, print before and after.")
 @click.option("--seed", type=int, help="Train with another seed.")
 def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None) -> None:
@@ -237,7 +241,9 @@ def _print(diagnosis: Diagnosis) -> None:
             for evidence in cause.evidence[:3]:
                 click.echo(f"          - {' '.join(evidence.split())}")
     changes = diagnosis.prescription.changes
-    lines = [f"{c.field}: {_setting(c.before)} -> {_setting(c.after)}   ({' '.join(c.because.split())})" for c in changes]
+    lines = [
+        f"{c.field}: {_setting(c.before)} -> {_setting(c.after)}   ({' '.join(c.because.split())})" for c in changes
+    ]
     lines += [*diagnosis.prescription.dataset, *diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
     if lines:
         click.echo(f"\n{click.style('Prescription', bold=True)}")

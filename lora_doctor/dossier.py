@@ -80,11 +80,13 @@ def describe_dataset(
 ) -> dict[str, Any]:
     """Counts by role, framing and environment, exposed ratio and band.
 
-    `pictures`, for private reports alone, are the thumbnails in the run folder, in the dataset's order; with them go the
-    captions.
+    `pictures`, for private reports alone, are the thumbnails in the run folder, in the dataset's order; with them go
+    the captions.
     """
     pairs = list(zip(dataset.images, references, strict=True))
-    exposed = {role: sum(i.repeats for i in dataset.images if i.role == role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT)}
+    exposed = {
+        role: sum(i.repeats for i in dataset.images if i.role == role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT)
+    }
     total = sum(exposed.values())
     summary: dict[str, Any] = {
         "images": len(dataset.images),

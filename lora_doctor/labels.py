@@ -16,7 +16,8 @@ def load_labels(path: Path) -> dict[str, LabelSet]:
     """Attribute -> label set, in file order.
 
     A table holds `kind`, `labels`, and optionally `crop` (`whole` or `head`), `framings` (where the attribute can be
-    read), `templates` (texts with `{label}`) and `spaces` (true: underscores become spaces in the texts).
+    read), `templates` (texts with `{label}`), `texts` (what stands for each label in the templates, when the label
+    itself says too little) and `spaces` (true: underscores become spaces in the texts).
     Raises UsageError naming the file and the table.
     """
     try:
@@ -27,13 +28,16 @@ def load_labels(path: Path) -> dict[str, LabelSet]:
 
 
 def _label_set(name: str, table: dict[str, Any], path: Path) -> LabelSet:
-    known = {"kind", "labels", "crop", "framings", "templates", "spaces"}
+    known = {"kind", "labels", "crop", "framings", "templates", "texts", "spaces"}
     if unknown := set(table) - known:
         raise UsageError(f"[{name}] has an unknown key {sorted(unknown)[0]!r}", path=path)
     labels = tuple(table.get("labels", ()))
     if len(labels) < 2 or table.get("kind") not in _KINDS:
         raise UsageError(f"[{name}] needs two labels or more and a kind out of {', '.join(_KINDS)}", path=path)
-    texts = [label.replace("_", " ") if table.get("spaces") else label for label in labels]
+    told = table.get("texts", labels)
+    if len(told) != len(labels):
+        raise UsageError(f"[{name}] has {len(labels)} labels and {len(told)} texts", path=path)
+    texts = [text.replace("_", " ") if table.get("spaces") else text for text in told]
     templates = table.get("templates", ["{label}"])
     return LabelSet(
         attribute=name,

@@ -46,7 +46,9 @@ class RetrainPlan:
             source = _copy_dataset(self.dataset, self.captions, folder / "dataset")
         config = folder / self.patch.path.name
         if config.resolve() == self.patch.path.resolve():
-            raise UsageError("is the config's own folder.", path=folder, advice="Choose another: it is never changed in place.")
+            raise UsageError(
+                "is the config's own folder.", path=folder, advice="Choose another: it is never changed in place."
+            )
         config.write_text(_relocated(self.patch.text, self.patch.path.parent, folder, source), "utf-8")
         diff = folder / f"{self.patch.path.name}.diff"
         diff.write_text(self.patch.diff, "utf-8")
@@ -73,7 +75,9 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
     settings = load_settings(Path(stored["model"]), {})
     dataset = read_dataset(settings.dataset)
     patched = trainer.patch(text, changes)
-    lines = difflib.unified_diff(text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)")
+    lines = difflib.unified_diff(
+        text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
+    )
     captions = corrected_captions(dataset, before, settings)
     diff = "".join(lines) + _caption_diff(captions, dataset)
     patch = Patch(path=config, text=patched, changes=tuple(changes), diff=diff)
@@ -192,4 +196,3 @@ def _relocated(text: str, before: Path, after: Path, dataset: Path) -> str:
     if "base" in document and (before / str(document["base"])).exists():
         document["base"] = os.path.relpath((before / str(document["base"])).resolve(), after.resolve())
     return tomlkit.dumps(document)
-

@@ -65,6 +65,10 @@ def _check(attribute: str, label: str, label_sets: Mapping[str, LabelSet]) -> No
     known = [name for name, labels in label_sets.items() if labels.kind in KINDS]
     if attribute not in label_sets:
         raise UsageError(f"the spec names an unknown attribute {attribute!r}.", advice=_nearest(attribute, known))
+    if attribute not in known:
+        raise UsageError(
+            f"the spec's {attribute!r} is not part of a character.", advice=f"Give one of {', '.join(known)}."
+        )
     labels = label_sets[attribute].labels
     if label not in labels:
         raise UsageError(f"the spec's {attribute} has no label {label!r}.", advice=_nearest(label, labels))

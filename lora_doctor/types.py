@@ -336,7 +336,7 @@ class Finding:
     state: Literal["confirmed", "suspected"]
     severity: Literal["blocker", "warning", "note"]
     strength: float
-    """How far beyond its threshold the leading measurement is, in units of the threshold's own scale; ranks findings."""
+    """How far beyond its threshold the leading measurement is, in units of the threshold; ranks findings."""
     measurements: tuple[Measurement, ...]
     """The measurements that triggered it."""
     causes: tuple[RankedCause, ...]
@@ -424,7 +424,7 @@ class Diagnosis:
     matrix: Mapping[str, Any]
     """Weights, environments (`{name, trained}`), framings, replicates, prompts, sampler."""
     cells: tuple[Mapping[str, Any], ...]
-    """Per cell: key, weight, environment, trained, framing, replicate, image (relative path), identity, state, labels."""
+    """Per cell: key, weight, environment, trained, framing, replicate, image (relative), identity, state, labels."""
     dataset: Mapping[str, Any]
     """Counts by role and framing, ratio, band; private reports add the pictures."""
     measurements: tuple[Measurement, ...]

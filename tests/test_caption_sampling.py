@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.caption_sampling import NEGATIVE_SHARE, picture_shares, shown_caption
@@ -48,6 +48,7 @@ def test_each_token_is_dropped_with_the_asked_probability() -> None:
     assert abs(both - 0.49) < FOUR_SIGMA  # independent of one another
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 2**32))
 def test_class_token_and_trigger_are_never_dropped(dropout: float, seed: int) -> None:
     shown = shown_caption(CAPTION, Random(seed), trigger="yuki_nk", token_dropout=dropout)
@@ -84,6 +85,7 @@ def test_without_a_ratio_pictures_count_by_their_repeats() -> None:
     assert picture_shares([picture(IDENTITY_EMPHASIS), picture(None, 3)], None) == (0.25, 0.75)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=8),
     st.lists(st.integers(1, 9), min_size=1, max_size=8),

@@ -115,7 +115,7 @@ def test_a_dataset_without_faces_is_refused(patient):
 
 
 def test_a_caption_that_is_not_utf8_is_refused_with_the_byte(patient):
-    (patient / "dataset" / "03.txt").write_bytes("1girl, yuki_nk, ".encode() + b"\xff\xfe")
+    (patient / "dataset" / "03.txt").write_bytes(b"1girl, yuki_nk, " + b"\xff\xfe")
     refused(doctor("check", patient / "lora.safetensors"), 4, "03.txt", "offset 16")
 
 
@@ -147,8 +147,18 @@ def test_a_full_disk_is_one_line_and_resumable(patient):
 def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(patient, tmp_path):
     whole = doctor("check", patient / "lora.safetensors", "--out", tmp_path / "whole", "--json")
     assert whole.returncode in (0, 1, 3), whole.stderr
-    command = [sys.executable, "-m", "lora_doctor", "check", str(patient / "lora.safetensors"), "--out", str(tmp_path / "cut")]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "lora_doctor",
+        "check",
+        str(patient / "lora.safetensors"),
+        "--out",
+        str(tmp_path / "cut"),
+    ]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     images = tmp_path / "cut" / "images"
     while process.poll() is None and len(list(images.glob("w*.png"))) < 20:
         time.sleep(0.02)

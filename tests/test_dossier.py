@@ -8,7 +8,9 @@ import pytest
 from lora_doctor.dossier import describe_dataset, labels_read, top_label
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, FaceReading, LabelSet, Reading
 
-FRAMING = LabelSet(attribute="framing", labels=("close-up", "full_body"), prompts=((), ()), kind="framing", crop="whole")
+FRAMING = LabelSet(
+    attribute="framing", labels=("close-up", "full_body"), prompts=((), ()), kind="framing", crop="whole"
+)
 HEIGHT = LabelSet(
     attribute="height", labels=("tall", "petite"), prompts=((), ()), kind="body", crop="whole", framings=("full_body",)
 )
@@ -21,7 +23,9 @@ def reading(framing: float) -> Reading:
 
 
 def image(name: str, role, repeats: int = 1) -> DatasetImage:
-    return DatasetImage(path=Path(name), sha256=name, width=64, height=64, caption="a secret", repeats=repeats, role=role)
+    return DatasetImage(
+        path=Path(name), sha256=name, width=64, height=64, caption="a secret", repeats=repeats, role=role
+    )
 
 
 DATASET = Dataset(

@@ -4,6 +4,8 @@ import pytest
 
 from lora_doctor.errors import UsageError
 from lora_doctor.labels import load_labels
+from lora_doctor.plugins import data_folder
+from lora_doctor.types import FRAMINGS
 
 GOOD = """
 [hair_colour]
@@ -59,3 +61,22 @@ def test_an_unfit_file_is_refused_by_table(tmp_path, text, said):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         load_labels(tmp_path / "none.toml")
+
+
+def test_texts_stand_for_labels_that_say_too_little(tmp_path):
+    text = '[framing]\nkind = "framing"\nlabels = ["full_body", "close-up"]\ntexts = ["head to feet", "a face"]\n'
+    framing = load_labels(write(tmp_path, text))["framing"]
+    assert framing.labels == ("full_body", "close-up") and framing.prompts == (("head to feet",), ("a face",))
+
+
+def test_texts_must_match_the_labels(tmp_path):
+    text = '[framing]\nkind = "framing"\nlabels = ["full_body", "close-up"]\ntexts = ["head to feet"]\n'
+    with pytest.raises(UsageError, match="2 labels and 1 texts"):
+        load_labels(write(tmp_path, text))
+
+
+def test_the_packaged_labels_cover_what_a_checkup_needs():
+    labels = load_labels(data_folder("rules") / "labels" / "character.toml")
+    assert set(FRAMINGS) == set(labels["framing"].labels)
+    assert any(label.startswith("simple_") for label in labels["environment"].labels)
+    assert {"identity", "body"} <= {each.kind for each in labels.values()}

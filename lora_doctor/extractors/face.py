@@ -74,7 +74,9 @@ def load(source: str | Path, device: str = "cpu") -> FaceReader:
     try:
         analysis = FaceAnalysis(name=str(source), providers=providers)
     except AssertionError as error:
-        raise InputRefused("holds no face detector", path=folder, advice="Point [instruments] face at a pack.") from error
+        raise InputRefused(
+            "holds no face detector", path=folder, advice="Point [instruments] face at a pack."
+        ) from error
     except Exception as error:  # the library raises whatever its download raised
         raise EnvironmentFailure(
             f"the face pack {str(source)!r} cannot be opened ({type(error).__name__})",

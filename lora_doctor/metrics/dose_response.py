@@ -85,9 +85,7 @@ def half_effect_weight(columns: Mapping[float, Sample]) -> Estimate:
 
 def _crossing(weights: Sequence[float], means: Sequence[float]) -> float | None:
     """Where the monotone curve through (weights, means) first reaches half of its last value; None if that is <= 0."""
-    from scipy.optimize import isotonic_regression
-
-    curve = [float(y) for y in isotonic_regression(means).x]
+    curve = monotone(means)
     target = curve[-1] / 2
     if target <= 0:
         return None
@@ -96,3 +94,14 @@ def _crossing(weights: Sequence[float], means: Sequence[float]) -> float | None:
         return weights[0]
     below, above = curve[at - 1], curve[at]
     return weights[at - 1] + (weights[at] - weights[at - 1]) * (target - below) / (above - below)
+
+
+def monotone(values: Sequence[float]) -> list[float]:
+    """The never-falling sequence nearest to `values` in least squares (pool adjacent violators)."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        pools.append((value, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (low, m), (high, n) = pools.pop(), pools.pop()
+            pools.append(((low * m + high * n) / (m + n), m + n))
+    return [value for value, count in pools for _ in range(count)]

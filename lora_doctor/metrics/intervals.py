@@ -1,9 +1,9 @@
 """Numbers -> 90 % intervals. Pure mathematics; what the numbers are about is decided in `units`.
 
-A claim generalises over environments, so intervals come from the spread of the environment means, by Student's t with
-G - 1 degrees of freedom; with 3 to 8 environments cluster bootstraps cover 61 to 82 % instead of 90 (Cameron, Gelbach
-and Miller, REStat 90(3)). Rates take Wilson's form of it (Brown, Cai and DasGupta 2001), which neither leaves 0 to 1 nor
-shrinks to nothing when all environments agree.
+A claim generalises over environments, so intervals come from the spread of the environment means, by Student's t
+with G - 1 degrees of freedom; with 3 to 8 environments cluster bootstraps cover 61 to 82 % instead of 90 (Cameron,
+Gelbach and Miller, REStat 90(3)). Rates take Wilson's form of it (Brown, Cai and DasGupta 2001), which neither leaves
+0 to 1 nor shrinks to nothing when all environments agree.
 """
 
 from __future__ import annotations

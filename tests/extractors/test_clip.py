@@ -60,9 +60,13 @@ def test_zero_shot_reads_what_was_drawn(reader, labels, attribute):
 def test_the_order_of_labels_does_not_change_the_reading(reader, labels):
     _, images, faces = sample(4)
     hair = labels["hair_colour"]
-    turned = LabelSet(attribute="hair_colour", labels=hair.labels[::-1], prompts=hair.prompts[::-1], kind="identity", crop="head")
+    turned = LabelSet(
+        attribute="hair_colour", labels=hair.labels[::-1], prompts=hair.prompts[::-1], kind="identity", crop="head"
+    )
     for (one, _), (other, _) in zip(
-        reader.read(images, faces, {"hair_colour": hair}), reader.read(images, faces, {"hair_colour": turned}), strict=True
+        reader.read(images, faces, {"hair_colour": hair}),
+        reader.read(images, faces, {"hair_colour": turned}),
+        strict=True,
     ):
         assert np.allclose(one["hair_colour"], other["hair_colour"][::-1], atol=1e-4)
 

@@ -22,6 +22,11 @@ def ruler_of(study: Study) -> Ruler:
     return found
 
 
+def cosine(face: Reading, centroid: np.ndarray) -> float:
+    assert face.face.embedding is not None
+    return float(face.face.embedding @ centroid)
+
+
 def faces(rows: np.ndarray) -> list[Reading]:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return [
@@ -32,7 +37,7 @@ def faces(rows: np.ndarray) -> list[Reading]:
 
 @pytest.mark.parametrize("count", [5, 18, 60])
 def test_floor_and_ceiling_have_their_closed_form(count: int) -> None:
-    """References at cosine c to an axis and orthogonal otherwise: a centroid of m of them lies at c / sqrt(c2 + (1-c2)/m)."""
+    """References at cosine c to an axis, orthogonal otherwise: a centroid of m lies at c / sqrt(c2 + (1 - c2) / m)."""
     framings = (FRAMINGS * 20)[:count]
     whole = ruler_of(make_study(refs=references(framings))).whole
     along = CEILING / np.sqrt(CEILING**2 + (1 - CEILING**2) / (count - 1))
@@ -44,13 +49,13 @@ def test_floor_and_ceiling_have_their_closed_form(count: int) -> None:
 
 @pytest.mark.parametrize("count", [5, 8, 40])
 def test_a_perfect_likeness_scores_one_however_few_the_references(count: int) -> None:
-    """New pictures of the same person, drawn as the references were, are on average as near as these are to each other."""
+    """New pictures of the person, drawn as the references were, are on average as near as these are to each other."""
     rng, likeness = np.random.default_rng(3), []
     for _ in range(400):
         person = rng.standard_normal(64)
         centroid, similarities = leave_one_out(faces(person + rng.standard_normal((count, 64))))
         fresh = faces(person + rng.standard_normal((8, 64)))
-        likeness.append(np.mean([f.face.embedding @ centroid for f in fresh]) / statistics.fmean(similarities))
+        likeness.append(statistics.fmean(cosine(f, centroid) for f in fresh) / statistics.fmean(similarities))
     assert statistics.fmean(likeness) == pytest.approx(1, abs=0.01)
 
 
@@ -60,7 +65,7 @@ def test_nine_of_ten_ceiling_intervals_hold_the_similarity_of_new_pictures() -> 
     intervals = []
     for _ in range(300):
         centroid, similarities = leave_one_out(faces(person + rng.standard_normal((12, 64))))
-        truth += [float(f.face.embedding @ centroid) for f in faces(person + rng.standard_normal((4, 64)))]
+        truth += [float(cosine(f, centroid)) for f in faces(person + rng.standard_normal((4, 64)))]
         half = 1.796 * statistics.stdev(similarities) / np.sqrt(12)
         intervals.append((statistics.fmean(similarities) - half, statistics.fmean(similarities) + half))
     held = sum(low <= statistics.fmean(truth) <= high for low, high in intervals)
@@ -79,7 +84,10 @@ def test_a_poor_face_counts_for_less_in_the_centroid() -> None:
     good = [reading(cosine=0.9, noise=2 + i, labels=labels) for i in range(5)]
     for poor in ({"quality": 0.1}, {"face": 0.02}):
         stray = reading(cosine=0.0, noise=9, labels=labels, **poor)
-        assert leave_one_out([*good, stray])[0][9] < leave_one_out([*good, reading(cosine=0.0, noise=9, labels=labels)])[0][9]
+        assert (
+            leave_one_out([*good, stray])[0][9]
+            < leave_one_out([*good, reading(cosine=0.0, noise=9, labels=labels)])[0][9]
+        )
 
 
 def test_a_framing_with_five_references_has_its_own_ceiling_and_others_borrow_the_pooled_one() -> None:

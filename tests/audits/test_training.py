@@ -1,0 +1,59 @@
+"""The training config's numbers are measurements; its silence is a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_doctor.audits.training import audit
+from lora_doctor.types import TrainingSettings
+from tests.audits.make_case import Picture, get, make_case
+
+NAMES = {
+    "rank", "alpha", "steps", "exposures", "caption_token_dropout", "caption_dropout", "identity_ratio",
+    "learning_rate", "train_text_encoder",
+}  # fmt: skip
+
+
+def test_what_the_config_says_is_measured_as_it_stands() -> None:
+    settings = TrainingSettings(
+        rank=48, alpha=24.0, steps=400, batch_size=16, learning_rate=1e-4, train_text_encoder=False,
+        identity_ratio=0.33, caption_token_dropout=0.0, caption_dropout=0.1,
+    )  # fmt: skip
+    found = audit(make_case([Picture()] * 40, training=settings))
+    values = {m.name.removeprefix("training."): m.value for m in found}
+    assert values == {
+        "rank": 48, "alpha": 24, "steps": 400, "exposures": 160, "caption_token_dropout": 0, "caption_dropout": 0.1,
+        "identity_ratio": 0.33, "learning_rate": 1e-4, "train_text_encoder": 0,
+    }  # fmt: skip
+    assert all(m.reason is None and m.interval is None for m in found)
+
+
+def test_silence_is_a_reason_for_every_name() -> None:
+    found = audit(make_case([Picture()]))
+    assert {m.name.removeprefix("training.") for m in found} == NAMES
+    assert {(m.value, m.reason) for m in found} == {(None, "the training config does not say")}
+
+
+def test_epochs_give_exposures_and_with_a_batch_size_steps() -> None:
+    pictures = [Picture(repeats=3), Picture(repeats=1)]
+    found = audit(make_case(pictures, training=TrainingSettings(epochs=10, batch_size=2)))
+    assert get(found, "training.exposures").value == 20
+    steps = get(found, "training.steps")
+    assert (steps.value, steps.reason) == (20, "computed from 10 epochs")
+    alone = audit(make_case(pictures, training=TrainingSettings(epochs=10)))
+    assert get(alone, "training.exposures").value == 20
+    assert get(alone, "training.steps").value is None
+
+
+def test_steps_without_a_batch_size_are_no_exposures() -> None:
+    found = audit(make_case([Picture()], training=TrainingSettings(steps=100)))
+    assert get(found, "training.steps").value == 100
+    exposures = get(found, "training.exposures")
+    assert exposures.value is None
+    assert exposures.reason == "the training config does not say what the batch size is"
+
+
+@pytest.mark.parametrize(("trained", "value"), [(True, 1.0), (False, 0.0)])
+def test_the_text_encoder_is_one_or_zero(trained: bool, value: float) -> None:
+    found = audit(make_case([Picture()], training=TrainingSettings(train_text_encoder=trained)))
+    assert get(found, "training.train_text_encoder").value == value

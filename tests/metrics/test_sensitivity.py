@@ -1,0 +1,52 @@
+"""How well the dataset itself is read decides whether, and how, an attribute can be measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
+from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Reading
+from tests.metrics.make_study import LABEL_SETS, make_study, references
+
+
+def read(framing: str, right: int, wrong: int) -> tuple[Reading, ...]:
+    return references([framing] * right) + references([framing] * wrong, body="curvy", height="petite")
+
+
+def of(refs: tuple[Reading, ...], attribute: str = "body", framing: str = FULL_BODY) -> Sensitivity:
+    return sensitivity(make_study(refs=refs), LABEL_SETS[attribute], framing)
+
+
+def test_it_is_the_share_of_the_framings_own_pictures() -> None:
+    refs = read(FULL_BODY, 9, 1) + read(UPPER_BODY, 5, 5)
+    assert of(refs) == Sensitivity(share=0.9, note=None)
+    assert pictures(make_study(refs=refs), LABEL_SETS["body"]) == {UPPER_BODY: (10, 5), FULL_BODY: (10, 9)}
+
+
+def test_pictures_that_do_not_show_an_attribute_do_not_count() -> None:
+    assert of(read(FULL_BODY, 6, 0) + read(CLOSE_UP, 0, 30)).share == 1.0
+
+
+def test_too_few_of_one_framing_borrow_from_the_others() -> None:
+    found = of(read(FULL_BODY, 2, 0) + read(UPPER_BODY, 16, 2))
+    assert found.share == pytest.approx(0.9)
+    assert found.note == "sensitivity of CLIP from all framings: 2 pictures are full_body"
+
+
+@pytest.mark.parametrize(("shown", "said"), [(0, "no picture shows it"), (2, "only 2 pictures show it")])
+def test_a_dataset_of_faces_leaves_the_body_measurable_with_a_caveat(shown: int, said: str) -> None:
+    found = of(read(CLOSE_UP, 38, 0) + read(FULL_BODY, shown, 0))
+    assert found == Sensitivity(share=1.0, note=f"sensitivity of CLIP taken as 1: {said} in this dataset")
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(7, 3), (0, 2), (0, 30), (1, 3)])
+def test_a_dataset_read_otherwise_than_the_spec_makes_it_unmeasurable(right: int, wrong: int) -> None:
+    found = of(read(FULL_BODY, right, wrong))
+    assert found.share is None
+    seen = f"{right} of {right + wrong} pictures that show it are read as athletic"
+    assert found.note == f"not measurable by CLIP on this dataset: {seen}"
+
+
+def test_one_slip_among_few_pictures_is_chance() -> None:
+    assert of(read(FULL_BODY, 1, 1)).share == 1.0
+    assert of(read(FULL_BODY, 3, 1)).share == 1.0

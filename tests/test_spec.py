@@ -1,0 +1,73 @@
+"""The spec is what the user says, and for the rest what most of the dataset shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_doctor.errors import UsageError
+from lora_doctor.spec import induce_spec
+from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
+from tests.audits.make_case import LABEL_SETS, Picture, dataset_of, reading_of
+
+
+def induced(*pictures: Picture, **given: str) -> dict[str, str]:
+    return induce_spec(dataset_of(pictures), [reading_of(p) for p in pictures], LABEL_SETS, given)
+
+
+def shown(framing: str, **labels: str) -> Picture:
+    return Picture(labels={"framing": framing, "environment": "library"} | labels)
+
+
+def test_what_most_pictures_show_is_the_spec() -> None:
+    white, red = shown(CLOSE_UP, hair_colour="white_hair"), shown(CLOSE_UP, hair_colour="red_hair")
+    assert induced(*[white] * 6, *[red] * 4) == {"hair_colour": "white_hair"}
+    assert induced(*[white] * 5, *[red] * 5) == {}
+
+
+def test_only_pictures_that_show_an_attribute_vote() -> None:
+    faces = [shown(CLOSE_UP, body="curvy", height="petite")] * 20
+    bodies = [shown(FULL_BODY, body="athletic", height="tall")] * 2
+    halves = [shown(UPPER_BODY, body="athletic", height="petite")] * 3
+    assert induced(*faces, *bodies, *halves) == {"body": "athletic", "height": "tall"}
+
+
+def test_one_picture_does_not_make_a_spec() -> None:
+    assert induced(shown(FULL_BODY, body="athletic")) == {}
+    assert induced(*[shown(FULL_BODY, body="athletic")] * 2) == {"body": "athletic"}
+
+
+def test_where_and_how_a_character_stands_is_no_spec() -> None:
+    assert "environment" not in induced(*[shown(FULL_BODY)] * 9)
+    assert "framing" not in induced(*[shown(FULL_BODY)] * 9)
+
+
+def test_the_user_wins_and_the_rest_is_still_induced() -> None:
+    pictures = [shown(FULL_BODY, hair_colour="white_hair", body="athletic")] * 5
+    assert induced(*pictures, hair_colour="red_hair", height="tall") == {
+        "hair_colour": "red_hair",
+        "body": "athletic",
+        "height": "tall",
+    }
+
+
+def test_pictures_without_a_framing_vote_on_everything() -> None:
+    assert induced(*[Picture(labels={"body": "curvy"})] * 3) == {"body": "curvy"}
+
+
+def test_pictures_that_could_not_be_read_do_not_vote() -> None:
+    white = shown(CLOSE_UP, hair_colour="white_hair")
+    assert induced(white, white, *[Picture(readable=False)] * 9) == {"hair_colour": "white_hair"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"hair_color": "white_hair"}, "unknown attribute 'hair_color'. Did you mean 'hair_colour'?"),
+        ({"hair_colour": "wite_hair"}, "hair_colour has no label 'wite_hair'. Did you mean 'white_hair'?"),
+        ({"environment": "library"}, "'environment' is not part of a character"),
+    ],
+)
+def test_a_spec_the_labels_do_not_have_is_a_usage_error(given: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        induced(**given)
+    assert message in str(caught.value)
