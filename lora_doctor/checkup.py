@@ -176,7 +176,7 @@ def judge_run(
     with RunFolder(folder, create=False) as run:
         chosen = run.get_json("judge")
         if chosen is None or run.get_json("facts") is None:
-            raise InputRefused("holds no finished check-up", path=folder, advice="Run `lora-doctor check` to its end.")
+            raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
         where = rules or (Path(chosen["rules"]) if chosen["rules"] else None) or data_folder("rules")
         shown = run.get_json("settings")["private"] if private is None else private
         return _judge(run, load_rules(where), load_policy(where, policy or chosen["policy"]), private=shown)
@@ -228,11 +228,16 @@ def _judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: bo
 
 
 def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:
-    """The ship cells that a rule points at, worst identity first, spread over environments."""
-    ship = [c for c in facts.cells if c["weight"] in facts.matrix["ship_weights"] and c["image"]]
-    fitting = [c for c in ship if all(_fits(c, key, value) for key, value in shows.items())]
-    strongest = [c for c in fitting if c["weight"] == max(facts.matrix["ship_weights"])]
-    ordered = sorted(strongest or fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
+    """The cells that a rule points at, worst identity first, spread over environments.
+
+    Of several ship weights the highest is shown: there the LoRA has had its say.
+    """
+    weight = shows.get("weight", "ship")
+    shown = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
+    rest = {key: value for key, value in shows.items() if key != "weight"}
+    drawn = [c for c in facts.cells if f"{c['weight']:g}" == shown and c["image"]]
+    fitting = [c for c in drawn if all(_fits(c, key, value) for key, value in rest.items())]
+    ordered = sorted(fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
     seen: Counter[str] = Counter()
     ranked = []
     for cell in ordered:
@@ -282,12 +287,12 @@ def read_training_config(path: Path) -> tuple[Any, TrainingSettings, str]:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", path=path, advice="Name the training config.") from error
+        raise UsageError(f"cannot be read: {error}.", path=path, advice="Name the training config.") from error
     trainers = find("trainers", needs="recognises")
     for module in trainers.values():
         if module.recognises(path, text):
             return module, module.read(text), text
-    raise UsageError("is no training config known here", path=path, advice=f"Known: {', '.join(trainers)}.")
+    raise UsageError("is no training config known here.", path=path, advice=f"Known: {', '.join(trainers)}.")
 
 
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:
@@ -325,7 +330,7 @@ def _read_dataset(
         progress("reading the dataset", len(dataset.images) - len(todo) + start + len(batch), len(dataset.images))
     if not any(reading is not None and reading.face.faces for reading in known.values()):
         raise InputRefused(
-            f"the face instrument `{instruments.face.name}` finds no face in any of its {len(dataset.images)} pictures",
+            f"the face instrument `{instruments.face.name}` finds no face in any of its {len(dataset.images)} pictures.",
             path=dataset.path,
             advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
         )

@@ -230,7 +230,7 @@ _COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 def _print(diagnosis: Diagnosis) -> None:
     verdict = diagnosis.verdict
     stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
-    click.echo(f"\n{stamp}  {verdict.sentence}")
+    click.echo(f"\n{stamp}  {verdict.sentence.removeprefix(f'{verdict.outcome}: ')}")
     for number, finding in enumerate(diagnosis.findings, 1):
         click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state})")
         click.echo(f"   {' '.join(finding.symptom.split())}")

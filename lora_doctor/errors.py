@@ -14,7 +14,12 @@ class LoraDoctorError(Exception):
         """`what` is wrong with `path`, and `advice` says what to do, as a sentence of its own."""
         self.what, self.path, self.advice = what, path, advice
         where = f"{path}: " if path is not None else ""
-        super().__init__(" ".join(f"{where}{what}".split()) + (f" {' '.join(advice.split())}" if advice else ""))
+        super().__init__(_one_line(f"{where}{what}") + (f" {_one_line(advice)}" if advice else ""))
+
+
+def _one_line(text: str) -> str:
+    """White space folded, and control characters escaped: a file name must not move the terminal's cursor."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
 
 
 class UsageError(LoraDoctorError):

@@ -22,12 +22,12 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save_lora(path: Path, adapters: Adapters, scale: float, metadata: Mapping[str, str]) -> None:
-    """Write the LoRA to `path`, with `scale` (alpha / rank) multiplied into the up factors.
+    """Write the LoRA to `path` in float16, with `scale` (alpha / rank) multiplied into the up factors.
 
     diffusers' layout has no place for alpha that every program reads; multiplied in, the scale is 1 for all of them.
     """
     tensors = {
-        name: parameter.detach() * scale if name.endswith(".lora_B.weight") else parameter.detach()
+        name: (parameter.detach() * (scale if name.endswith(".lora_B.weight") else 1.0)).half()
         for name, parameter in adapters.items()
     }
     write_safetensors(path, tensors, metadata)

@@ -59,6 +59,7 @@ class BaseModel:
 def load_base(folder: Path) -> BaseModel:
     """The parts of the pipeline in `folder`, from safetensors alone; InputRefused for anything else."""
     import diffusers
+    import torch
     import transformers
 
     diffusers.utils.logging.disable_progress_bar()
@@ -71,7 +72,7 @@ def load_base(folder: Path) -> BaseModel:
         raise InputRefused(f"the reference trainer trains on a StableDiffusionPipeline, this is a {name}", path=folder)
     try:
         pipeline = diffusers.StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False,
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:

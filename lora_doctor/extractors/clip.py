@@ -38,7 +38,7 @@ class ClipReader:
 
         heads = [head_crop(image, face) for image, face in zip(images, faces, strict=True)]
         whole, head = self._embed(images), self._embed(heads)
-        scale = float(self._model.logit_scale.exp())
+        scale = self._model.logit_scale.exp().item()
         tables = {}
         for name, labels in label_sets.items():
             logits = scale * (head if labels.crop == "head" else whole) @ self._label_embeddings(labels).T
@@ -103,11 +103,11 @@ def load(source: str | Path, device: str = "cpu") -> ClipReader:
         tokenizer = open_clip.get_tokenizer(name)
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise InputRefused(
-            "is no open_clip model", path=folder, advice="A folder needs open_clip_config.json and its weights."
+            "is no open_clip model.", path=folder, advice="A folder needs open_clip_config.json and its weights."
         ) from error
     except Exception as error:  # whatever the hub client raised
         raise EnvironmentFailure(
-            f"the CLIP model {str(source)!r} cannot be opened ({type(error).__name__})",
+            f"the CLIP model {str(source)!r} cannot be opened ({type(error).__name__}).",
             advice="It is fetched on first use and needs a network; or name a local open_clip folder.",
         ) from error
     model.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,9 @@ class FaceReader:
         if size != self._analysis.det_size:
             self._analysis.prepare(ctx_id=-1, det_size=size)
             self._analysis.det_size = size
-        return list(self._analysis.get(bgr))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # insightface calls what scikit-image deprecates
+            return list(self._analysis.get(bgr))
 
 
 def load(source: str | Path, device: str = "cpu") -> FaceReader:
@@ -75,15 +78,15 @@ def load(source: str | Path, device: str = "cpu") -> FaceReader:
         analysis = FaceAnalysis(name=str(source), providers=providers)
     except AssertionError as error:
         raise InputRefused(
-            "holds no face detector", path=folder, advice="Point [instruments] face at a pack."
+            "holds no face detector.", path=folder, advice="Point [instruments] face at a pack."
         ) from error
     except Exception as error:  # the library raises whatever its download raised
         raise EnvironmentFailure(
-            f"the face pack {str(source)!r} cannot be opened ({type(error).__name__})",
+            f"the face pack {str(source)!r} cannot be opened ({type(error).__name__}).",
             advice="It is fetched on first use and needs a network; or name a folder with the pack's .onnx files.",
         ) from error
     if "recognition" not in analysis.models:
-        raise InputRefused("holds no face recogniser", path=folder, advice="A pack needs a 112 x 112 recogniser.")
+        raise InputRefused("holds no face recogniser.", path=folder, advice="A pack needs a 112 x 112 recogniser.")
     analysis.det_size = "unset"
     name = folder.name if folder.is_dir() else str(source)
     return FaceReader(analysis, name, _LICENCES.get(name, "see the pack"), _digest(Path(analysis.model_dir)))

@@ -10,6 +10,9 @@ from lora_doctor.types import LabelSet, Study
 
 MIN_REFERENCES = 5
 """Pictures that show an attribute before a share of them is taken for the instrument's sensitivity."""
+CERTAIN = 0.95
+"""A picture read as another label with this probability shows something else (another outfit, dyed hair): that is news
+of the dataset, which audits tell, and no failure of the instrument."""
 MEASURABLE = 0.8
 """Below this sensitivity the instrument cannot tell the attribute; a limit of the instrument, not a judgement."""
 
@@ -25,15 +28,33 @@ class Sensitivity:
 
 
 def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
-    """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only."""
-    framings, counts = study.label_sets.get("framing"), dict.fromkeys(labels.framings, (0, 0))
-    for reading in study.references:
+    """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only.
+
+    Pictures whose caption names another label are left out. So are those that certainly show another, as long as most
+    pictures show the spec's: where they do not, it is the instrument, or the spec, that cannot be trusted.
+    """
+    framings, spec = study.label_sets.get("framing"), study.spec[labels.attribute]
+    seen = []
+    for image, reading in zip(study.dataset.images, study.references, strict=True):
+        if _names_another(image.caption, labels, spec):
+            continue
         label = None if reading is None else top_label(reading, labels)
         framing = None if reading is None else top_label(reading, framings)
-        if label is not None and framing in counts:
-            shown, right = counts[framing]
-            counts[framing] = shown + 1, right + (label == study.spec[labels.attribute])
+        if reading is not None and label is not None and framing in labels.framings:
+            certain = float(reading.probabilities[labels.attribute].max()) > CERTAIN
+            seen.append((framing, label == spec, certain))
+    most = 2 * sum(right for _, right, _ in seen) > len(seen)
+    counts = dict.fromkeys(labels.framings, (0, 0))
+    for framing, right, certain in seen:
+        if right or not (certain and most):
+            shown, good = counts[framing]
+            counts[framing] = shown + 1, good + right
     return counts
+
+
+def _names_another(caption: str | None, labels: LabelSet, spec: str) -> bool:
+    named = {token.strip() for token in (caption or "").split(",")} & set(labels.labels)
+    return bool(named) and spec not in named
 
 
 def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:

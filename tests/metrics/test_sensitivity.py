@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Reading
-from tests.metrics.make_study import LABEL_SETS, make_study, references
+from tests.metrics.make_study import LABEL_SETS, make_study, reading, references
 
 
 def read(framing: str, right: int, wrong: int) -> tuple[Reading, ...]:
@@ -50,3 +52,27 @@ def test_a_dataset_read_otherwise_than_the_spec_makes_it_unmeasurable(right: int
 def test_one_slip_among_few_pictures_is_chance() -> None:
     assert of(read(FULL_BODY, 1, 1)).share == 1.0
     assert of(read(FULL_BODY, 3, 1)).share == 1.0
+
+
+def certainly(framing: str, count: int, top: str) -> tuple[Reading, ...]:
+    return tuple(
+        reading(cosine=0.8, noise=60 + i, labels={"framing": framing, "top": (top, 0.99)}) for i in range(count)
+    )
+
+
+def test_pictures_that_certainly_show_another_outfit_say_nothing_about_the_instrument() -> None:
+    refs = certainly(FULL_BODY, 7, "red_shirt") + certainly(FULL_BODY, 3, "blue_shirt")
+    assert of(refs, "top").share == 1.0
+
+
+def test_when_most_pictures_show_another_label_nothing_is_measurable() -> None:
+    refs = certainly(FULL_BODY, 3, "red_shirt") + certainly(FULL_BODY, 7, "blue_shirt")
+    assert of(refs, "top").share is None
+
+
+def test_pictures_captioned_as_another_outfit_are_no_reference() -> None:
+    refs = references([FULL_BODY] * 6) + references([FULL_BODY] * 3, top="blue_shirt")
+    study = make_study(refs=refs)
+    named = [replace(image, caption="1girl, blue_shirt") for image in study.dataset.images[6:]]
+    study = replace(study, dataset=replace(study.dataset, images=(*study.dataset.images[:6], *named)))
+    assert pictures(study, LABEL_SETS["top"])[FULL_BODY] == (6, 6)
