@@ -330,7 +330,7 @@ def _read_dataset(
         progress("reading the dataset", len(dataset.images) - len(todo) + start + len(batch), len(dataset.images))
     if not any(reading is not None and reading.face.faces for reading in known.values()):
         raise InputRefused(
-            f"the face instrument `{instruments.face.name}` finds no face in any of its {len(dataset.images)} pictures.",
+            f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
             path=dataset.path,
             advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
         )
