@@ -110,7 +110,7 @@ def gate(run: Path) -> None:
     except OSError:
         raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
     verdict = from_json(text).verdict
-    click.echo(verdict.sentence)
+    click.echo(f"{verdict.outcome}: {verdict.sentence}")
     sys.exit(EXIT_OF[verdict.outcome])
 
 
@@ -230,7 +230,7 @@ _COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 def _print(diagnosis: Diagnosis) -> None:
     verdict = diagnosis.verdict
     stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
-    click.echo(f"\n{stamp}  {verdict.sentence.removeprefix(f'{verdict.outcome}: ')}")
+    click.echo(f"\n{stamp}  {verdict.sentence}")
     for number, finding in enumerate(diagnosis.findings, 1):
         click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state})")
         click.echo(f"   {' '.join(finding.symptom.split())}")

@@ -101,17 +101,17 @@ def decide(
     blocking = [_finding_text(f) for f in pressing if f.state == "confirmed"]
     suspected = [_finding_text(f) for f in pressing if f.state == "suspected"]
     doubts = [] if policy.suspected == "ship" else suspected
-    unjudged = [f"{n.rule} was not evaluated: {n.reason}" for n in not_evaluated if n.rule not in policy.optional_rules]
+    unjudged = [f"the rule {n.rule} was not evaluated: {n.reason}" for n in not_evaluated if n.rule not in policy.optional_rules]
     against = blocking + [c.text for c in checks if c.state == "fails"]
     undecided = [c.text for c in checks if c.state == "open"] + doubts + unjudged
     held = [c.text for c in checks if c.state == "holds"]
     limits = _limits(book, policy, novel)
     if against:
         return Verdict(
-            outcome="HOLD", sentence=_sentence("HOLD", against), reasons=(*against, *undecided), limits=limits
+            outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided), limits=limits
         )
     if undecided:
-        sentence = _sentence("INCONCLUSIVE", undecided)
+        sentence = _sentence(undecided)
         return Verdict(outcome="INCONCLUSIVE", sentence=sentence, reasons=tuple(undecided), limits=limits)
     reasons = (*held, *(f"borne: {text}" for text in suspected))
     return Verdict(outcome="SHIP", sentence=_ship_sentence(book, policy, novel), reasons=reasons, limits=limits)
@@ -224,14 +224,14 @@ def _number(measurement: Measurement) -> str:
 
 
 def _finding_text(finding: Finding) -> str:
-    """`body-drift is confirmed: The face ... (body.deficit 0.62 [0.50, 0.74])`."""
-    lead = f" ({finding.measurements[0].name} {_number(finding.measurements[0])})" if finding.measurements else ""
-    return f"{finding.rule} is {finding.state}: {finding.symptom.rstrip('.')}{lead}"
+    """`The face ... (body-drift, confirmed: body.deficit 0.62 [0.50, 0.74])`."""
+    lead = f": {finding.measurements[0].name} {_number(finding.measurements[0])}" if finding.measurements else ""
+    return f"{finding.symptom.rstrip('.')} ({finding.rule}, {finding.state}{lead})"
 
 
-def _sentence(outcome: str, reasons: Sequence[str]) -> str:
+def _sentence(reasons: Sequence[str]) -> str:
     more = f"; and {len(reasons) - 1} more reason{'s' if len(reasons) > 2 else ''}" if len(reasons) > 1 else ""
-    return f"{outcome}: {reasons[0]}{more}."
+    return f"{reasons[0][:1].upper()}{reasons[0][1:]}{more}."
 
 
 def _ship_sentence(book: _Book, policy: Policy, novel: Collection[str]) -> str:
@@ -243,7 +243,7 @@ def _ship_sentence(book: _Book, policy: Policy, novel: Collection[str]) -> str:
     number = "" if overall is None else f" at {_number(overall)} of 1 ({limit:.2f} is wanted)"
     fresh = sum(name in novel for name in holding)
     where = f"in {len(holding)} of {len(scores)} environments, {fresh} of them new to the dataset"
-    return f"SHIP: identity holds{number}, at weight {weights}, {where}."
+    return f"Identity holds{number}, at weight {weights}, {where}."
 
 
 _BY: dict[Claim, str] = {"point": "its point estimate alone", "interval": "its whole interval"}

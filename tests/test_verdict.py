@@ -151,12 +151,12 @@ def test_without_a_clear_gap_identity_cannot_be_measured_whatever_the_scores_say
 def test_a_confirmed_blocker_holds_and_is_named_with_its_number() -> None:
     verdict = decide([finding()], (), ship_readings(), STANDARD, novel=NOVEL)
     assert verdict.outcome == "HOLD"
-    assert "hair-flip is confirmed: The hair colour flips (attribute.flip_rate 0.30 [0.20, 0.40])" in verdict.sentence
+    assert "The hair colour flips (hair-flip, confirmed: attribute.flip_rate 0.30 [0.20, 0.40])" in verdict.sentence
 
 
 def test_a_suspected_blocker_is_borne_by_the_standard_policy_and_said() -> None:
     verdict = decide([finding("suspected")], (), ship_readings(), STANDARD, novel=NOVEL)
-    assert verdict.outcome == "SHIP" and any("hair-flip is suspected" in reason for reason in verdict.reasons)
+    assert verdict.outcome == "SHIP" and any("hair-flip, suspected" in reason for reason in verdict.reasons)
     wary = dataclasses.replace(STANDARD, suspected="inconclusive")
     assert decide([finding("suspected")], (), ship_readings(), wary, novel=NOVEL).outcome == "INCONCLUSIVE"
 
