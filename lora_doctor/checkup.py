@@ -33,7 +33,7 @@ from lora_doctor.report import render_report
 from lora_doctor.roles import classify_roles
 from lora_doctor.rules import evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings
+from lora_doctor.settings import Settings, from_plain, to_plain
 from lora_doctor.spec import induce_spec
 from lora_doctor.types import (
     Case,
@@ -160,8 +160,7 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
-        run.put_json("judge", {"policy": settings.judge.policy, "rules": _path_text(settings.judge.rules)})
-        run.put_json("settings", {"model": str(settings.model), "private": settings.report.private})
+        run.put_json("settings", to_plain(settings))
         return _judge(run, rules, policy, private=settings.report.private)
 
 
@@ -174,12 +173,13 @@ def judge_run(
     measurements.
     """
     with RunFolder(folder, create=False) as run:
-        chosen = run.get_json("judge")
-        if chosen is None or run.get_json("facts") is None:
+        stored = run.get_json("settings")
+        if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
-        where = rules or (Path(chosen["rules"]) if chosen["rules"] else None) or data_folder("rules")
-        shown = run.get_json("settings")["private"] if private is None else private
-        return _judge(run, load_rules(where), load_policy(where, policy or chosen["policy"]), private=shown)
+        settings = from_plain(stored)
+        where = rules or settings.judge.rules or data_folder("rules")
+        shown = settings.report.private if private is None else private
+        return _judge(run, load_rules(where), load_policy(where, policy or settings.judge.policy), private=shown)
 
 
 def classified(settings: Settings, run: Path, dataset: Dataset) -> Dataset:
@@ -540,7 +540,3 @@ def _plain_settings(training: TrainingSettings) -> dict[str, Any]:
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def _path_text(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())

@@ -19,7 +19,7 @@ from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, load_settings
+from lora_doctor.settings import Settings, from_plain
 from lora_doctor.types import Change, Dataset, Diagnosis, Patch
 
 
@@ -62,7 +62,7 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
     trainer recognises.
     """
     with RunFolder(run, create=False) as folder:
-        stored = folder.get_json("settings")
+        stored = folder.get_json("settings") or {}
     try:
         before = from_json((run / DIAGNOSIS).read_text("utf-8"))
     except OSError:
@@ -72,7 +72,7 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
     if seed is not None and seed != training.seed:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
         changes.append(asked)
-    settings = load_settings(Path(stored["model"]), {})
+    settings = from_plain(stored)
     dataset = read_dataset(settings.dataset)
     patched = trainer.patch(text, changes)
     lines = difflib.unified_diff(

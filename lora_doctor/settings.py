@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,33 @@ def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
     values.setdefault("out", model.with_name(f"{model.stem}-checkup"))
     settings = _assemble(values, model, source)
     _check_matrix(settings.matrix, str(source or "command line"))
+    return settings
+
+
+def to_plain(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON can hold them; paths become absolute, so that another working folder reads the same."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value.resolve())
+        if isinstance(value, Mapping):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+    return {key: plain(value) for key, value in asdict(settings).items()}
+
+
+def from_plain(values: Mapping[str, Any]) -> Settings:
+    """The Settings that `to_plain` made the values from, but for paths being absolute."""
+
+    def restored(kind: Callable[..., Any], plain: Mapping[str, Any], paths: Sequence[str]) -> Any:
+        made = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+        return kind(**made | {key: Path(made[key]) for key in paths if made.get(key) is not None})
+
+    paths = {"instruments": ("labels",), "judge": ("rules",)}
+    tables = {name: restored(kind, values[name], paths.get(name, ())) for name, kind in _SECTIONS.items()}
+    top = {key: value for key, value in values.items() if key not in _SECTIONS}
+    settings: Settings = restored(Settings, top | tables, ("model", "dataset", "out", "training_config", "source"))
     return settings
 
 

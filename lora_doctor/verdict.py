@@ -101,15 +101,14 @@ def decide(
     blocking = [_finding_text(f) for f in pressing if f.state == "confirmed"]
     suspected = [_finding_text(f) for f in pressing if f.state == "suspected"]
     doubts = [] if policy.suspected == "ship" else suspected
-    unjudged = [f"the rule {n.rule} was not evaluated: {n.reason}" for n in not_evaluated if n.rule not in policy.optional_rules]
+    needed = [n for n in not_evaluated if n.rule not in policy.optional_rules]
+    unjudged = [f"the rule {n.rule} was not evaluated: {n.reason}" for n in needed]
     against = blocking + [c.text for c in checks if c.state == "fails"]
     undecided = [c.text for c in checks if c.state == "open"] + doubts + unjudged
     held = [c.text for c in checks if c.state == "holds"]
     limits = _limits(book, policy, novel)
     if against:
-        return Verdict(
-            outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided), limits=limits
-        )
+        return Verdict(outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided), limits=limits)
     if undecided:
         sentence = _sentence(undecided)
         return Verdict(outcome="INCONCLUSIVE", sentence=sentence, reasons=tuple(undecided), limits=limits)

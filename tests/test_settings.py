@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.settings import load_settings
+from lora_doctor.settings import from_plain, load_settings, to_plain
 
 LEAST = 'trigger = "yuki_nk"\ndataset = "dataset"\n'
 FULL = """
@@ -210,3 +211,13 @@ def test_an_environment_is_trained_or_novel_not_both(model: Path) -> None:
 def test_a_hub_id_stays_a_name(model: Path) -> None:
     write(model, LEAST + 'base = "stabilityai/stable-diffusion-xl-base-1.0"')
     assert load_settings(model, {}).base == "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+@pytest.mark.parametrize("text", [LEAST, FULL], ids=["least", "full"])
+def test_settings_survive_json_with_absolute_paths(model: Path, text: str) -> None:
+    write(model, text)
+    plain = to_plain(load_settings(model, {}))
+    again = from_plain(json.loads(json.dumps(plain)))
+    assert to_plain(again) == plain
+    assert again.dataset.is_absolute() and again.model.is_absolute()
+    assert again.matrix == load_settings(model, {}).matrix
