@@ -1,7 +1,6 @@
 """The order of a check-up's stages; the only file that knows them all.
 
-`run_checkup` looks (files, renders, instruments) and stores what it saw in the run folder; `judge_run` judges what is
-stored there and needs neither a GPU nor the inputs.
+`run_checkup` looks (files, renders, instruments), stores what it saw in the run folder, and has it judged.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,24 @@ from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.base_models import load_pipeline, pipeline_family, render_defaults
 from lora_doctor.dataset import caption_tokens, read_dataset
-from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.labels import load_labels
+from lora_doctor.errors import UsageError
+from lora_doctor.instruments import (
+    Instruments,
+    Progress,
+    open_instruments,
+    read_references,
+    read_renders,
+    save_thumbnails,
+    silent,
+)
+from lora_doctor.judgement import judge, load_judges
 from lora_doctor.lora_file import read_lora, require_plain_lora
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.plugins import data_folder, find
-from lora_doctor.prescription import prescribe
 from lora_doctor.prompts import build_prompt
-from lora_doctor.report import render_report
 from lora_doctor.roles import classify_roles
-from lora_doctor.rules import evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, from_plain, to_plain
+from lora_doctor.settings import RenderSettings, Settings, to_plain
 from lora_doctor.spec import induce_spec
 from lora_doctor.types import (
     Case,
@@ -45,48 +50,11 @@ from lora_doctor.types import (
     Measurement,
     Prescription,
     Reading,
-    Rule,
     Study,
     TrainingSettings,
     Verdict,
 )
-from lora_doctor.verdict import Policy, decide, load_policy
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage's name, how much of it is done and how much there is."""
-READ_AT_ONCE = 32
-DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
-EVIDENCE_PICTURES = 6
-THUMBNAIL = 192
-"""Longest side, pixels, of dataset pictures in a private report."""
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """No progress shown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instruments:
-    """The opened face and CLIP readers with the label sets they are asked about."""
-
-    face: Any
-    clip: Any
-    label_sets: Mapping[str, LabelSet]
-
-    @property
-    def digest(self) -> str:
-        """Names these instruments: readings made by others are not reused."""
-        labels = repr(sorted(self.label_sets.items()))
-        return hashlib.sha256(f"{self.face.digest}{self.clip.digest}{labels}".encode()).hexdigest()[:16]
-
-    def read(self, images: Sequence[Any]) -> list[Reading]:
-        """Everything the instruments see in some pictures (PIL, RGB)."""
-        faces = self.face.read(images)
-        seen = self.clip.read(images, faces, self.label_sets)
-        return [
-            Reading(width=image.width, height=image.height, face=face, probabilities=probabilities, embedding=embedding)
-            for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
-        ]
+from lora_doctor.verdict import Policy
 
 
 @dataclass
@@ -118,13 +86,13 @@ def _noted_warnings() -> Iterator[list[str]]:
 # ---------------------------------------------------------------- the whole
 
 
-def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
+def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
     """Look, measure, judge and draw; the run folder `settings.out` then holds diagnosis.json and report.html.
 
     Resumes whatever an earlier call with the same settings left unfinished. Raises the children of LoraDoctorError.
     """
     clock = _Clock()
-    policy, rules = _judges(settings)
+    policy, rules = load_judges(settings)
     with clock.stage("files"):
         lora = read_lora(settings.model)
         require_plain_lora(lora)
@@ -132,11 +100,12 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         training = _training_settings(settings, lora)
     with clock.stage("load"), _noted_warnings() as notes:
         pipeline = load_pipeline(_base(settings.base), settings.device)
+        settings = _with_render_defaults(settings, pipeline)
         renderer = _renderer(settings, pipeline, lora)
-        instruments = _instruments(settings)
+        instruments = open_instruments(settings)
     with RunFolder(settings.out) as run:
         with clock.stage("dataset"):
-            references = _read_dataset(dataset, instruments, run, progress)
+            references = read_references(dataset, instruments, run, progress)
         dataset = classify_roles(dataset, references, instruments.label_sets)
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         cells = _plan(settings, dataset, references, instruments.label_sets)
@@ -144,7 +113,7 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         with clock.stage("render"):
             _render(run, renderer, len(cells), progress)
         with clock.stage("read"):
-            readings, missing = _read_renders(run, instruments, progress)
+            readings, missing = read_renders(run, instruments, progress)
         study = Study(
             cells=cells, renders=readings, missing=missing, dataset=dataset, references=references,
             label_sets=instruments.label_sets, spec=spec, ship_weights=settings.matrix.ship_weights,
@@ -161,32 +130,14 @@ def run_checkup(settings: Settings, progress: Progress = _silent) -> Diagnosis:
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
         run.put_json("settings", to_plain(settings))
-        return _judge(run, rules, policy, private=settings.report.private)
-
-
-def judge_run(
-    folder: Path, *, rules: Path | None = None, policy: str | None = None, private: bool | None = None
-) -> Diagnosis:
-    """Judge and draw again from a finished run; torch is never imported.
-
-    `rules` and `policy` default to those of the check-up. Raises InputRefused for a folder without finished
-    measurements.
-    """
-    with RunFolder(folder, create=False) as run:
-        stored = run.get_json("settings")
-        if stored is None or run.get_json("facts") is None:
-            raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
-        settings = from_plain(stored)
-        where = rules or settings.judge.rules or data_folder("rules")
-        shown = settings.report.private if private is None else private
-        return _judge(run, load_rules(where), load_policy(where, policy or settings.judge.policy), private=shown)
+        return judge(run, rules, policy, private=settings.report.private)
 
 
 def classified(settings: Settings, run: Path, dataset: Dataset) -> Dataset:
     """The dataset with roles, from the readings that a run of these settings stored (or read anew)."""
-    instruments = _instruments(settings)
+    instruments = open_instruments(settings)
     with RunFolder(run, create=False) as folder:
-        references = _read_dataset(dataset, instruments, folder, _silent)
+        references = read_references(dataset, instruments, folder, silent)
     return classify_roles(dataset, references, instruments.label_sets)
 
 
@@ -197,80 +148,11 @@ def measure(study: Study, case: Case) -> tuple[Measurement, ...]:
     return (*looked, *audited)
 
 
-# ---------------------------------------------------------------- judging
-
-
-def _judges(settings: Settings) -> tuple[Policy, tuple[Rule, ...]]:
-    folder = settings.judge.rules or data_folder("rules")
-    return load_policy(folder, settings.judge.policy), load_rules(folder)
-
-
-def _judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: bool) -> Diagnosis:
-    facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
-    training = TrainingSettings(**_tuples(run.get_json("training")))
-    labels = {
-        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
-        for name, (kind, *words) in run.get_json("label_sets").items()
-    }
-    findings, not_evaluated = evaluate(rules, facts.measurements)
-    shows = {rule.id: rule.shows for rule in rules}
-    findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
-    novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
-    prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
-    verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel)
-    diagnosis = replace(
-        facts, findings=findings, not_evaluated=not_evaluated, prescription=prescription, verdict=verdict,
-        matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
-    )  # fmt: skip
-    run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
-    run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
-    return diagnosis
-
-
-def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:
-    """The cells that a rule points at, worst identity first, spread over environments.
-
-    Of several ship weights the highest is shown: there the LoRA has had its say.
-    """
-    weight = shows.get("weight", "ship")
-    shown = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
-    rest = {key: value for key, value in shows.items() if key != "weight"}
-    drawn = [c for c in facts.cells if f"{c['weight']:g}" == shown and c["image"]]
-    fitting = [c for c in drawn if all(_fits(c, key, value) for key, value in rest.items())]
-    ordered = sorted(fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
-    seen: Counter[str] = Counter()
-    ranked = []
-    for cell in ordered:
-        ranked.append((seen[cell["environment"]], cell["key"]))
-        seen[cell["environment"]] += 1
-    return tuple(key for _, key in sorted(ranked, key=lambda pair: pair[0])[:EVIDENCE_PICTURES])
-
-
-def _fits(cell: Mapping[str, Any], key: str, value: str) -> bool:
-    if key == "environment_kind":
-        return bool(cell["trained"]) == (value == "trained")
-    return key not in cell or str(cell[key]) == value
-
-
 # ---------------------------------------------------------------- looking
 
 
 def _base(base: str) -> str | Path:
     return data_folder("miniature") / "base" if base == "miniature" else base
-
-
-def _instruments(settings: Settings) -> Instruments:
-    from lora_doctor.extractors import clip, face
-
-    names = settings.instruments
-    device = "cuda" if settings.device.startswith("cuda") else "cpu"
-    face_source = data_folder("miniature") / "face" if names.face == "miniature" else names.face
-    clip_source = data_folder("miniature") / "clip" if names.clip == "miniature" else names.clip
-    beside = Path(clip_source) / "labels.toml"
-    labels = names.labels or (beside if beside.is_file() else data_folder("rules") / "labels" / "character.toml")
-    return Instruments(
-        face=face.load(face_source, device), clip=clip.load(clip_source, device), label_sets=load_labels(labels)
-    )
 
 
 def _training_settings(settings: Settings, lora: LoraFile) -> TrainingSettings:
@@ -298,43 +180,16 @@ def read_training_config(path: Path) -> tuple[Any, TrainingSettings, str]:
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:
     from lora_doctor.render import Renderer
 
-    defaults, asked = render_defaults(pipeline_family(pipeline)), settings.render
-    renderer = Renderer(
-        pipeline,
-        lora,
-        steps=asked.steps or defaults.steps,
-        guidance=defaults.guidance if asked.guidance is None else asked.guidance,
-        width=asked.width or defaults.width,
-        height=asked.height or defaults.height,
-        batch_size=asked.batch_size,
-    )
-    renderer.negative_prompt = defaults.negative_prompt if asked.negative_prompt is None else asked.negative_prompt
-    return renderer
+    asked = {name: value for name, value in asdict(settings.render).items() if name != "negative_prompt"}
+    return Renderer(pipeline, lora, **asked)
 
 
-def _read_dataset(
-    dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
-) -> tuple[Reading | None, ...]:
-    """A reading per dataset image; InputRefused when not one shows a face."""
-    from PIL import Image
-
-    kind = f"dataset-{instruments.digest}"
-    known = {image.sha256: run.get_reading(kind, image.sha256) for image in dataset.images}
-    todo = [image for image in dataset.images if known[image.sha256] is None]
-    for start in range(0, len(todo), READ_AT_ONCE):
-        batch = todo[start : start + READ_AT_ONCE]
-        pictures = [Image.open(image.path).convert("RGB") for image in batch]
-        for image, reading in zip(batch, instruments.read(pictures), strict=True):
-            run.put_reading(kind, image.sha256, reading)
-            known[image.sha256] = reading
-        progress("reading the dataset", len(dataset.images) - len(todo) + start + len(batch), len(dataset.images))
-    if not any(reading is not None and reading.face.faces for reading in known.values()):
-        raise InputRefused(
-            f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
-            path=dataset.path,
-            advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
-        )
-    return tuple(known[image.sha256] for image in dataset.images)
+def _with_render_defaults(settings: Settings, pipeline: Any) -> Settings:
+    """Whatever the settings leave open in `[render]`, as the base model's family wants it."""
+    defaults = render_defaults(pipeline_family(pipeline))
+    asked = asdict(settings.render)
+    filled = {name: getattr(defaults, name, None) if value is None else value for name, value in asked.items()}
+    return replace(settings, render=RenderSettings(**filled))
 
 
 def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet) -> dict[str, int]:
@@ -419,30 +274,6 @@ def _render(run: RunFolder, renderer: Any, total: int, progress: Progress) -> No
         progress("rendering", done, total)
 
 
-def _read_renders(
-    run: RunFolder, instruments: Instruments, progress: Progress
-) -> tuple[dict[str, Reading], dict[str, str]]:
-    from PIL import Image
-
-    kind = f"render-{instruments.digest}"
-    renders = run.renders()
-    readings: dict[str, Reading] = {}
-    missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
-    drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
-    for start in range(0, len(drawn), READ_AT_ONCE):
-        batch = drawn[start : start + READ_AT_ONCE]
-        stored = {key: run.get_reading(kind, key) for key, _ in batch}
-        todo = [(key, image) for key, image in batch if stored[key] is None]
-        if todo:
-            fresh = instruments.read([Image.open(image).convert("RGB") for _, image in todo])
-            for (key, _), reading in zip(todo, fresh, strict=True):
-                run.put_reading(kind, key, reading)
-                stored[key] = reading
-        readings |= {key: reading for key, reading in stored.items() if reading is not None}
-        progress("reading the renders", start + len(batch), len(drawn))
-    return readings, missing
-
-
 # ---------------------------------------------------------------- telling
 
 
@@ -496,7 +327,7 @@ def _facts(
             study.dataset,
             study.references,
             study.label_sets,
-            pictures=_thumbnails(study.dataset, run) if settings.report.private else None,
+            pictures=save_thumbnails(study.dataset, run) if settings.report.private else None,
         ),
         measurements=measurements,
         findings=(),
@@ -504,20 +335,6 @@ def _facts(
         prescription=Prescription(),
         verdict=Verdict(outcome="INCONCLUSIVE", sentence="Not judged yet."),
     )
-
-
-def _thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
-    """Small copies of the dataset's pictures in the run folder, for private reports."""
-    from PIL import Image
-
-    folder = run.path / "dataset"
-    folder.mkdir(exist_ok=True)
-    names = [f"dataset/{number:04d}.png" for number in range(len(dataset.images))]
-    for name, image in zip(names, dataset.images, strict=True):
-        picture = Image.open(image.path).convert("RGB")
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        picture.save(run.path / name)
-    return names
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
@@ -533,10 +350,4 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _plain_settings(training: TrainingSettings) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(training).items()}
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -92,7 +92,7 @@ def check(
 @_as_json
 def report(run: Path, as_json: bool, private: bool | None, rules: Path | None, policy: str | None) -> None:
     """Judge a finished run again (with other rules, say) and draw its report again; no GPU, seconds."""
-    from lora_doctor.checkup import judge_run
+    from lora_doctor.judgement import judge_run
 
     _conclude(judge_run(run, rules=rules, policy=policy, private=private), run, as_json)
 
@@ -101,9 +101,9 @@ def report(run: Path, as_json: bool, private: bool | None, rules: Path | None, p
 @click.argument("run", type=click.Path(path_type=Path))
 def gate(run: Path) -> None:
     """Print the verdict of a finished run and exit 0 (SHIP), 1 (HOLD) or 3 (INCONCLUSIVE)."""
-    from lora_doctor.checkup import DIAGNOSIS
     from lora_doctor.diagnosis import from_json
     from lora_doctor.errors import InputRefused
+    from lora_doctor.judgement import DIAGNOSIS
 
     try:
         text = (run / DIAGNOSIS).read_text("utf-8")
@@ -213,8 +213,8 @@ class _bars:
 
 def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
     """Print the outcome and exit with its code."""
-    from lora_doctor.checkup import REPORT
     from lora_doctor.diagnosis import to_json
+    from lora_doctor.judgement import REPORT
 
     if as_json:
         click.echo(to_json(diagnosis), nl=False)

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.checkup import DIAGNOSIS, Progress, read_training_config, run_checkup
+from lora_doctor.checkup import read_training_config, run_checkup
 from lora_doctor.dataset import caption_tokens, read_dataset
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.instruments import Progress
+from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain

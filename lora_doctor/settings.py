@@ -190,7 +190,8 @@ def from_plain(values: Mapping[str, Any]) -> Settings:
 
     def restored(kind: Callable[..., Any], plain: Mapping[str, Any], paths: Sequence[str]) -> Any:
         made = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-        return kind(**made | {key: Path(made[key]) for key in paths if made.get(key) is not None})
+        found = {key: Path(str(made[key])) for key in paths if made.get(key) is not None}
+        return kind(**made | found)
 
     paths = {"instruments": ("labels",), "judge": ("rules",)}
     tables = {name: restored(kind, values[name], paths.get(name, ())) for name, kind in _SECTIONS.items()}

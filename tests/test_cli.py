@@ -179,7 +179,7 @@ def test_report_and_gate_need_no_torch(patient, tmp_path):
     out = tmp_path / "run"
     checked = doctor("check", patient / "lora.safetensors", "--out", out)
     code = (
-        "import sys; from lora_doctor.checkup import judge_run; from pathlib import Path;"
+        "import sys; from lora_doctor.judgement import judge_run; from pathlib import Path;"
         f"judge_run(Path({str(out)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

@@ -14,7 +14,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "lora_doctor"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in FILES}
-JOINERS = ["lora_doctor.checkup", "lora_doctor.retraining", "lora_doctor.cli", "lora_doctor.__main__"]
+JOINERS = [
+    "lora_doctor.instruments",
+    "lora_doctor.judgement",
+    "lora_doctor.checkup",
+    "lora_doctor.retraining",
+    "lora_doctor.cli",
+    "lora_doctor.__main__",
+]
 """The files that may import any other, each of them only those before it."""
 PARTS = {
     "lora_doctor.lora_file": {"lora_alpha", "lora_keys", "safetensors_header", "safetensors_values"},

@@ -70,7 +70,8 @@ class ClipReader:
                     mean = self._model.encode_text(tokens, normalize=True).float().mean(0).cpu().numpy()
                 rows.append(mean / np.linalg.norm(mean))
             self._texts[labels] = np.stack(rows)
-        return self._texts[labels]
+        embeddings: np.ndarray[Any, Any] = self._texts[labels]
+        return embeddings
 
 
 def head_crop(image: Image.Image, face: FaceReading) -> Image.Image:

@@ -1,0 +1,129 @@
+"""The instruments, and what they see in the dataset and in the renders; readings are kept in the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.errors import InputRefused
+from lora_doctor.labels import load_labels
+from lora_doctor.plugins import data_folder
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.settings import Settings
+from lora_doctor.types import Dataset, LabelSet, Reading
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, how much of it is done and how much there is."""
+READ_AT_ONCE = 32
+THUMBNAIL = 192
+"""Longest side, pixels, of dataset pictures in a private report."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """The opened face and CLIP readers with the label sets they are asked about."""
+
+    face: Any
+    clip: Any
+    label_sets: Mapping[str, LabelSet]
+
+    @property
+    def digest(self) -> str:
+        """Names these instruments: readings made by others are not reused."""
+        labels = repr(sorted(self.label_sets.items()))
+        return hashlib.sha256(f"{self.face.digest}{self.clip.digest}{labels}".encode()).hexdigest()[:16]
+
+    def read(self, images: Sequence[Any]) -> list[Reading]:
+        """Everything the instruments see in some pictures (PIL, RGB)."""
+        faces = self.face.read(images)
+        seen = self.clip.read(images, faces, self.label_sets)
+        return [
+            Reading(width=image.width, height=image.height, face=face, probabilities=probabilities, embedding=embedding)
+            for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
+        ]
+
+
+def open_instruments(settings: Settings) -> Instruments:
+    """The instruments that the settings name; raises what their loaders raise."""
+    from lora_doctor.extractors import clip, face
+
+    names = settings.instruments
+    device = "cuda" if settings.device.startswith("cuda") else "cpu"
+    face_source = data_folder("miniature") / "face" if names.face == "miniature" else names.face
+    clip_source = data_folder("miniature") / "clip" if names.clip == "miniature" else names.clip
+    beside = Path(clip_source) / "labels.toml"
+    labels = names.labels or (beside if beside.is_file() else data_folder("rules") / "labels" / "character.toml")
+    return Instruments(
+        face=face.load(face_source, device), clip=clip.load(clip_source, device), label_sets=load_labels(labels)
+    )
+
+
+def read_references(
+    dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
+) -> tuple[Reading | None, ...]:
+    """A reading per dataset image; InputRefused when not one shows a face."""
+    from PIL import Image
+
+    kind = f"dataset-{instruments.digest}"
+    known = {image.sha256: run.get_reading(kind, image.sha256) for image in dataset.images}
+    todo = [image for image in dataset.images if known[image.sha256] is None]
+    for start in range(0, len(todo), READ_AT_ONCE):
+        batch = todo[start : start + READ_AT_ONCE]
+        pictures = [Image.open(image.path).convert("RGB") for image in batch]
+        for image, reading in zip(batch, instruments.read(pictures), strict=True):
+            run.put_reading(kind, image.sha256, reading)
+            known[image.sha256] = reading
+        progress("reading the dataset", len(dataset.images) - len(todo) + start + len(batch), len(dataset.images))
+    if not any(reading is not None and reading.face.faces for reading in known.values()):
+        raise InputRefused(
+            f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
+            path=dataset.path,
+            advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
+        )
+    return tuple(known[image.sha256] for image in dataset.images)
+
+
+def read_renders(
+    run: RunFolder, instruments: Instruments, progress: Progress
+) -> tuple[dict[str, Reading], dict[str, str]]:
+    """Cell key -> reading of every render of the run, and cell key -> reason of every render that is missing."""
+    from PIL import Image
+
+    kind = f"render-{instruments.digest}"
+    renders = run.renders()
+    readings: dict[str, Reading] = {}
+    missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
+    drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
+    for start in range(0, len(drawn), READ_AT_ONCE):
+        batch = drawn[start : start + READ_AT_ONCE]
+        stored = {key: run.get_reading(kind, key) for key, _ in batch}
+        todo = [(key, image) for key, image in batch if stored[key] is None]
+        if todo:
+            fresh = instruments.read([Image.open(image).convert("RGB") for _, image in todo])
+            for (key, _), reading in zip(todo, fresh, strict=True):
+                run.put_reading(kind, key, reading)
+                stored[key] = reading
+        readings |= {key: reading for key, reading in stored.items() if reading is not None}
+        progress("reading the renders", start + len(batch), len(drawn))
+    return readings, missing
+
+
+def save_thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
+    """Small copies of the dataset's pictures in the run folder, for private reports."""
+    from PIL import Image
+
+    folder = run.path / "dataset"
+    folder.mkdir(exist_ok=True)
+    names = [f"dataset/{number:04d}.png" for number in range(len(dataset.images))]
+    for name, image in zip(names, dataset.images, strict=True):
+        picture = Image.open(image.path).convert("RGB")
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        picture.save(run.path / name)
+    return names

@@ -1,0 +1,100 @@
+"""Judging: what a run saw + rules + policy -> Diagnosis, diagnosis.json and report.html; torch is never imported."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lora_doctor import diagnosis as diagnosis_file
+from lora_doctor.errors import InputRefused
+from lora_doctor.plugins import data_folder
+from lora_doctor.prescription import prescribe
+from lora_doctor.report import render_report
+from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.settings import Settings, from_plain
+from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
+from lora_doctor.verdict import Policy, decide, load_policy
+
+DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
+EVIDENCE_PICTURES = 6
+
+
+def judge_run(
+    folder: Path, *, rules: Path | None = None, policy: str | None = None, private: bool | None = None
+) -> Diagnosis:
+    """Judge and draw again from a finished run; torch is never imported.
+
+    `rules` and `policy` default to those of the check-up. Raises InputRefused for a folder without finished
+    measurements.
+    """
+    with RunFolder(folder, create=False) as run:
+        stored = run.get_json("settings")
+        if stored is None or run.get_json("facts") is None:
+            raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
+        settings = from_plain(stored)
+        where = rules or settings.judge.rules or data_folder("rules")
+        shown = settings.report.private if private is None else private
+        return judge(run, load_rules(where), load_policy(where, policy or settings.judge.policy), private=shown)
+
+
+def load_judges(settings: Settings) -> tuple[Policy, tuple[Rule, ...]]:
+    """The policy and the rules that the settings name."""
+    folder = settings.judge.rules or data_folder("rules")
+    return load_policy(folder, settings.judge.policy), load_rules(folder)
+
+
+def judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: bool) -> Diagnosis:
+    """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there."""
+    facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
+    training = TrainingSettings(**_tuples(run.get_json("training")))
+    labels = {
+        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
+        for name, (kind, *words) in run.get_json("label_sets").items()
+    }
+    findings, not_evaluated = evaluate(rules, facts.measurements)
+    shows = {rule.id: rule.shows for rule in rules}
+    findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
+    novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
+    prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
+    verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel)
+    diagnosis = replace(
+        facts, findings=findings, not_evaluated=not_evaluated, prescription=prescription, verdict=verdict,
+        matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
+    )  # fmt: skip
+    run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
+    run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
+    return diagnosis
+
+
+def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:
+    """The cells that a rule points at, worst identity first, spread over environments.
+
+    Of several ship weights the highest is shown: there the LoRA has had its say.
+    """
+    weight = shows.get("weight", "ship")
+    shown = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
+    rest = {key: value for key, value in shows.items() if key != "weight"}
+    drawn = [c for c in facts.cells if f"{c['weight']:g}" == shown and c["image"]]
+    fitting = [c for c in drawn if all(_fits(c, key, value) for key, value in rest.items())]
+    ordered = sorted(fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
+    seen: Counter[str] = Counter()
+    ranked = []
+    for cell in ordered:
+        ranked.append((seen[cell["environment"]], cell["key"]))
+        seen[cell["environment"]] += 1
+    return tuple(key for _, key in sorted(ranked, key=lambda pair: pair[0])[:EVIDENCE_PICTURES])
+
+
+def _fits(cell: Mapping[str, Any], key: str, value: str) -> bool:
+    if key == "environment_kind":
+        return bool(cell["trained"]) == (value == "trained")
+    return key not in cell or str(cell[key]) == value
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
