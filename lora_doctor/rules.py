@@ -266,8 +266,26 @@ def _compare(condition: Condition, index: Index) -> _Outcome:
         return _Outcome(NO, CONFIRMED, missing=(f"{_named(name, condition.where)}: {reason}",))
     asked = [(op, float(t)) for op in OPERATORS if (t := getattr(condition, op)) is not None]
     level = min(_level(op, threshold, found) for op, threshold in asked)
-    strength = max(abs(value - threshold) / (abs(threshold) or 1.0) for _, threshold in asked)
+    strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
     return _Outcome(level, level, strength, (found,)) if level > 0 else _Outcome(level, level)
+
+
+GUARD = "spec."
+"""Measurements of what the character is meant to be: they say whether a rule applies, and are no evidence."""
+BOUNDED = ("share", "score", "ratio")
+"""Units whose values run from 0 to 1."""
+
+
+def _strength(value: float, operator: str, threshold: float, unit: str) -> float:
+    """How far `value` is beyond its threshold: as a share of how far it could be, or else in units of the threshold.
+
+    So a rate of 0.35 where 0.05 is borne (0.32) does not outrank an identity of 0.2 where 0.6 is wanted (0.67).
+    """
+    beyond = abs(value - threshold)
+    if unit not in BOUNDED:
+        return beyond / (abs(threshold) or 1.0)
+    room = threshold if operator in ("below", "at_most") else 1.0 - threshold
+    return min(1.0, beyond / room) if room > 0 else 1.0
 
 
 def _level(operator: str, threshold: float, measurement: Measurement) -> int:
@@ -315,7 +333,7 @@ def _finding(rule: Rule, outcome: _Outcome, index: Index) -> Finding:
         state="confirmed" if outcome.low == CONFIRMED else "suspected",
         severity=rule.severity,
         strength=outcome.strength,
-        measurements=outcome.seen,
+        measurements=tuple(m for m in outcome.seen if not m.name.startswith(GUARD)),
         causes=tuple(causes),
         references=rule.references,
     )

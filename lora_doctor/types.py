@@ -336,7 +336,8 @@ class Finding:
     state: Literal["confirmed", "suspected"]
     severity: Literal["blocker", "warning", "note"]
     strength: float
-    """How far beyond its threshold the leading measurement is, in units of the threshold; ranks findings."""
+    """How far beyond its threshold the leading measurement is, as a share of how far it could be (shares and scores) or
+    in units of the threshold (all others); ranks findings."""
     measurements: tuple[Measurement, ...]
     """The measurements that triggered it."""
     causes: tuple[RankedCause, ...]

@@ -257,6 +257,22 @@ def test_strength_counts_thresholds_beyond_the_threshold_of_the_first_measuremen
     assert [m.name for m in finding.measurements] == ["x.a", "x.b"]
 
 
+def test_strength_of_a_share_counts_the_room_between_its_threshold_and_the_worst_it_could_be() -> None:
+    flips = Measurement(name="x.flips", value=0.35, unit="share", n=9)
+    lost = Measurement(name="x.identity", value=0.2, unit="score", n=9)
+    (flip,), _ = evaluate([rule_when(Condition(measurement="x.flips", above=0.05))], [flips])
+    (loss,), _ = evaluate([rule_when(Condition(measurement="x.identity", below=0.6))], [lost])
+    assert (flip.strength, loss.strength) == (pytest.approx(0.3 / 0.95), pytest.approx(0.4 / 0.6))
+
+
+def test_what_the_character_is_meant_to_be_is_a_guard_and_no_evidence() -> None:
+    when = Condition(
+        all=(Condition(measurement="x.a", above=0.2), Condition(measurement="spec.attributes", at_least=1))
+    )
+    (finding,), _ = evaluate([rule_when(when)], [number("x.a", 0.5), number("spec.attributes", 3)])
+    assert [m.name for m in finding.measurements] == ["x.a"]
+
+
 def test_findings_come_confirmed_first_then_severe_then_strong() -> None:
     def made(name: str, severity: Literal["blocker", "warning"], threshold: float) -> Rule:
         when = Condition(measurement=f"x.{name}", above=threshold)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,24 +22,19 @@ from lora_doctor.types import (
     Role,
     TrainingSettings,
 )
+from tests.make_label_set import label_set
 
 SPEC = {"hair_colour": "white_hair", "body": "athletic", "height": "tall"}
-
-
-def _label_set(attribute: str, kind: Any, labels: str, framings: tuple[str, ...] = FRAMINGS) -> LabelSet:
-    names = tuple(labels.split())
-    prompts = tuple((name,) for name in names)
-    return LabelSet(attribute=attribute, labels=names, prompts=prompts, kind=kind, crop="whole", framings=framings)
 
 
 LABEL_SETS = {
     one.attribute: one
     for one in (
-        _label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
-        _label_set("body", "body", "slender athletic curvy", FRAMINGS[1:]),
-        _label_set("height", "body", "petite tall", FRAMINGS[2:]),
-        _label_set("environment", "environment", "library beach night_sky simple_background"),
-        _label_set("framing", "framing", " ".join(FRAMINGS)),
+        label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
+        label_set("body", "body", "slender athletic curvy", FRAMINGS[1:]),
+        label_set("height", "body", "petite tall", FRAMINGS[2:]),
+        label_set("environment", "environment", "library beach night_sky simple_background"),
+        label_set("framing", "framing", " ".join(FRAMINGS)),
     )
 }
 

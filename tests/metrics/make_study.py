@@ -23,6 +23,7 @@ from lora_doctor.types import (
     Reading,
     Study,
 )
+from tests.make_label_set import label_set
 
 FLOOR, CEILING = 0.2, 0.8
 """Cosines with the character's axis: of the base model's renders, and of the references."""
@@ -33,21 +34,15 @@ Labels = Mapping[str, str | tuple[str, float]]
 """Attribute -> the label read, or (label, its probability)."""
 
 
-def _label_set(attribute: str, kind: Any, labels: str, framings: tuple[str, ...] = FRAMINGS) -> LabelSet:
-    names = tuple(labels.split())
-    prompts = tuple((name,) for name in names)
-    return LabelSet(attribute=attribute, labels=names, prompts=prompts, kind=kind, crop="whole", framings=framings)
-
-
 LABEL_SETS = {
     one.attribute: one
     for one in (
-        _label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
-        _label_set("body", "body", "slender athletic curvy", (UPPER_BODY, FULL_BODY)),
-        _label_set("height", "body", "petite tall", (FULL_BODY,)),
-        _label_set("top", "outfit", "red_shirt blue_shirt", (UPPER_BODY, FULL_BODY)),
-        _label_set("environment", "environment", "library forest beach city snow desert simple_background"),
-        _label_set("framing", "framing", " ".join(FRAMINGS)),
+        label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
+        label_set("body", "body", "slender athletic curvy", (UPPER_BODY, FULL_BODY)),
+        label_set("height", "body", "petite tall", (FULL_BODY,)),
+        label_set("top", "outfit", "red_shirt blue_shirt", (UPPER_BODY, FULL_BODY)),
+        label_set("environment", "environment", "library forest beach city snow desert simple_background"),
+        label_set("framing", "framing", " ".join(FRAMINGS)),
     )
 }
 
