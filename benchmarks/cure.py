@@ -1,8 +1,9 @@
 """Does the prescription cure? The patient is retrained as prescribed, with two seeds, and checked again.
 
-    python -m benchmarks.cure --work build/cure [--patients misa luna] [--seeds 11 12]
+    python -m benchmarks.cure --work build/cure [--patients misa luna] [--seeds 11 12] [--processes 2]
 
-Cured = the finding that was treated is gone and no other one is confirmed in its place. Resumable.
+Cured = the finding that was treated first is gone and no new one is confirmed; what else is left
+is in the table. Resumable.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.jobs import run_jobs
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.retraining import prepare, train_and_check
@@ -26,18 +30,42 @@ def confirmed(diagnosis: Diagnosis) -> list[str]:
     return [f.rule for f in diagnosis.findings if f.state == "confirmed"]
 
 
-def treat(patient: Path, work: Path, seed: int) -> tuple[Diagnosis, Diagnosis]:
-    """(before, after) of one retraining with `seed`."""
-    folder = work / patient.name
+@dataclass(frozen=True)
+class Job:
+    """One patient, with every seed it is retrained with: the check-up before is the same for all."""
+
+    patient: Path
+    work: Path
+    seeds: tuple[int, ...]
+
+
+def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
+    """The diagnosis before, and the one after each retraining."""
+    folder = job.work / job.patient.name
     if not folder.exists():
-        shutil.copytree(patient, folder, ignore=shutil.ignore_patterns("*-checkup"))
-    run = folder / "lora-checkup"
-    run_checkup(load_settings(folder / "lora.safetensors", {}))
-    plan = prepare(run, folder / "training.toml", seed=seed)
-    out = folder / f"seed-{seed}"
-    if not out.exists():
-        plan.write(out)
-    return train_and_check(plan, out, lambda stage, done, total: None)
+        shutil.copytree(job.patient, folder, ignore=shutil.ignore_patterns("*-checkup"))
+    before = run_checkup(load_settings(folder / "lora.safetensors", {}))
+    after = []
+    for seed in job.seeds:
+        print(f"{folder.name} {seed}", file=sys.stderr, flush=True)
+        plan, out = prepare(folder / "lora-checkup", folder / "training.toml", seed=seed), folder / f"seed-{seed}"
+        if not out.exists():
+            plan.write(out)
+        after.append(train_and_check(plan, out, lambda stage, done, total: None)[1])
+    return before, after
+
+
+def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
+    """One table row per seed."""
+    finding = next(iter(confirmed(before)), "-")
+    changes = [f"{c.field} {c.before} -> {c.after}" for c in before.prescription.changes]
+    captions = [f"captions + {' '.join(fix.get('tokens', ()))}" for fix in before.prescription.captions]
+    told = ", ".join([*changes, *captions]) or "-"
+    for seed, diagnosis in zip(job.seeds, after, strict=True):
+        left = confirmed(diagnosis)
+        cured = finding != "-" and finding not in left and not set(left) - set(confirmed(before))
+        ends = f"{diagnosis.verdict.outcome}: {', '.join(left) or 'no finding'}"
+        yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {'yes' if cured else 'NO'} |"
 
 
 def main() -> None:
@@ -46,18 +74,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--patients", nargs="*", default=SICK, choices=SICK)
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
+    parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     print("| patient | treated finding | prescribed | seed | after | cured |\n|---|---|---|---|---|---|")
-    for name in asked.patients:
-        for seed in asked.seeds:
-            print(f"{name} {seed}", file=sys.stderr, flush=True)
-            before, after = treat(data_folder("miniature") / "patients" / name, asked.work, seed)
-            finding = next(iter(confirmed(before)), "-")
-            changes = ", ".join(f"{c.field} {c.before} -> {c.after}" for c in before.prescription.changes) or "-"
-            left = confirmed(after)
-            cured = finding != "-" and not left
-            told = f"{after.verdict.outcome}: {', '.join(left) or 'no finding'}"
-            print(f"| {name} | {finding} | {changes} | {seed} | {told} | {'yes' if cured else 'NO'} |", flush=True)
+    patients = data_folder("miniature") / "patients"
+    jobs = [Job(patients / name, asked.work, tuple(asked.seeds)) for name in asked.patients]
+    for job, (before, after) in zip(jobs, run_jobs(treat, jobs, asked.processes), strict=True):
+        for line in rows(job, before, after):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Are planted faults found on characters that no rule was fitted on?
 
-    python -m benchmarks.detection --work build/detection [--characters 6] [--faults closeup-only low-rank]
+    python -m benchmarks.detection --work build/detection [--rounds 1] [--faults closeup-only low-rank] [--processes 2]
 
-For each fault and each new character: draw the dataset, train the LoRA with the fault, check it, note what came first.
-Resumable: finished LoRAs and check-ups are kept in `--work`. Prints one table, whatever it says.
+In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
+came first. Resumable: finished LoRAs and check-ups are kept in `--work`. Prints one table, whatever it says.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.jobs import run_jobs
 from fixtures.miniature.build.patients import RECIPES, build_patient
 from lora_doctor.checkup import run_checkup
 from lora_doctor.errors import LoraDoctorError
@@ -23,11 +25,22 @@ FIRST_SEED = 201
 """Bundled patients have seeds 101 to 108, the characters of the models' training a million and above."""
 
 
-def diagnose(folder: Path, fault: str, seed: int) -> Diagnosis | str:
+@dataclass(frozen=True)
+class Job:
+    """One patient to build and check."""
+
+    fault: str
+    seed: int
+    folder: Path
+
+
+def diagnose(job: Job) -> Diagnosis | str:
     """Build and check one patient; a refusal is a result too."""
-    build_patient(folder, data_folder("miniature") / "base", RECIPES[fault], seed, f"c{seed}_nk", redraw=False)
+    print(f"{job.fault} {job.seed}", file=sys.stderr, flush=True)
+    recipe, trigger = RECIPES[job.fault], f"c{job.seed}_nk"
+    build_patient(job.folder, data_folder("miniature") / "base", recipe, job.seed, trigger, redraw=False)
     try:
-        return run_checkup(load_settings(folder / "lora.safetensors", {}))
+        return run_checkup(load_settings(job.folder / "lora.safetensors", {}))
     except LoraDoctorError as error:
         return str(error)
 
@@ -49,17 +62,22 @@ def main() -> None:
     """Print the table and how many of each fault were found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--characters", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=1, help="characters for each fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     print("| planted | character | verdict | confirmed | suspected | as planted |\n|---|---|---|---|---|---|")
     found: dict[str, list[bool]] = {fault: [] for fault in asked.faults}
-    for seed in range(FIRST_SEED, FIRST_SEED + asked.characters):
-        for fault in asked.faults:
-            print(f"{fault} {seed}", file=sys.stderr, flush=True)
-            line, right = row(fault, seed, diagnose(asked.work / f"{fault}-{seed}", fault, seed))
-            print(line, flush=True)
-            found[fault].append(right)
+    numbered = [(r * len(RECIPES) + i, f) for r in range(asked.rounds) for i, f in enumerate(RECIPES)]
+    jobs = [
+        Job(fault, FIRST_SEED + n, asked.work / f"{fault}-{FIRST_SEED + n}")
+        for n, fault in numbered
+        if fault in asked.faults
+    ]
+    for job, diagnosis in zip(jobs, run_jobs(diagnose, jobs, asked.processes), strict=True):
+        line, right = row(job.fault, job.seed, diagnosis)
+        print(line, flush=True)
+        found[job.fault].append(right)
     print("\n| planted | as planted |\n|---|---|")
     for fault, results in found.items():
         print(f"| {fault} | {sum(results)} of {len(results)} |")

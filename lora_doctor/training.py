@@ -34,6 +34,8 @@ MIN_SNR_GAMMA = 5.0
 TERMINAL_SNR = 0.5
 """Floor of the signal-to-noise ratio in the v-prediction weight: without it the terminal step would count nothing."""
 WARMUP_SHARE = 0.05
+FINAL_SHARE = 0.1
+"""Of the peak learning rate, at the last step."""
 GRADIENT_CLIP = 1.0
 CHECKPOINT_SECONDS = 30.0
 
@@ -58,7 +60,7 @@ def train_lora(
     seconds, a later call with the same arguments goes on from it, and the file is removed at the end. `extra` is added
     to the file's metadata.
 
-    Float32, AdamW, constant learning rate after 5 % warm-up. What a step sees depends only on the seed and the step's
+    Float32, AdamW, learning rate as in `rate_share`. What a step sees depends only on the seed and the step's
     number, so on a CPU the same call writes the same bytes, interrupted or not.
     Raises UsageError for settings that do not fit or diverge, InputRefused for a base model or dataset that cannot be
     used, EnvironmentFailure when the file cannot be written.
@@ -91,6 +93,18 @@ def diffusion_targets(
     if prediction == "epsilon":
         return noisy, noise, MIN_SNR_GAMMA / snr.clamp(min=MIN_SNR_GAMMA)
     return noisy, kept * noise - added * latents, snr.clamp(TERMINAL_SNR, MIN_SNR_GAMMA) / (snr + 1)
+
+
+def rate_share(step: int, steps: int) -> float:
+    """The share of the peak learning rate at `step` of `steps`: linear warm-up over 5 %, then a cosine down to 10 %.
+
+    Values in (0, 1]. Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
+    """
+    warmup = math.ceil(WARMUP_SHARE * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - 1 - warmup)
+    return FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * done)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +145,10 @@ def _loop(run: _Run, adapters: Adapters, checkpoint: Path | None, fingerprint: s
     parameters = list(adapters.values())
     optimizer = torch.optim.AdamW(parameters, lr=rate)
     first = load_checkpoint(checkpoint, adapters, optimizer, fingerprint) if checkpoint is not None else 0
-    warmup = math.ceil(WARMUP_SHARE * steps)
     saved = time.monotonic()
     for step in range(first, steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / warmup)
+            group["lr"] = rate * rate_share(step, steps)
         loss = _loss(run, step)
         if not math.isfinite(shown := float(loss.detach())):
             raise UsageError(f"the loss is not a number at step {step + 1}", advice="Lower `learning_rate`.")

@@ -20,7 +20,7 @@ from lora_doctor.base_models import load_pipeline
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.lora_file import read_lora
 from lora_doctor.render import Renderer
-from lora_doctor.training import diffusion_targets, train_lora
+from lora_doctor.training import diffusion_targets, rate_share, train_lora
 from lora_doctor.training_model import TARGETS, add_adapters, encode_pictures, load_base
 from lora_doctor.training_plan import TrainingPlan
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Cell, Dataset, DatasetImage, TrainingSettings
@@ -134,6 +134,16 @@ def test_diffusers_reads_the_file_at_the_scale_it_was_trained_with(base: Path, t
     assert layer.scaling["x"] == 1.0
     assert torch.allclose(layer.get_delta_weight("x"), expected.float(), rtol=1e-2, atol=1e-6)
     assert expected.abs().max() > 0
+
+
+def test_the_learning_rate_rises_once_and_falls_to_a_tenth() -> None:
+    shares = [rate_share(step, 200) for step in range(200)]
+    assert shares[0] == pytest.approx(0.1)
+    assert max(shares) == shares[10] == 1.0
+    assert shares[:11] == sorted(shares[:11])
+    assert shares[10:] == sorted(shares[10:], reverse=True)
+    assert shares[-1] == pytest.approx(0.1)
+    assert rate_share(0, 1) == 1.0
 
 
 def test_groups_of_layers_can_be_chosen(train: Train) -> None:
