@@ -22,7 +22,9 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "resnet": ("conv1", "conv2", "time_emb_proj"),
 }
 """Groups of UNet layers, by the end of their names."""
-DEFAULT_TARGETS = ("attention", "feed_forward", "projection")
+DEFAULT_TARGETS = ("attention", "feed_forward", "projection", "resnet")
+"""With the convolutions of the resnets, since levels without attention draw the details of a face: on the miniature's
+`yuki` they raise identity over the ship weights from 0.51 to 0.74."""
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 ENCODE_BATCH = 8
 
