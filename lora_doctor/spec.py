@@ -30,15 +30,16 @@ def induce_spec(
     """Attribute -> label, in the order of `label_sets`; what is `given` stands.
 
     An attribute is read only off pictures whose framing shows it. An outfit that the captions name in several ways is
-    left out, and so is an attribute without agreement, or with fewer than two such pictures: they are not part of the
-    spec. Raises UsageError for a given attribute or label that the label sets do not have.
+    left out as a whole, and so is an attribute without agreement, or with fewer than two such pictures: they are not
+    part of the spec. Raises UsageError for a given attribute or label that the label sets do not have.
     """
     known = [reading for _, reading in zip(dataset.images, references, strict=True) if reading is not None]
     for attribute, label in given.items():
         _check(attribute, label, label_sets)
     framings = label_sets.get("framing")
     candidates = {name: labels for name, labels in label_sets.items() if labels.kind in KINDS}
-    stable = {name: labels for name, labels in candidates.items() if not _changes(dataset, labels)}
+    changing = any(_changes(dataset, labels) for labels in candidates.values())
+    stable = {name: labels for name, labels in candidates.items() if labels.kind != "outfit" or not changing}
     induced = {name: _agreed(known, labels, framings) for name, labels in stable.items()}
     spec = {name: given.get(name) or induced.get(name) for name in label_sets}
     return {name: label for name, label in spec.items() if label is not None}
