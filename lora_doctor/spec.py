@@ -14,9 +14,6 @@ KINDS = ("identity", "body", "outfit")
 AGREEMENT = 0.6
 """Share of the pictures that show an attribute and are read alike, from which their label is the character's. A rule of
 reading, not of judging: lower would make a varied outfit part of the spec, higher would lose traits to misreadings."""
-CHANGING = 0.05
-"""Share of the captions that name an outfit attribute and name another label than most do, above which the outfit is
-one of several: it is asked for by name, so a prompt that does not ask for it owes nobody that outfit."""
 MIN_PICTURES = 2
 """One picture says nothing about what stays the same."""
 
@@ -29,29 +26,17 @@ def induce_spec(
 ) -> dict[str, str]:
     """Attribute -> label, in the order of `label_sets`; what is `given` stands.
 
-    An attribute is read only off pictures whose framing shows it. An outfit that the captions name in several ways is
-    left out as a whole, and so is an attribute without agreement, or with fewer than two such pictures: they are not
-    part of the spec. Raises UsageError for a given attribute or label that the label sets do not have.
+    An attribute is read only off pictures whose framing shows it. One without agreement, or with fewer than two such
+    pictures, is left out: it is not part of the spec. Raises UsageError for a given attribute or label that the label
+    sets do not have.
     """
     known = [reading for _, reading in zip(dataset.images, references, strict=True) if reading is not None]
     for attribute, label in given.items():
         _check(attribute, label, label_sets)
     framings = label_sets.get("framing")
-    candidates = {name: labels for name, labels in label_sets.items() if labels.kind in KINDS}
-    changing = any(_changes(dataset, labels) for labels in candidates.values())
-    stable = {name: labels for name, labels in candidates.items() if labels.kind != "outfit" or not changing}
-    induced = {name: _agreed(known, labels, framings) for name, labels in stable.items()}
+    induced = {name: _agreed(known, labels, framings) for name, labels in label_sets.items() if labels.kind in KINDS}
     spec = {name: given.get(name) or induced.get(name) for name in label_sets}
     return {name: label for name, label in spec.items() if label is not None}
-
-
-def _changes(dataset: Dataset, labels: LabelSet) -> bool:
-    """Whether the captions themselves say that this is an outfit attribute of several."""
-    if labels.kind != "outfit":
-        return False
-    tokens = (token.strip() for image in dataset.images for token in set((image.caption or "").split(",")))
-    named = Counter(token for token in tokens if token in labels.labels)
-    return sum(named.values()) - max(named.values(), default=0) > CHANGING * sum(named.values())
 
 
 def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:

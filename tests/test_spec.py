@@ -8,7 +8,6 @@ from lora_doctor.errors import UsageError
 from lora_doctor.spec import induce_spec
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
 from tests.audits.make_case import LABEL_SETS, Picture, dataset_of, reading_of
-from tests.make_label_set import label_set
 
 
 def induced(*pictures: Picture, **given: str) -> dict[str, str]:
@@ -35,23 +34,6 @@ def test_only_pictures_that_show_an_attribute_vote() -> None:
 def test_one_picture_does_not_make_a_spec() -> None:
     assert induced(shown(FULL_BODY, body="athletic")) == {}
     assert induced(*[shown(FULL_BODY, body="athletic")] * 2) == {"body": "athletic"}
-
-
-def outfit(worn: str, named: str | None) -> Picture:
-    return Picture(labels={"top": worn}, caption="1girl, yuki_nk" + (f", {named}" if named else ""))
-
-
-def test_an_outfit_that_the_captions_name_in_several_ways_is_asked_for_by_name() -> None:
-    sets = {"top": label_set("top", "outfit", "red_shirt blue_shirt")}
-
-    def spec(*pictures: Picture) -> dict[str, str]:
-        return induce_spec(dataset_of(pictures), [reading_of(p, sets) for p in pictures], sets, {})
-
-    always, once = outfit("red_shirt", "red_shirt"), outfit("blue_shirt", "blue_shirt")
-    assert spec(*[always] * 9) == {"top": "red_shirt"}
-    assert spec(*[always] * 9, once) == {}
-    assert spec(*[always] * 30, once) == {"top": "red_shirt"}
-    assert spec(*[outfit("red_shirt", None)] * 9) == {"top": "red_shirt"}
 
 
 def test_where_and_how_a_character_stands_is_no_spec() -> None:

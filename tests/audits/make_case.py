@@ -52,13 +52,13 @@ class Picture:
     labels: Mapping[str, str] | None = None
 
 
-def reading_of(picture: Picture, label_sets: Mapping[str, LabelSet] = LABEL_SETS) -> Reading | None:
+def reading_of(picture: Picture) -> Reading | None:
     """What the instruments read off a picture."""
     if not picture.readable:
         return None
     rows = {}
     for attribute, label in (picture.labels or {}).items():
-        names = label_sets[attribute].labels
+        names = LABEL_SETS[attribute].labels
         rows[attribute] = np.array([0.9 if name == label else 0.1 / (len(names) - 1) for name in names])
     face = FaceReading(faces=0)
     if picture.face is not None:
