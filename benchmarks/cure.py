@@ -2,8 +2,7 @@
 
     python -m benchmarks.cure --work build/cure [--patients misa luna] [--seeds 11 12] [--processes 2]
 
-Cured = the finding that was treated first is gone and no new one is confirmed; what else is left
-is in the table. Resumable.
+Cured = the finding that was treated is gone, not even suspected, and no other one is confirmed in its place. Resumable.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     told = ", ".join([*changes, *captions]) or "-"
     for seed, diagnosis in zip(job.seeds, after, strict=True):
         left = confirmed(diagnosis)
-        cured = finding != "-" and finding not in left and not set(left) - set(confirmed(before))
+        cured = finding != "-" and not left and finding not in {f.rule for f in diagnosis.findings}
         ends = f"{diagnosis.verdict.outcome}: {', '.join(left) or 'no finding'}"
         yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {'yes' if cured else 'NO'} |"
 

@@ -1,6 +1,6 @@
 """Are planted faults found on characters that no rule was fitted on?
 
-    python -m benchmarks.detection --work build/detection [--rounds 1] [--faults closeup-only low-rank] [--processes 2]
+    python -m benchmarks.detection --work build/detection [--rounds 6] [--faults closeup-only low-rank] [--processes 2]
 
 In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
 came first. Resumable: finished LoRAs and check-ups are kept in `--work`. Prints one table, whatever it says.
@@ -62,7 +62,7 @@ def main() -> None:
     """Print the table and how many of each fault were found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=1, help="characters for each fault")
+    parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()

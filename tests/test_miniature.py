@@ -33,6 +33,12 @@ def test_expected_findings_name_rules_that_exist():
     assert expected and all(e["first_finding"] in rules | {""} for e in expected)
 
 
+def test_there_are_two_healthy_patients_and_one_for_each_row_of_the_table():
+    expected = [tomllib.loads((patient / "expected.toml").read_text()) for patient in PATIENTS]
+    assert sum(e["verdict"] == "SHIP" for e in expected) == 2
+    assert len({e["first_finding"] for e in expected if e["verdict"] == "HOLD"}) == 6
+
+
 @pytest.mark.miniature
 def test_every_cell_is_rendered_and_none_is_silently_missing(run):
     _, diagnosis = run
