@@ -39,7 +39,7 @@ from lora_doctor.prompts import build_prompt
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RenderSettings, Settings, to_plain
-from lora_doctor.spec import induce_spec
+from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.types import (
     Case,
     Cell,
@@ -108,7 +108,9 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
             references = read_references(dataset, instruments, run, progress)
         dataset = classify_roles(dataset, references, instruments.label_sets)
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
-        cells = _plan(settings, dataset, references, instruments.label_sets)
+        asked = asked_by_name(spec, dataset, references, instruments.label_sets)
+        outfit = {name: spec[name] for name in asked}
+        cells = _plan(settings, dataset, references, instruments.label_sets, outfit)
         run.put_plan(_fingerprint(settings, lora, dataset, renderer, instruments), cells)
         with clock.stage("render"):
             _render(run, renderer, len(cells), progress)
@@ -117,6 +119,7 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         study = Study(
             cells=cells, renders=readings, missing=missing, dataset=dataset, references=references,
             label_sets=instruments.label_sets, spec=spec, ship_weights=settings.matrix.ship_weights,
+            asked=asked,
         )  # fmt: skip
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
@@ -205,8 +208,9 @@ def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], envi
 
 
 def _plan(
-    settings: Settings, dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet]
-) -> tuple[Cell, ...]:
+    settings: Settings, dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet],
+    outfit: Mapping[str, str],
+) -> tuple[Cell, ...]:  # fmt: skip
     matrix = settings.matrix
     known = label_sets["environment"]
     counts = _trained_counts(dataset, references, known)
@@ -215,8 +219,9 @@ def _plan(
     novel = matrix.novel_environments or tuple(name for name, is_trained in chosen if not is_trained)
 
     def prompt_of(environment: str, framing: str) -> str:
+        shown = [label for name, label in outfit.items() if framing in label_sets[name].framings]
         return build_prompt(
-            class_token=settings.character.class_token, trigger=settings.trigger, identity_tokens=(),
+            class_token=settings.character.class_token, trigger=settings.trigger, identity_tokens=(), outfit=shown,
             framing=framing, environment=environment,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Trigger, identity tokens, framing and environment -> the prompt of a cell, in the family's dialect. Pure."""
+"""Trigger, identity tokens, outfit, framing and environment -> the prompt of a cell, in the family's dialect. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ def build_prompt(
     identity_tokens: Sequence[str],
     framing: str,
     environment: str,
+    outfit: Sequence[str] = (),
     pose: str | None = None,
     dialect: str = "tags",
 ) -> str:
-    """The prompt in tag order: class token, trigger, identity tokens, pose, environment, framing.
+    """The prompt in tag order: class token, trigger, identity tokens, outfit, pose, environment, framing.
 
     Empty tokens are left out and a token said twice is said once, at its first place. Raises UsageError for an
     unknown dialect.
     """
     if dialect not in DIALECTS:
         raise UsageError(f"unknown prompt dialect {dialect!r}.", advice=f"Known: {', '.join(DIALECTS)}.")
-    tokens = (class_token, trigger, *identity_tokens, pose or "", environment, framing)
+    tokens = (class_token, trigger, *identity_tokens, *outfit, pose or "", environment, framing)
     return ", ".join(dict.fromkeys(token.strip() for token in tokens if token.strip()))

@@ -6,6 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from lora_doctor.captions import names
 from lora_doctor.errors import UsageError
 from lora_doctor.types import Dataset, LabelSet, Reading
 
@@ -37,6 +38,33 @@ def induce_spec(
     induced = {name: _agreed(known, labels, framings) for name, labels in label_sets.items() if labels.kind in KINDS}
     spec = {name: given.get(name) or induced.get(name) for name in label_sets}
     return {name: label for name, label in spec.items() if label is not None}
+
+
+def asked_by_name(
+    spec: Mapping[str, str],
+    dataset: Dataset,
+    references: Sequence[Reading | None],
+    label_sets: Mapping[str, LabelSet],
+) -> tuple[str, ...]:
+    """The outfit attributes of the spec that the captions name where a picture shows them, in the order of the spec.
+
+    Whatever captions name stays free, and a prompt has to name it; whatever they leave out is learned with the trigger
+    (Danbooru tagging practice). Face, hair and body are the character's whatever the captions say: they are never
+    asked for.
+    """
+    framings = label_sets.get("framing")
+    pictures = [
+        (image.caption, reading)
+        for image, reading in zip(dataset.images, references, strict=True)
+        if image.caption is not None and reading is not None
+    ]
+
+    def named(labels: LabelSet) -> bool:
+        showing = [caption for caption, reading in pictures if _shows(reading, labels, framings)]
+        naming = sum(any(names(caption, label) for label in labels.labels) for caption in showing)
+        return bool(showing) and naming >= AGREEMENT * len(showing)
+
+    return tuple(name for name in spec if label_sets[name].kind == "outfit" and named(label_sets[name]))
 
 
 def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:

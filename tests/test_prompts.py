@@ -26,6 +26,11 @@ def test_tokens_come_in_the_order_of_the_captions() -> None:
     assert build_prompt(**YUKI, pose="standing") == expected
 
 
+def test_an_outfit_stands_between_the_character_and_the_place() -> None:
+    prompt = build_prompt(**{**YUKI, "identity_tokens": ()}, outfit=("red_shirt", "black_skirt"))
+    assert prompt == "1girl, yuki_nk, red_shirt, black_skirt, beach, full_body"
+
+
 def test_without_pose_or_identity_nothing_is_left_behind() -> None:
     assert build_prompt(**{**YUKI, "identity_tokens": ()}) == "1girl, yuki_nk, beach, full_body"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lora_doctor.errors import UsageError
-from lora_doctor.spec import induce_spec
+from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
 from tests.audits.make_case import LABEL_SETS, Picture, dataset_of, reading_of
 
@@ -71,3 +71,30 @@ def test_a_spec_the_labels_do_not_have_is_a_usage_error(given: dict[str, str], m
     with pytest.raises(UsageError) as caught:
         induced(**given)
     assert message in str(caught.value)
+
+
+def asked(*captions: str | None, framing: str = FULL_BODY) -> tuple[str, ...]:
+    pictures = [Picture(caption=caption, labels={"framing": framing}) for caption in captions]
+    spec = {"hair_colour": "white_hair", "body": "athletic", "top": "red_shirt"}
+    return asked_by_name(spec, dataset_of(pictures), [reading_of(p) for p in pictures], LABEL_SETS)
+
+
+def test_an_outfit_that_captions_name_is_asked_for() -> None:
+    assert asked("yuki_nk, red_shirt", "yuki_nk, blue_shirt", "yuki_nk, library") == ("top",)
+    assert asked("a girl in a red shirt walks along the beach") == ("top",)
+
+
+def test_an_outfit_that_captions_leave_out_belongs_to_the_trigger() -> None:
+    assert asked("yuki_nk, red_shirt", "yuki_nk", "yuki_nk") == ()
+    assert asked(None, None) == ()
+
+
+def test_pictures_that_do_not_show_the_outfit_need_not_name_it() -> None:
+    assert asked("yuki_nk, red_shirt", framing=CLOSE_UP) == ()
+    pictures = [Picture(caption="yuki_nk, close-up", labels={"framing": CLOSE_UP})] * 9
+    pictures += [Picture(caption="yuki_nk, red_shirt", labels={"framing": FULL_BODY})]
+    assert asked_by_name({"top": "red_shirt"}, dataset_of(pictures), [reading_of(p) for p in pictures], LABEL_SETS)
+
+
+def test_face_and_body_are_never_asked_for() -> None:
+    assert asked("yuki_nk, white_hair, athletic, red_shirt") == ("top",)

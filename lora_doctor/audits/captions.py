@@ -1,17 +1,15 @@
 """What the captions teach: the trigger, the identity tokens, and body tokens in both roles.
 
-Shares are weighted by repeats, and have no interval: the dataset is a census. A label counts as held when it is a tag
-of its own (underscores and spaces are one), or a phrase inside a piece of prose.
+Shares are weighted by repeats, and have no interval: the dataset is a census.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from lora_doctor.captions import names, pieces
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, DatasetImage, LabelSet, Measurement
 
-_LONGEST_TAG = 4
-"""Words; a longer piece of a caption is prose."""
 _NO_CAPTIONS = "no picture has a caption"
 
 
@@ -20,7 +18,7 @@ def audit(case: Case) -> list[Measurement]:
     images = case.dataset.images
     captioned = [image for image in images if image.caption is not None]
     return [
-        _share("captions.trigger_coverage", images, lambda i: _holds(i, case.trigger), "the dataset is empty"),
+        _share("captions.trigger_coverage", images, lambda i: names(i.caption, case.trigger), "the dataset is empty"),
         _share("captions.missing_share", images, lambda image: image.caption is None, "the dataset is empty"),
         *(_token(case, captioned, attribute) for attribute in case.spec),
         *(_conflict(case, captioned, attribute) for attribute in case.spec),
@@ -33,7 +31,7 @@ def audit(case: Case) -> list[Measurement]:
 def _token(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> Measurement:
     token, where = case.spec[attribute], {"attribute": attribute}
     name = "captions.identity_token_coverage"
-    return _share(name, captioned, lambda image: _holds(image, token), _NO_CAPTIONS, where)
+    return _share(name, captioned, lambda image: names(image.caption, token), _NO_CAPTIONS, where)
 
 
 def _conflict(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> Measurement:
@@ -44,7 +42,7 @@ def _conflict(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> 
         reason = f"there is no label set for {attribute}"
         return Measurement(name=name, value=None, unit="share", where=where, reason=reason)
     others = [label for label in labels.labels if label != case.spec[attribute]]
-    return _share(name, captioned, lambda image: any(_holds(image, o) for o in others), _NO_CAPTIONS, where)
+    return _share(name, captioned, lambda image: any(names(image.caption, o) for o in others), _NO_CAPTIONS, where)
 
 
 def _body_tokens(case: Case, captioned: Sequence[DatasetImage], role: str) -> Measurement:
@@ -56,7 +54,7 @@ def _body_tokens(case: Case, captioned: Sequence[DatasetImage], role: str) -> Me
         return Measurement(name=name, value=None, unit="share", where=where, reason=reason)
     own = [image for image in captioned if image.role == role]
     return _share(
-        name, own, lambda i: all(_holds(i, token) for token in tokens), f"no {role} picture has a caption", where
+        name, own, lambda i: all(names(i.caption, token) for token in tokens), f"no {role} picture has a caption", where
     )
 
 
@@ -74,7 +72,7 @@ def _negative_tokens(case: Case) -> Measurement:
 
 def _distinct(captioned: Sequence[DatasetImage]) -> Measurement:
     """Different captions out of all captions, order of tags aside; not weighted by repeats."""
-    kinds = {tuple(sorted(_pieces(image.caption or ""))) for image in captioned}
+    kinds = {tuple(sorted(pieces(image.caption or ""))) for image in captioned}
     return Measurement(
         name="captions.distinct_share",
         value=len(kinds) / len(captioned) if captioned else None,
@@ -95,17 +93,3 @@ def _share(
     value = sum(image.repeats for image in images if holds(image)) / total if total else None
     reason = None if total else why_none
     return Measurement(name=name, value=value, unit="share", n=len(images), where=where or {}, reason=reason)
-
-
-def _holds(image: DatasetImage, text: str) -> bool:
-    """Whether the caption holds `text`; of a text with commas, every piece."""
-    pieces = _pieces(image.caption or "")
-    prose = [piece for piece in pieces if len(piece.split()) > _LONGEST_TAG]
-    wanted = _pieces(text)
-    return bool(wanted) and all(w in pieces or any(f" {w} " in f" {p} " for p in prose) for w in wanted)
-
-
-def _pieces(caption: str) -> list[str]:
-    """The comma-separated pieces in lower case, underscores and runs of space as one space."""
-    pieces = (" ".join(piece.split()) for piece in caption.lower().replace("_", " ").split(","))
-    return [piece for piece in pieces if piece]

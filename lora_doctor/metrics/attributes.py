@@ -1,4 +1,4 @@
-"""What the character looks like: each attribute of the spec, and body and outfit as wholes.
+"""What the character looks like: each attribute of the spec.
 
 The share of renders read as the spec says is divided by the share of the dataset's own pictures that are (Rogan and
 Gladen 1978 with specificity 1, clipped to 0 and 1). The correction is one-sided: how often the instrument reads the
@@ -14,18 +14,15 @@ from lora_doctor.metrics.estimates import Estimate, mean, spread, told
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, top_label, weights_of
-from lora_doctor.types import FULL_BODY, Cell, LabelSet, Measurement, Reading, Study, Where
+from lora_doctor.types import Cell, LabelSet, Measurement, Reading, Study, Where
 
 CONFIDENT = 0.5
 """A label more probable than all others together: from here a reading is called confident."""
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`attribute.*` for every attribute of the spec, `body.*` and `outfit.*`."""
-    found: list[Measurement] = []
-    for attribute in study.spec:
-        found += _attribute(study, attribute)
-    return [*found, *_whole(study, "body"), *_whole(study, "outfit")]
+    """`attribute.*` for every attribute of the spec."""
+    return [one for attribute in study.spec for one in _attribute(study, attribute)]
 
 
 def _attribute(study: Study, attribute: str) -> Iterator[Measurement]:
@@ -118,34 +115,3 @@ def _sensitivity(study: Study, labels: LabelSet | None, problem: str) -> Estimat
     if not shown:
         return Estimate(reason="no picture of the dataset shows it")
     return Estimate(value=right / shown, interval=wilson(right, shown), n=shown)
-
-
-def _whole(study: Study, kind: str) -> Iterator[Measurement]:
-    """Mean match over the spec's attributes of one kind, and what is missing to 1 in full body."""
-    attributes = [a for a in study.spec if (labels := study.label_sets.get(a)) is not None and labels.kind == kind]
-    readable = {f: [a for a in attributes if f in study.label_sets[a].framings] for f in framings_of(study)}
-    for framing in (None, *(f for f, names in readable.items() if names)):
-        where = {"weight": "ship"} | ({} if framing is None else {"framing": framing})
-        names = attributes if framing is None else readable[framing]
-        estimate, caveat = _mean_match(study, kind, names, where)
-        yield told(estimate, f"{kind}.match", where, "share", caveat, ship_caveat(study))
-    deficit_where = {"weight": "ship", "framing": FULL_BODY}
-    match, caveat = _mean_match(study, kind, readable.get(FULL_BODY, []), deficit_where)
-    ends = None if match.interval is None else (1 - match.interval[1], 1 - match.interval[0])
-    value = None if match.value is None else 1 - match.value
-    deficit = Estimate(value=value, interval=ends, n=match.n, reason=match.reason)
-    yield told(deficit, f"{kind}.deficit", {}, "share", caveat, ship_caveat(study))
-
-
-def _mean_match(study: Study, kind: str, attributes: list[str], where: Where) -> tuple[Estimate, str | None]:
-    """The mean of the attributes' matches over a slice; those that cannot be measured are left out and named."""
-    if not attributes:
-        in_framing = f" that can be read in {where['framing']}" if "framing" in where else ""
-        return Estimate(reason=f"the spec names no {kind} attribute{in_framing}"), None
-    tables = {attribute: matches(study, attribute, where) for attribute in attributes}
-    measurable = [one for one, _ in tables.values() if one.planned]
-    left_out = [f"{a}: {one.absent}" for a, (one, _) in tables.items() if not one.planned]
-    if not measurable:
-        return Estimate(reason="; ".join(left_out)), None
-    caveats = [f"{attribute}: {caveat}" for attribute, (_, caveat) in tables.items() if caveat]
-    return mean(*measurable), "; ".join((*left_out, *caveats)) or None

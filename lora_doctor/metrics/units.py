@@ -54,8 +54,22 @@ class Sample:
         """The sample with every unit made missing that is missing in `other`."""
         return self._map(lambda e, key, number: None if other.units.get(e, {}).get(key) is None else number)
 
+    def constant(self, value: float) -> Sample:
+        """A sample of the same units, each with this number."""
+        return self._map(lambda _, __, ___: value)
+
     def _map(self, change: Callable[[str, Key, float | None], float | None]) -> Sample:
         return replace(self, units={e: {k: change(e, k, v) for k, v in u.items()} for e, u in self.units.items()})
+
+
+def averaged(samples: Sequence[Sample]) -> Sample:
+    """The mean of samples over the same units, unit by unit; a unit that one of them lacks is None."""
+
+    def of(environment: str, key: Key) -> float | None:
+        return _complete_mean([one.units[environment][key] for one in samples])
+
+    first = samples[0]
+    return replace(first, units={e: {k: of(e, k) for k in units} for e, units in first.units.items()})
 
 
 def top_label(reading: Reading, labels: LabelSet | None) -> str | None:

@@ -33,6 +33,7 @@ LABEL_SETS = {
         label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
         label_set("body", "body", "slender athletic curvy", FRAMINGS[1:]),
         label_set("height", "body", "petite tall", FRAMINGS[2:]),
+        label_set("top", "outfit", "red_shirt blue_shirt", FRAMINGS[1:]),
         label_set("environment", "environment", "library beach night_sky simple_background"),
         label_set("framing", "framing", " ".join(FRAMINGS)),
     )

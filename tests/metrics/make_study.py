@@ -98,6 +98,7 @@ def make_study(
     ship_weights: tuple[float, ...] = (0.7, 1.0),
     spec: Mapping[str, str] | None = None,
     label_sets: Mapping[str, LabelSet] = LABEL_SETS,
+    asked: tuple[str, ...] = (),
 ) -> Study:
     """Every render scores `identity` (None = no face) and is read as asked and as the spec says, but for `labels`."""
     cells = tuple(
@@ -127,6 +128,7 @@ def make_study(
         label_sets=label_sets,
         spec=SPEC if spec is None else spec,
         ship_weights=ship_weights,
+        asked=asked,
     )
 
 

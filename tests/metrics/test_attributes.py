@@ -1,4 +1,4 @@
-"""Attributes are judged where they can be read, corrected for how well, and body and outfit add up."""
+"""Attributes are judged where they can be read, corrected for how well."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell
 from tests.metrics.make_study import LABEL_SETS, Labels, get, make_study, references
 
 
-def drifting(cell: Cell) -> Labels:
-    """Body and height go wrong in full body, once the LoRA is on."""
-    wrong = cell.weight > 0 and cell.framing == FULL_BODY
-    return {"body": "curvy", "height": "petite"} if wrong else {}
-
-
 def test_a_character_as_specified_matches_everywhere() -> None:
     found = measure(make_study())
     for attribute in ("hair_colour", "body", "height", "top"):
@@ -22,7 +16,6 @@ def test_a_character_as_specified_matches_everywhere() -> None:
         assert one.value == 1.0
         assert one.interval and one.interval[0] < one.interval[1] == 1.0
         assert get(found, "attribute.flip_rate", attribute=attribute).value == 0.0
-    assert get(found, "body.deficit").value == get(found, "outfit.deficit").value == 0.0
 
 
 def test_the_base_model_and_every_weight_are_measured() -> None:
@@ -43,24 +36,6 @@ def test_only_framings_that_show_an_attribute_count() -> None:
         if m.name == "attribute.match" and m.where["attribute"] == "top" and "framing" in m.where
     }
     assert slices == {UPPER_BODY, FULL_BODY}
-
-
-def test_a_body_that_drifts_in_full_body_is_a_deficit_there() -> None:
-    found = measure(make_study(labels=drifting))
-    deficit = get(found, "body.deficit")
-    assert deficit.value == 1.0
-    assert deficit.interval and deficit.interval[0] > 0.5
-    assert get(found, "body.match", weight="ship", framing=FULL_BODY).value == 0.0
-    assert get(found, "body.match", weight="ship", framing=UPPER_BODY).value == 1.0
-    assert get(found, "outfit.deficit").value == 0.0
-
-
-def test_body_match_is_the_mean_of_its_attributes_matches() -> None:
-    found = measure(make_study(labels=drifting))
-    parts = [get(found, "attribute.match", attribute=a, weight="ship").value or 0 for a in ("body", "height")]
-    assert parts == [0.5, 0.0]
-    assert get(found, "body.match", weight="ship").value == pytest.approx(0.25)
-    assert get(found, "body.match", weight="ship").n == 20
 
 
 def test_a_match_is_divided_by_the_sensitivity_and_stays_a_share() -> None:
@@ -86,21 +61,6 @@ def test_what_clip_cannot_read_off_the_dataset_is_not_measured() -> None:
         assert reason in (one.reason or "")
     assert get(found, "attribute.sensitivity", attribute="hair_colour").value == 0.0
     assert get(found, "attribute.match", attribute="body", weight="ship").value == 1.0
-
-
-def test_a_face_only_dataset_still_shows_a_wrong_body_with_a_caveat() -> None:
-    found = measure(make_study(refs=references([CLOSE_UP] * 40), labels=drifting))
-    deficit = get(found, "body.deficit")
-    assert deficit.value == 1.0
-    assert "sensitivity of CLIP taken as 1: no picture shows it" in (deficit.reason or "")
-    assert get(found, "attribute.sensitivity", attribute="body").value is None
-
-
-def test_an_attribute_that_cannot_be_read_is_left_out_of_the_body_and_named() -> None:
-    found = measure(make_study(refs=references(FRAMINGS * 6, height="petite"), labels=drifting))
-    one = get(found, "body.match", weight="ship", framing=FULL_BODY)
-    assert one.value == 0.0
-    assert (one.reason or "").startswith("height: full_body: not measurable by CLIP")
 
 
 def test_only_confident_readings_are_flips() -> None:
@@ -140,18 +100,19 @@ def test_a_spec_the_labels_do_not_know_has_reasons(spec: dict[str, str], reason:
     found = measure(make_study(spec=spec))
     assert {m.value for m in found} == {None}
     assert {m.reason for m in found if m.name.startswith("attribute.")} == {reason}
-    assert get(found, "body.deficit").reason == "the spec names no body attribute that can be read in full_body"
 
 
-def test_a_matrix_without_full_body_has_no_deficit() -> None:
+def test_a_sensitivity_that_no_picture_shows_has_a_reason() -> None:
+    one = get(measure(make_study(refs=references([CLOSE_UP] * 40))), "attribute.sensitivity", attribute="body")
+    assert (one.value, one.reason) == (None, "no picture of the dataset shows it")
+
+
+def test_an_attribute_without_a_framing_that_shows_it_has_a_reason() -> None:
     found = measure(make_study(framings=[CLOSE_UP, UPPER_BODY]))
-    assert get(found, "body.deficit").value is None
-    assert get(found, "body.deficit").reason
     assert (
         get(found, "attribute.match", attribute="height", weight="ship").reason
         == "no cell was planned in which height can be read"
     )
-    assert get(found, "body.match", weight="ship").value == 1.0
 
 
 def test_a_spec_attribute_is_read_by_its_own_label_set() -> None:
