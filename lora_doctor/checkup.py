@@ -56,6 +56,9 @@ from lora_doctor.types import (
 )
 from lora_doctor.verdict import Policy
 
+CONFIDENT = 0.5
+"""A label more probable than all others together, which may be written into a caption."""
+
 
 @dataclass
 class _Clock:
@@ -136,12 +139,20 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         return judge(run, rules, policy, private=settings.report.private)
 
 
-def classified(settings: Settings, run: Path, dataset: Dataset) -> Dataset:
-    """The dataset with roles, from the readings that a run of these settings stored (or read anew)."""
+def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset, dict[Path, dict[str, str]]]:
+    """The dataset with roles, and picture -> attribute -> the label it is confidently read as.
+
+    From the readings that a run of these settings stored, or read anew.
+    """
     instruments = open_instruments(settings)
     with RunFolder(run, create=False) as folder:
         references = read_references(dataset, instruments, folder, silent)
-    return classify_roles(dataset, references, instruments.label_sets)
+    seen: dict[Path, dict[str, str]] = {}
+    for image, reading in zip(dataset.images, references, strict=True):
+        rows = {} if reading is None else reading.probabilities
+        sure = {name: row for name, row in rows.items() if float(row.max()) > CONFIDENT}
+        seen[image.path] = {n: instruments.label_sets[n].labels[int(row.argmax())] for n, row in sure.items()}
+    return classify_roles(dataset, references, instruments.label_sets), seen
 
 
 def measure(study: Study, case: Case) -> tuple[Measurement, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.checkup import read_training_config, run_checkup
+from lora_doctor.checkup import looked_at, read_training_config, run_checkup
 from lora_doctor.dataset import caption_tokens, read_dataset
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
@@ -75,12 +75,14 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
         changes.append(asked)
     settings = from_plain(stored)
-    dataset = read_dataset(settings.dataset)
+    dataset, seen = read_dataset(settings.dataset), {}
+    if before.prescription.captions:
+        dataset, seen = looked_at(settings, run, dataset)
     patched = trainer.patch(text, changes)
     lines = difflib.unified_diff(
         text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
     )
-    captions = corrected_captions(dataset, before, settings)
+    captions = corrected_captions(dataset, before, settings, seen)
     diff = "".join(lines) + _caption_diff(captions, dataset)
     patch = Patch(path=config, text=patched, changes=tuple(changes), diff=diff)
     to_do = (*before.prescription.dataset, *before.prescription.advice)
@@ -123,9 +125,8 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
 
 def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
     """The dataset with the roles that the check-up found, by file content."""
-    from lora_doctor.checkup import classified
-
-    roles = {image.sha256: image for image in classified(plan.settings, plan.run, plan.dataset).images}
+    known = looked_at(plan.settings, plan.run, plan.dataset)[0].images
+    roles = {image.sha256: image for image in known}
     images = tuple(
         replace(image, role=roles[image.sha256].role, role_reason=roles[image.sha256].role_reason)
         for image in dataset.images
@@ -136,27 +137,32 @@ def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
 # ---------------------------------------------------------------- captions
 
 
-def corrected_captions(dataset: Dataset, diagnosis: Diagnosis, settings: Settings) -> dict[Path, str]:
+def corrected_captions(
+    dataset: Dataset, diagnosis: Diagnosis, settings: Settings, seen: Mapping[Path, Mapping[str, str]] | None = None
+) -> dict[Path, str]:
     """Picture -> caption with the prescribed tokens added or corrected; only where it differs.
 
-    Added tokens go behind the trigger (or, without one, in front). What differs between pictures, such as the
-    environment, is read off the picture by a person, not here.
+    Added tokens go behind the trigger (or, without one, in front). A fix that names an attribute in which the pictures
+    differ, such as the environment, takes each picture's own label from `seen` (picture -> attribute -> label); a
+    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
     """
     corrected: dict[Path, str] = {}
     for image in dataset.images:
         tokens = caption_tokens(image.caption or "")
         for fix in diagnosis.prescription.captions:
-            tokens = _fixed(tokens, fix, settings.trigger)
+            if image.role is None or fix.get("to", "all") in ("all", image.role):
+                tokens = _fixed(tokens, fix, settings.trigger, (seen or {}).get(image.path, {}))
         text = ", ".join(tokens)
         if tokens != caption_tokens(image.caption or ""):
             corrected[image.path] = text
     return corrected
 
 
-def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str) -> list[str]:
+def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
     unwanted = set(fix.get("remove", ()))
     kept = [token for token in tokens if token not in unwanted]
-    missing = [token for token in fix.get("tokens", ()) if token not in kept]
+    own = [seen[name] for name in (fix.get("add_tokens"),) if name in seen]
+    missing = [token for token in (*fix.get("tokens", ()), *own) if token not in kept]
     place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
     return [*kept[:place], *missing, *kept[place:]]
 

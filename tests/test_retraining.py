@@ -42,6 +42,24 @@ def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
     assert caption_tokens(text) == ["1girl", "yuki_nk", "white_hair", "library"]
 
 
+def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk, smile", "1girl, yuki_nk, beach", "1girl, yuki_nk")
+    fix = {"add_tokens": "environment", "to": "in-context", "tokens": []}
+    seen = {data.images[0].path: {"environment": "library"}, data.images[1].path: {"environment": "beach"}}
+    corrected = corrected_captions(data, prescribed(tmp_path, fix), SETTINGS, seen)
+    assert corrected == {data.images[0].path: "1girl, yuki_nk, library, smile"}
+
+
+def test_a_fix_for_one_role_leaves_the_other_alone(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk", "1girl, yuki_nk")
+    roles = ("identity-emphasis", "in-context")
+    data = replace(data, images=tuple(replace(i, role=r) for i, r in zip(data.images, roles, strict=True)))
+    fix = {"add_tokens": "body", "to": "in-context", "tokens": ["tall"]}
+    assert corrected_captions(data, prescribed(tmp_path, fix), SETTINGS) == {
+        data.images[1].path: "1girl, yuki_nk, tall"
+    }
+
+
 def test_a_caption_that_needs_nothing_is_left_out(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk,  slender")
     assert corrected_captions(data, prescribed(tmp_path, {"tokens": ["slender"]}), SETTINGS) == {}
