@@ -24,11 +24,6 @@ from lora_doctor.types import Diagnosis
 SICK = ("misa", "akane", "luna", "sakura", "rin", "nova")
 
 
-def confirmed(diagnosis: Diagnosis) -> list[str]:
-    """Rules whose finding is confirmed, first things first."""
-    return [f.rule for f in diagnosis.findings if f.state == "confirmed"]
-
-
 @dataclass(frozen=True)
 class Job:
     """One patient, with every seed it is retrained with: the check-up before is the same for all."""
@@ -56,12 +51,12 @@ def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
 
 def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     """One table row per seed."""
-    finding = next(iter(confirmed(before)), "-")
+    finding = next(iter(before.confirmed), "-")
     changes = [f"{c.field} {c.before} -> {c.after}" for c in before.prescription.changes]
-    captions = [f"captions + {' '.join(fix.get('tokens', ()))}" for fix in before.prescription.captions]
+    captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
     told = ", ".join([*changes, *captions]) or "-"
     for seed, diagnosis in zip(job.seeds, after, strict=True):
-        left = confirmed(diagnosis)
+        left = diagnosis.confirmed
         cured = finding != "-" and not left and finding not in {f.rule for f in diagnosis.findings}
         ends = f"{diagnosis.verdict.outcome}: {', '.join(left) or 'no finding'}"
         yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {'yes' if cured else 'NO'} |"

@@ -50,7 +50,7 @@ def row(fault: str, seed: int, diagnosis: Diagnosis | str) -> tuple[str, bool]:
     recipe = RECIPES[fault]
     if isinstance(diagnosis, str):
         return f"| {fault} | {seed} | refused | {diagnosis} | | |", False
-    confirmed = [f.rule for f in diagnosis.findings if f.state == "confirmed"]
+    confirmed = diagnosis.confirmed
     suspected = [f.rule for f in diagnosis.findings if f.state == "suspected"]
     first = confirmed[0] if confirmed else ""
     right = diagnosis.verdict.outcome == recipe.verdict and first == recipe.finding

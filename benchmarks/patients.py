@@ -31,7 +31,7 @@ def score(diagnosis: Diagnosis, weight: str) -> str:
 
 def differences(diagnosis: Diagnosis, expected: dict[str, object]) -> list[str]:
     """What is not as expected, in words."""
-    confirmed = [f.rule for f in diagnosis.findings if f.state == "confirmed"]
+    confirmed = diagnosis.confirmed
     wrong = []
     if diagnosis.verdict.outcome != expected["verdict"]:
         wrong.append(f"verdict {diagnosis.verdict.outcome}")
@@ -42,6 +42,9 @@ def differences(diagnosis: Diagnosis, expected: dict[str, object]) -> list[str]:
         low, high = expected.get("at_least"), expected.get("at_most")
         if not after or (low is not None and not low <= after[0] <= high):
             wrong.append(f"{expected['prescribed']} -> {after[0] if after else 'not changed'}")
+    added = [fix.get("add_tokens") for fix in diagnosis.prescription.captions]
+    if (wanted := expected.get("recaptioned")) and wanted not in added:
+        wrong.append(f"captions without the {wanted}")
     return wrong
 
 
@@ -60,7 +63,7 @@ def main() -> None:
         diagnosis = run_checkup(settings)
         wrong = differences(diagnosis, expected)
         missed += bool(wrong)
-        confirmed = ", ".join(f.rule for f in diagnosis.findings if f.state == "confirmed") or "-"
+        confirmed = ", ".join(diagnosis.confirmed) or "-"
         wanted = f"{expected['verdict']} {expected['first_finding']}".strip()
         seconds = time.monotonic() - began
         print(

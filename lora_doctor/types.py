@@ -437,3 +437,8 @@ class Diagnosis:
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def confirmed(self) -> tuple[str, ...]:
+        """The rules whose finding is confirmed, first things first."""
+        return tuple(finding.rule for finding in self.findings if finding.state == "confirmed")
