@@ -75,7 +75,9 @@ def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
         seen = f"{right} of {shown} pictures that show it are read as {study.spec[labels.attribute]}"
         return Sensitivity(share=None, note=f"not measurable by CLIP on this dataset: {seen}")
     if few:
-        there = f"only {shown} pictures show it" if shown else "no picture shows it"
+        few_of = "only one picture shows it" if shown == 1 else f"only {shown} pictures show it"
+        there = few_of if shown else "no picture shows it"
         return Sensitivity(share=1.0, note=f"sensitivity of CLIP taken as 1: {there} in this dataset")
-    borrowed = f"sensitivity of CLIP from all framings: {own} pictures are {framing}"
+    there = "one picture is" if own == 1 else f"{own or 'no'} pictures are"
+    borrowed = f"sensitivity of CLIP from all framings: {there} {framing}"
     return Sensitivity(share=right / shown, note=None if enough else borrowed)
