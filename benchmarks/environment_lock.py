@@ -50,11 +50,9 @@ class Arm:
 
 
 ARMS = (
-    Arm(2, captioned=True, token_dropout=0.0, learning_rate=1e-3),
     Arm(2, captioned=True, token_dropout=0.0, learning_rate=3e-3),
     Arm(2, captioned=True, token_dropout=0.3, learning_rate=3e-3),
     Arm(8, captioned=True, token_dropout=0.3, learning_rate=3e-3),
-    Arm(2, captioned=False, token_dropout=0.0, learning_rate=2e-3),
     Arm(2, captioned=False, token_dropout=0.0, learning_rate=3e-3),
 )
 
