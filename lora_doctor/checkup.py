@@ -34,6 +34,7 @@ from lora_doctor.instruments import (
 from lora_doctor.judgement import judge, load_judges
 from lora_doctor.lora_file import read_lora, require_plain_lora
 from lora_doctor.matrix import choose_environments, plan_cells
+from lora_doctor.metrics.attributes import CONFIDENT
 from lora_doctor.plugins import data_folder, find
 from lora_doctor.prompts import build_prompt
 from lora_doctor.roles import classify_roles
@@ -55,9 +56,6 @@ from lora_doctor.types import (
     Verdict,
 )
 from lora_doctor.verdict import Policy
-
-CONFIDENT = 0.5
-"""A label more probable than all others together, which may be written into a caption."""
 
 
 @dataclass
