@@ -20,6 +20,7 @@ from typing import Any
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.base_models import load_pipeline, pipeline_family, render_defaults
+from lora_doctor.captions import names
 from lora_doctor.dataset import caption_tokens, read_dataset
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import (
@@ -138,7 +139,7 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
 
 
 def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset, dict[Path, dict[str, str]]]:
-    """The dataset with roles, and picture -> attribute -> the label it is confidently read as.
+    """The dataset with roles, and picture -> attribute that its caption does not name -> the label it is surely read as.
 
     From the readings that a run of these settings stored, or read anew.
     """
@@ -149,7 +150,9 @@ def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset,
     for image, reading in zip(dataset.images, references, strict=True):
         rows = {} if reading is None else reading.probabilities
         sure = {name: row for name, row in rows.items() if float(row.max()) > CONFIDENT}
-        seen[image.path] = {n: instruments.label_sets[n].labels[int(row.argmax())] for n, row in sure.items()}
+        labels = {name: instruments.label_sets[name].labels for name in sure}
+        unnamed = {n: row for n, row in sure.items() if not any(names(image.caption, label) for label in labels[n])}
+        seen[image.path] = {name: labels[name][int(row.argmax())] for name, row in unnamed.items()}
     return classify_roles(dataset, references, instruments.label_sets), seen
 
 

@@ -125,8 +125,10 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
 
 def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
     """The dataset with the roles that the check-up found, by file content."""
-    known = looked_at(plan.settings, plan.run, plan.dataset)[0].images
-    roles = {image.sha256: image for image in known}
+    known = plan.dataset
+    if any(image.role is None for image in known.images):
+        known = looked_at(plan.settings, plan.run, plan.dataset)[0]
+    roles = {image.sha256: image for image in known.images}
     images = tuple(
         replace(image, role=roles[image.sha256].role, role_reason=roles[image.sha256].role_reason)
         for image in dataset.images
@@ -142,9 +144,9 @@ def corrected_captions(
 ) -> dict[Path, str]:
     """Picture -> caption with the prescribed tokens added or corrected; only where it differs.
 
-    Added tokens go behind the trigger (or, without one, in front). A fix that names an attribute in which the pictures
-    differ, such as the environment, takes each picture's own label from `seen` (picture -> attribute -> label); a
-    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
+    Added tokens go behind the trigger (or, without one, in front). A fix without tokens of its own, such as that of
+    the environment, takes each picture's own label from `seen` (picture -> attribute its caption does not name -> label);
+    a picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
     """
     corrected: dict[Path, str] = {}
     for image in dataset.images:
@@ -161,8 +163,8 @@ def corrected_captions(
 def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
     unwanted = set(fix.get("remove", ()))
     kept = [token for token in tokens if token not in unwanted]
-    own = [seen[name] for name in (fix.get("add_tokens"),) if name in seen]
-    missing = [token for token in (*fix.get("tokens", ()), *own) if token not in kept]
+    wanted = fix.get("tokens") or [seen[name] for name in (fix.get("add_tokens"),) if name in seen]
+    missing = [token for token in wanted if token not in kept]
     place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
     return [*kept[:place], *missing, *kept[place:]]
 

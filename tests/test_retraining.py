@@ -50,6 +50,14 @@ def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
     assert corrected == {data.images[0].path: "1girl, yuki_nk, library, smile"}
 
 
+def test_a_fix_with_tokens_of_its_own_never_takes_what_was_read(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk")
+    fix = {"add_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"]}
+    seen = {data.images[0].path: {"hair_colour": "black_hair"}}
+    [text] = corrected_captions(data, prescribed(tmp_path, fix), SETTINGS, seen).values()
+    assert text == "1girl, yuki_nk, white_hair"
+
+
 def test_a_fix_for_one_role_leaves_the_other_alone(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk", "1girl, yuki_nk")
     roles = ("identity-emphasis", "in-context")
