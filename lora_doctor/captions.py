@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _LONGEST_TAG = 4
 """Words; a longer piece of a caption is prose."""
 
@@ -15,6 +17,11 @@ def names(caption: str | None, text: str) -> bool:
     prose = [piece for piece in said if len(piece.split()) > _LONGEST_TAG]
     wanted = pieces(text)
     return bool(wanted) and all(w in said or any(f" {w} " in f" {p} " for p in prose) for w in wanted)
+
+
+def named(caption: str | None, labels: Iterable[str]) -> list[str]:
+    """The labels that the caption names, in their own order."""
+    return [label for label in labels if names(caption, label)]
 
 
 def pieces(caption: str) -> list[str]:

@@ -20,8 +20,8 @@ from typing import Any
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.base_models import load_pipeline, pipeline_family, render_defaults
-from lora_doctor.captions import names
-from lora_doctor.dataset import caption_tokens, read_dataset
+from lora_doctor.captions import named
+from lora_doctor.dataset import read_dataset
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import (
     Instruments,
@@ -139,7 +139,7 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
 
 
 def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset, dict[Path, dict[str, str]]]:
-    """The dataset with roles, and picture -> attribute that its caption does not name -> the label it is surely read as.
+    """The dataset with roles, and picture -> attribute its caption does not name -> the label it is surely read as.
 
     From the readings that a run of these settings stored, or read anew.
     """
@@ -151,7 +151,7 @@ def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset,
         rows = {} if reading is None else reading.probabilities
         sure = {name: row for name, row in rows.items() if float(row.max()) > CONFIDENT}
         labels = {name: instruments.label_sets[name].labels for name in sure}
-        unnamed = {n: row for n, row in sure.items() if not any(names(image.caption, label) for label in labels[n])}
+        unnamed = {name: row for name, row in sure.items() if not named(image.caption, labels[name])}
         seen[image.path] = {name: labels[name][int(row.argmax())] for name, row in unnamed.items()}
     return classify_roles(dataset, references, instruments.label_sets), seen
 
@@ -211,9 +211,8 @@ def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], envi
     """How many pictures show each environment: the caption's word if it has one, else what CLIP reads."""
     counts: Counter[str] = Counter()
     for image, reading in zip(dataset.images, references, strict=True):
-        named = [t for t in caption_tokens(image.caption or "") if t in environments.labels]
         seen = dossier.top_label(reading, environments) if reading is not None else None
-        for label in {*named, *([seen] if seen else [])}:
+        for label in {*named(image.caption, environments.labels), *([seen] if seen else [])}:
             counts[label] += 1
     fair = max(2, round(0.05 * len(dataset.images)))  # one misread picture makes no environment
     return {label: count for label, count in counts.items() if count >= fair}

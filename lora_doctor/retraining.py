@@ -145,8 +145,8 @@ def corrected_captions(
     """Picture -> caption with the prescribed tokens added or corrected; only where it differs.
 
     Added tokens go behind the trigger (or, without one, in front). A fix without tokens of its own, such as that of
-    the environment, takes each picture's own label from `seen` (picture -> attribute its caption does not name -> label);
-    a picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
+    the environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a
+    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
     """
     corrected: dict[Path, str] = {}
     for image in dataset.images:

@@ -6,7 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lora_doctor.captions import names
+from lora_doctor.captions import named
 from lora_doctor.errors import UsageError
 from lora_doctor.types import Dataset, LabelSet, Reading
 
@@ -59,12 +59,12 @@ def asked_by_name(
         if image.caption is not None and reading is not None
     ]
 
-    def named(labels: LabelSet) -> bool:
+    def free(labels: LabelSet) -> bool:
         showing = [caption for caption, reading in pictures if _shows(reading, labels, framings)]
-        naming = sum(any(names(caption, label) for label in labels.labels) for caption in showing)
+        naming = sum(bool(named(caption, labels.labels)) for caption in showing)
         return bool(showing) and naming >= AGREEMENT * len(showing)
 
-    return tuple(name for name in spec if label_sets[name].kind == "outfit" and named(label_sets[name]))
+    return tuple(name for name in spec if label_sets[name].kind == "outfit" and free(label_sets[name]))
 
 
 def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:

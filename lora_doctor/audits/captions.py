@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lora_doctor.captions import names, pieces
+from lora_doctor.captions import named, names, pieces
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, DatasetImage, LabelSet, Measurement
 
 _NO_CAPTIONS = "no picture has a caption"
@@ -42,7 +42,7 @@ def _conflict(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> 
         reason = f"there is no label set for {attribute}"
         return Measurement(name=name, value=None, unit="share", where=where, reason=reason)
     others = [label for label in labels.labels if label != case.spec[attribute]]
-    return _share(name, captioned, lambda image: any(names(image.caption, o) for o in others), _NO_CAPTIONS, where)
+    return _share(name, captioned, lambda image: bool(named(image.caption, others)), _NO_CAPTIONS, where)
 
 
 def _body_tokens(case: Case, captioned: Sequence[DatasetImage], role: str) -> Measurement:

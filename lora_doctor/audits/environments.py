@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 
+from lora_doctor.captions import named
 from lora_doctor.types import IN_CONTEXT, Case, DatasetImage, LabelSet, Measurement, Reading
 
 PLAIN = "simple_background"
-_LONGEST_TAG = 4
-"""Words; a longer piece of a caption is prose, in which a label is searched as a phrase."""
 
 
 def audit(case: Case) -> list[Measurement]:
@@ -52,10 +51,10 @@ def _captioned(shown: list[tuple[DatasetImage, str]], labels: LabelSet | None, r
     """Share of in-context pictures whose caption names an environment: any one, as CLIP may misread the picture's."""
     words = [label for label in labels.labels if label != PLAIN] if labels else []
     total = sum(image.repeats for image, _ in shown)
-    named = sum(image.repeats for image, _ in shown if any(_names(image.caption or "", word) for word in words))
+    count = sum(image.repeats for image, _ in shown if named(image.caption, words))
     return Measurement(
         name="dataset.environment_captioned_share",
-        value=named / total if total else None,
+        value=count / total if total else None,
         unit="share",
         n=len(shown),
         reason=reason,
@@ -65,16 +64,6 @@ def _captioned(shown: list[tuple[DatasetImage, str]], labels: LabelSet | None, r
 def _environment(reading: Reading | None, labels: LabelSet | None) -> str | None:
     row = None if reading is None or labels is None else reading.probabilities.get(labels.attribute)
     return None if row is None or labels is None else labels.labels[int(row.argmax())]
-
-
-def _names(caption: str, label: str) -> bool:
-    """Whether a caption holds a label: as a tag of its own, or inside a piece of prose."""
-    wanted = " ".join(label.lower().replace("_", " ").split())
-    for piece in caption.lower().replace("_", " ").split(","):
-        words = piece.split()
-        if words == wanted.split() or (len(words) > _LONGEST_TAG and f" {wanted} " in f" {' '.join(words)} "):
-            return True
-    return False
 
 
 def _why_none(labels: LabelSet | None, in_context: int, read: int) -> str:

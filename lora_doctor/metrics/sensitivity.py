@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_doctor.captions import named
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.units import top_label
 from lora_doctor.types import LabelSet, Study
@@ -53,8 +54,8 @@ def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
 
 
 def _names_another(caption: str | None, labels: LabelSet, spec: str) -> bool:
-    named = {token.strip() for token in (caption or "").split(",")} & set(labels.labels)
-    return bool(named) and spec not in named
+    said = named(caption, labels.labels)
+    return bool(said) and spec not in said
 
 
 def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
