@@ -148,11 +148,11 @@ def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset,
         references = read_references(dataset, instruments, folder, silent)
     seen: dict[Path, dict[str, str]] = {}
     for image, reading in zip(dataset.images, references, strict=True):
-        rows = {} if reading is None else reading.probabilities
-        sure = {name: row for name, row in rows.items() if float(row.max()) > CONFIDENT}
-        labels = {name: instruments.label_sets[name].labels for name in sure}
-        unnamed = {name: row for name, row in sure.items() if not named(image.caption, labels[name])}
-        seen[image.path] = {name: labels[name][int(row.argmax())] for name, row in unnamed.items()}
+        for name, row in ({} if reading is None else reading.probabilities).items():
+            labels = instruments.label_sets[name]
+            label = reading.top_label(labels) if reading is not None and row.max() > CONFIDENT else None
+            if label is not None and not named(image.caption, labels.labels):
+                seen.setdefault(image.path, {})[name] = label
     return classify_roles(dataset, references, instruments.label_sets), seen
 
 
@@ -211,7 +211,7 @@ def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], envi
     """How many pictures show each environment: the caption's word if it has one, else what CLIP reads."""
     counts: Counter[str] = Counter()
     for image, reading in zip(dataset.images, references, strict=True):
-        seen = dossier.top_label(reading, environments) if reading is not None else None
+        seen = reading.top_label(environments) if reading is not None else None
         for label in {*named(image.caption, environments.labels), *([seen] if seen else [])}:
             counts[label] += 1
     fair = max(2, round(0.05 * len(dataset.images)))  # one misread picture makes no environment

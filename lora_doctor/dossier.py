@@ -13,15 +13,9 @@ ARTICLE_BAND = (0.25, 0.4)
 """The identity ratios that the source article calls fine; drawn in the report, judged by the rules."""
 
 
-def top_label(reading: Reading, labels: LabelSet) -> str | None:
-    """The most probable label, or None where the attribute was not read."""
-    row = reading.probabilities.get(labels.attribute)
-    return None if row is None else labels.labels[int(row.argmax())]
-
-
 def labels_read(reading: Reading, label_sets: Mapping[str, LabelSet], framing: str) -> dict[str, str]:
     """Attribute -> label read, for the attributes that a picture of this framing shows."""
-    shown = {name: top_label(reading, labels) for name, labels in label_sets.items() if framing in labels.framings}
+    shown = {name: reading.top_label(labels) for name, labels in label_sets.items() if framing in labels.framings}
     return {name: label for name, label in shown.items() if label is not None}
 
 
@@ -102,7 +96,7 @@ def describe_dataset(
         summary["pictures"] = [
             {
                 "file": file, "role": image.role, "caption": image.caption or "", "repeats": image.repeats,
-                "framing": None if reading is None or framing is None else top_label(reading, framing),
+                "framing": None if reading is None or framing is None else reading.top_label(framing),
             }
             for file, (image, reading) in zip(pictures, pairs, strict=True)
         ]  # fmt: skip
@@ -112,5 +106,5 @@ def describe_dataset(
 def _counts(pairs: Sequence[tuple[Any, Reading | None]], labels: LabelSet | None) -> dict[str, int]:
     if labels is None:
         return {}
-    seen = Counter(top_label(reading, labels) for _, reading in pairs if reading is not None)
+    seen = Counter(reading.top_label(labels) for _, reading in pairs if reading is not None)
     return {label: seen[label] for label in labels.labels if seen[label]}

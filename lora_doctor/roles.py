@@ -54,7 +54,7 @@ def classify_roles(
 def _classified(image: DatasetImage, reading: Reading | None, label_sets: Mapping[str, LabelSet]) -> DatasetImage:
     if reading is None:
         return replace(image, role=None, role_reason="could not be read")
-    role, reason = _role(_read(reading, label_sets, "framing"), face_share(reading), _plain(reading, label_sets))
+    role, reason = _role(reading.top_label(label_sets.get("framing")), face_share(reading), _plain(reading, label_sets))
     return replace(image, role=role, role_reason=reason)
 
 
@@ -85,10 +85,5 @@ def face_share(reading: Reading) -> float | None:
 
 
 def _plain(reading: Reading, label_sets: Mapping[str, LabelSet]) -> bool:
-    names = [name for name, labels in label_sets.items() if labels.kind == "environment"]
-    return any(_read(reading, label_sets, name) == PLAIN for name in names)
-
-
-def _read(reading: Reading, label_sets: Mapping[str, LabelSet], attribute: str) -> str | None:
-    labels, row = label_sets.get(attribute), reading.probabilities.get(attribute)
-    return None if labels is None or row is None else labels.labels[int(row.argmax())]
+    sets = [labels for labels in label_sets.values() if labels.kind == "environment"]
+    return any(reading.top_label(labels) == PLAIN for labels in sets)

@@ -69,7 +69,7 @@ def asked_by_name(
 
 def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:
     """The label that enough of the pictures that show the attribute are read as, or None."""
-    shown = [_top(reading, labels) for reading in readings if _shows(reading, labels, framings)]
+    shown = [reading.top_label(labels) for reading in readings if _shows(reading, labels, framings)]
     votes = Counter(label for label in shown if label is not None)
     count = sum(votes.values())
     if count < MIN_PICTURES:
@@ -80,13 +80,8 @@ def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | 
 
 def _shows(reading: Reading, labels: LabelSet, framings: LabelSet | None) -> bool:
     """Whether the picture's framing shows the attribute; yes where the framing is not known."""
-    framing = None if framings is None else _top(reading, framings)
+    framing = None if framings is None else reading.top_label(framings)
     return framing is None or framing in labels.framings
-
-
-def _top(reading: Reading, labels: LabelSet) -> str | None:
-    row = reading.probabilities.get(labels.attribute)
-    return None if row is None else labels.labels[int(row.argmax())]
 
 
 def _check(attribute: str, label: str, label_sets: Mapping[str, LabelSet]) -> None:

@@ -207,6 +207,12 @@ class Reading:
     embedding: np.ndarray[Any, Any] | None = None
     """(d,) CLIP image embedding of the whole image, unit length."""
 
+    def top_label(self, labels: LabelSet | None) -> str | None:
+        """The most probable label of one attribute, or None where it was not read."""
+        if labels is None or (row := self.probabilities.get(labels.attribute)) is None:
+            return None
+        return labels.labels[int(row.argmax())]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:

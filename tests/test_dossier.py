@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lora_doctor.dossier import describe_dataset, labels_read, top_label
+from lora_doctor.dossier import describe_dataset, labels_read
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, FaceReading, LabelSet, Reading
 
 FRAMING = LabelSet(
@@ -67,4 +67,4 @@ def test_only_attributes_that_the_framing_shows_are_read():
 
 def test_an_attribute_that_was_not_read_has_no_label():
     other = LabelSet(attribute="skin", labels=("a", "b"), prompts=((), ()), kind="identity", crop="head")
-    assert top_label(reading(0.5), other) is None
+    assert reading(0.5).top_label(other) is None

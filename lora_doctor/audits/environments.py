@@ -62,8 +62,7 @@ def _captioned(shown: list[tuple[DatasetImage, str]], labels: LabelSet | None, r
 
 
 def _environment(reading: Reading | None, labels: LabelSet | None) -> str | None:
-    row = None if reading is None or labels is None else reading.probabilities.get(labels.attribute)
-    return None if row is None or labels is None else labels.labels[int(row.argmax())]
+    return None if reading is None else reading.top_label(labels)
 
 
 def _why_none(labels: LabelSet | None, in_context: int, read: int) -> str:

@@ -27,8 +27,7 @@ def audit(case: Case) -> list[Measurement]:
     labels = case.label_sets.get("framing")
 
     def framing(pair: Pair) -> str | None:
-        row = None if pair[1] is None or labels is None else pair[1].probabilities.get("framing")
-        return None if row is None or labels is None else labels.labels[int(row.argmax())]
+        return None if pair[1] is None else pair[1].top_label(labels)
 
     def faceless(pair: Pair) -> bool | None:
         return None if pair[1] is None else pair[1].face.embedding is None

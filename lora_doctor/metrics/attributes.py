@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from lora_doctor.metrics.estimates import Estimate, mean, spread, told
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
-from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, top_label, weights_of
+from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, LabelSet, Measurement, Reading, Study, Where
 
 CONFIDENT = 0.5
@@ -47,7 +47,7 @@ def matches(study: Study, attribute: str, where: Where) -> tuple[Sample, str | N
     spec = study.spec[attribute]
 
     def value_of(reading: Reading, labels: LabelSet, share: float) -> float | None:
-        label = top_label(reading, labels)
+        label = reading.top_label(labels)
         return None if label is None else float(label == spec) / share
 
     return _readable(study, attribute, where, value_of)
@@ -58,7 +58,7 @@ def _flips(study: Study, attribute: str) -> tuple[Sample, str | None]:
     spec = study.spec[attribute]
 
     def value_of(reading: Reading, labels: LabelSet, share: float) -> float | None:
-        label = top_label(reading, labels)
+        label = reading.top_label(labels)
         if label is None:
             return None
         return float(label != spec and float(reading.probabilities[attribute].max()) > CONFIDENT)

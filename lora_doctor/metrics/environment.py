@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from lora_doctor.metrics.estimates import mean, paired_difference, told
-from lora_doctor.metrics.units import Sample, pick, sample, ship_caveat, top_label, weights_of
+from lora_doctor.metrics.units import Sample, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, LabelSet, Measurement, Study, Where
 
 PLAIN = "simple_background"
@@ -48,7 +48,7 @@ def trained_environments(study: Study, labels: LabelSet | None) -> frozenset[str
 
     Never one that is planned as novel, nor the plain backdrop.
     """
-    read = Counter(top_label(reading, labels) for reading in study.references if reading is not None)
+    read = Counter(reading.top_label(labels) for reading in study.references if reading is not None)
     seen = {label for label, count in read.items() if label is not None and count >= SEEN_AT_LEAST}
     planned = {cell.environment for cell in study.cells if cell.trained}
     novel = {cell.environment for cell in study.cells if not cell.trained}
@@ -69,7 +69,7 @@ def _matches(study: Study, labels: LabelSet | None, where: Where) -> tuple[Sampl
 def _sample(study: Study, labels: LabelSet | None, cells: Sequence[Cell], holds: Callable[[Cell, str], bool]) -> Sample:
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        label = None if reading is None else top_label(reading, labels)
+        label = None if reading is None else reading.top_label(labels)
         return None if label is None else float(holds(cell, label))
 
     if labels is None:

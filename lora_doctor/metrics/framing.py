@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lora_doctor.metrics.estimates import mean, paired_difference, told
-from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, top_label, weights_of
+from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, Study, Where
 
 
@@ -28,7 +28,7 @@ def _matches(study: Study, where: Where) -> Sample:
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        label = None if reading is None else top_label(reading, labels)
+        label = None if reading is None else reading.top_label(labels)
         return None if label is None else float(label == cell.framing)
 
     cells = [cell for cell in pick(study, where) if cell.framing in labels.labels]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.estimates import Estimate, mean
-from lora_doctor.metrics.units import Sample, framings_of, pick, sample, top_label
+from lora_doctor.metrics.units import Sample, framings_of, pick, sample
 from lora_doctor.types import Cell, FaceReading, Reading, Study
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _ceilings(study: Study, known: Sequence[Reading], similarities: Sequence[flo
     labels = study.label_sets.get("framing")
     groups: dict[str, list[float]] = {}
     for reading, similarity in zip(known, similarities, strict=True):
-        groups.setdefault(top_label(reading, labels) or "", []).append(similarity)
+        groups.setdefault(reading.top_label(labels) or "", []).append(similarity)
     pooled = _plain(similarities)
     ceilings = {"": pooled}
     for framing in framings_of(study):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lora_doctor.captions import named
 from lora_doctor.metrics.intervals import wilson
-from lora_doctor.metrics.units import top_label
 from lora_doctor.types import LabelSet, Study
 
 MIN_REFERENCES = 5
@@ -39,8 +38,8 @@ def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
     for image, reading in zip(study.dataset.images, study.references, strict=True):
         if _names_another(image.caption, labels, spec):
             continue
-        label = None if reading is None else top_label(reading, labels)
-        framing = None if reading is None else top_label(reading, framings)
+        label = None if reading is None else reading.top_label(labels)
+        framing = None if reading is None else reading.top_label(framings)
         if reading is not None and label is not None and framing in labels.framings:
             certain = float(reading.probabilities[labels.attribute].max()) > CERTAIN
             seen.append((framing, label == spec, certain))

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lora_doctor.types import Cell, LabelSet, Reading, Study, Where
+from lora_doctor.types import Cell, Study, Where
 
 Key = tuple[str, int]
 """(framing, replicate): a unit's name within its environment."""
@@ -70,13 +70,6 @@ def averaged(samples: Sequence[Sample]) -> Sample:
 
     first = samples[0]
     return replace(first, units={e: {k: of(e, k) for k in units} for e, units in first.units.items()})
-
-
-def top_label(reading: Reading, labels: LabelSet | None) -> str | None:
-    """The most probable label of one attribute, or None when it was not read."""
-    if labels is None or (row := reading.probabilities.get(labels.attribute)) is None:
-        return None
-    return labels.labels[int(row.argmax())]
 
 
 def weights_of(study: Study) -> tuple[str, ...]:

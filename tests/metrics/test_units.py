@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora_doctor.metrics.units import framings_of, pick, sample, ship_caveat, top_label, weights_of
+from lora_doctor.metrics.units import framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import FRAMINGS, FULL_BODY
 from tests.metrics.make_study import LABEL_SETS, make_study, reading
 
@@ -57,6 +57,6 @@ def test_an_unplanned_ship_weight_is_said_of_ship_slices_only() -> None:
 @pytest.mark.parametrize("label", ["white_hair", "red_hair"])
 def test_the_top_label_is_the_most_probable_one(label: str) -> None:
     seen = reading(cosine=None, noise=1, labels={"hair_colour": (label, 0.4)})
-    assert top_label(seen, LABEL_SETS["hair_colour"]) == label
-    assert top_label(seen, LABEL_SETS["body"]) is None
-    assert top_label(seen, None) is None
+    assert seen.top_label(LABEL_SETS["hair_colour"]) == label
+    assert seen.top_label(LABEL_SETS["body"]) is None
+    assert seen.top_label(None) is None
