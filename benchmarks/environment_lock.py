@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.jobs import run_jobs
+from benchmarks.tables import number
 from fixtures.miniature.build.patients import HEALTHY, Recipe, build_patient
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
@@ -70,14 +71,6 @@ def diagnose(job: Job) -> Diagnosis:
     print(job.arm.name, file=sys.stderr, flush=True)
     build_patient(job.folder, data_folder("miniature") / "base", job.arm.recipe, SEED, "luna_nk", redraw=False)
     return run_checkup(load_settings(job.folder / "lora.safetensors", {}))
-
-
-def number(diagnosis: Diagnosis, name: str, **where: str) -> str:
-    """A measurement as `0.33 [0.01, 0.66]`."""
-    (one,) = [m for m in diagnosis.measurements if m.name == name and dict(m.where) == where]
-    if one.value is None:
-        return "-"
-    return f"{one.value:.2f}" + (f" [{one.interval[0]:.2f}, {one.interval[1]:.2f}]" if one.interval else "")
 
 
 def row(arm: Arm, diagnosis: Diagnosis) -> str:

@@ -13,20 +13,11 @@ import time
 import tomllib
 from pathlib import Path
 
+from benchmarks.tables import number
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis
-
-
-def score(diagnosis: Diagnosis, weight: str) -> str:
-    """Identity at a weight (`ship` = the ship weights together), with its interval."""
-    where = {"weight": weight}
-    found = [m for m in diagnosis.measurements if m.name == "identity.score" and dict(m.where) == where]
-    if not found or found[0].value is None:
-        return "-"
-    ends = found[0].interval
-    return f"{found[0].value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
 
 
 def differences(diagnosis: Diagnosis, expected: dict[str, object]) -> list[str]:
@@ -65,9 +56,9 @@ def main() -> None:
         missed += bool(wrong)
         confirmed = ", ".join(diagnosis.confirmed) or "-"
         wanted = f"{expected['verdict']} {expected['first_finding']}".strip()
-        seconds = time.monotonic() - began
+        seconds, identity = time.monotonic() - began, number(diagnosis, "identity.score", weight="ship")
         print(
-            f"| {patient.name} | {wanted} | {diagnosis.verdict.outcome} | {confirmed} | {score(diagnosis, 'ship')} "
+            f"| {patient.name} | {wanted} | {diagnosis.verdict.outcome} | {confirmed} | {identity} "
             f"| {seconds:.0f} | {'; '.join(wrong) or 'as expected'} |",
             flush=True,
         )

@@ -232,7 +232,7 @@ class Study:
     """Attribute -> the label the character must show, given by the user or induced from the dataset."""
     ship_weights: tuple[float, ...]
     """Weights at which the LoRA must hold, for example (0.7, 0.8, 1.0)."""
-    asked: tuple[str, ...] = ()
+    asked: tuple[str, ...]
     """Attributes whose label the prompts name, in the framings that show them."""
 
 

@@ -1,6 +1,6 @@
 """The whole chain on a bundled patient: real LoRA, real base model, real instruments, one result that everything is in.
 
-Whether every patient gets the diagnosis it was made for is `python -m benchmarks.patients`.
+Whether every patient gets the diagnosis it was made for is in `test_patients.py`.
 """
 
 import tomllib
