@@ -115,7 +115,7 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         cells = _plan(settings, dataset, references, instruments.label_sets, outfit)
         run.put_plan(_fingerprint(settings, lora, dataset, renderer, instruments), cells)
         with clock.stage("render"):
-            _render(run, renderer, len(cells), progress)
+            _render(run, renderer, cells, progress)
         with clock.stage("read"):
             readings, missing = read_renders(run, instruments, progress)
         study = Study(
@@ -277,17 +277,17 @@ def _base_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _render(run: RunFolder, renderer: Any, total: int, progress: Progress) -> None:
-    pending = run.pending()
-    done = total - len(pending)
-    progress("rendering", done, total)
-    for cell, picture in renderer.render(pending):
+def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], progress: Progress) -> None:
+    done = set(cells) - set(run.pending())
+    ready = len(done)
+    progress("rendering", ready, len(cells))
+    for cell, picture in renderer.render(cells, done):
         if isinstance(picture, str):
             run.save_missing(cell, picture)
         else:
             run.save_image(cell, picture)
-        done += 1
-        progress("rendering", done, total)
+        ready += 1
+        progress("rendering", ready, len(cells))
 
 
 # ---------------------------------------------------------------- telling

@@ -69,19 +69,9 @@ def read_references(
     dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
 ) -> tuple[Reading | None, ...]:
     """A reading per dataset image; InputRefused when not one shows a face."""
-    from PIL import Image
-
-    kind = f"dataset-{instruments.digest}"
-    known = {image.sha256: run.get_reading(kind, image.sha256) for image in dataset.images}
-    todo = [image for image in dataset.images if known[image.sha256] is None]
-    for start in range(0, len(todo), READ_AT_ONCE):
-        batch = todo[start : start + READ_AT_ONCE]
-        pictures = [Image.open(image.path).convert("RGB") for image in batch]
-        for image, reading in zip(batch, instruments.read(pictures), strict=True):
-            run.put_reading(kind, image.sha256, reading)
-            known[image.sha256] = reading
-        progress("reading the dataset", len(dataset.images) - len(todo) + start + len(batch), len(dataset.images))
-    if not any(reading is not None and reading.face.faces for reading in known.values()):
+    pictures = [(image.sha256, image.path) for image in dataset.images]
+    known = _read(f"dataset-{instruments.digest}", pictures, instruments, run, progress, "reading the dataset")
+    if not any(reading.face.faces for reading in known.values()):
         raise InputRefused(
             f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
             path=dataset.path,
@@ -94,25 +84,35 @@ def read_renders(
     run: RunFolder, instruments: Instruments, progress: Progress
 ) -> tuple[dict[str, Reading], dict[str, str]]:
     """Cell key -> reading of every render of the run, and cell key -> reason of every render that is missing."""
-    from PIL import Image
-
-    kind = f"render-{instruments.digest}"
     renders = run.renders()
-    readings: dict[str, Reading] = {}
     missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
     drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
-    for start in range(0, len(drawn), READ_AT_ONCE):
-        batch = drawn[start : start + READ_AT_ONCE]
+    return _read(f"render-{instruments.digest}", drawn, instruments, run, progress, "reading the renders"), missing
+
+
+def _read(
+    kind: str, pictures: Sequence[tuple[str, Path]], instruments: Instruments, run: RunFolder, progress: Progress,
+    stage: str,
+) -> dict[str, Reading]:  # fmt: skip
+    """Key -> reading of each (key, path), from the run folder or made now.
+
+    In batches cut from all the pictures, and a batch is read whole: a reading's last bits depend on its company.
+    """
+    from PIL import Image
+
+    readings: dict[str, Reading] = {}
+    for start in range(0, len(pictures), READ_AT_ONCE):
+        batch = pictures[start : start + READ_AT_ONCE]
         stored = {key: run.get_reading(kind, key) for key, _ in batch}
-        todo = [(key, image) for key, image in batch if stored[key] is None]
-        if todo:
-            fresh = instruments.read([Image.open(image).convert("RGB") for _, image in todo])
-            for (key, _), reading in zip(todo, fresh, strict=True):
-                run.put_reading(kind, key, reading)
-                stored[key] = reading
+        if any(reading is None for reading in stored.values()):
+            fresh = instruments.read([Image.open(path).convert("RGB") for _, path in batch])
+            for (key, _), reading in zip(batch, fresh, strict=True):
+                if stored[key] is None:
+                    run.put_reading(kind, key, reading)
+                    stored[key] = reading
         readings |= {key: reading for key, reading in stored.items() if reading is not None}
-        progress("reading the renders", start + len(batch), len(drawn))
-    return readings, missing
+        progress(stage, start + len(batch), len(pictures))
+    return readings
 
 
 def save_thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:

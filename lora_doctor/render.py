@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, UsageError
@@ -24,7 +25,8 @@ class Renderer:
     A column (all cells of one weight) is rendered with the LoRA merged into the weights: every adapted module gets
     `pristine + weight * scale * up @ down`, computed in float32 from a copy kept aside, so that nothing adds up from
     column to column and weight 0 is the base model bit for bit. Noise comes from one CPU generator per cell
-    (`cell.seed`), hence a picture does not depend on what else is in its batch.
+    (`cell.seed`), hence a picture does not depend on what else is in its batch, but for the last bits of its
+    arithmetic; those are the same whenever the batch is made up the same.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class Renderer:
     def _device(self) -> str:
         return str(self.pipeline.device)
 
-    def render(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Image.Image | str]]:
-        """Each cell with its RGB picture, or with the reason (a string) why there is none; weight by weight.
+    def render(self, cells: Sequence[Cell], done: Container[Cell] = ()) -> Iterator[tuple[Cell, Image.Image | str]]:
+        """Each cell not `done` with its RGB picture, or with the reason (a string) why there is none; by weight.
 
+        Batches are cut from all `cells`, and those that hold nothing new are left out: an interrupted run that is
+        taken up again ends with the pictures of one that never stopped, to the bit.
         The pipeline's weights are pristine again when the iterator ends or is closed. A batch that does not fit into
         memory is halved, for good; EnvironmentFailure when not even one cell fits. UsageError for a weight without
         a LoRA.
@@ -68,8 +72,11 @@ class Renderer:
             raise UsageError("there is no LoRA to render at a weight other than 0")
         try:
             for weight in dict.fromkeys(cell.weight for cell in cells):
+                column = [cell for cell in cells if cell.weight == weight]
+                if all(cell in done for cell in column):
+                    continue
                 self._merge(weight)
-                yield from self._column([cell for cell in cells if cell.weight == weight])
+                yield from self._column(column, done)
         finally:
             self._merge(0.0)
 
@@ -79,22 +86,24 @@ class Renderer:
         if self._adapts_text:
             self._encoded.clear()
 
-    def _column(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Image.Image | str]]:
+    def _column(self, cells: Sequence[Cell], done: Container[Cell]) -> Iterator[tuple[Cell, Image.Image | str]]:
         todo = []
         for cell in cells:
             reason = self._too_long(cell.prompt)
-            if reason:
-                yield cell, reason
-            else:
+            if reason is None:
                 todo.append(cell)
+            elif cell not in done:
+                yield cell, reason
         while todo:
             batch = todo[: self.batch_size]
-            pictures = self._generate(batch)
+            asked = [cell not in done for cell in batch]
+            pictures = self._generate(batch) if any(asked) else ()
             if pictures is None:
                 self.batch_size = max(1, self.batch_size // 2)
                 continue
             todo = todo[len(batch) :]
-            yield from zip(batch, map(_picture, pictures), strict=True)
+            for cell, pixels in zip(compress(batch, asked), compress(pictures, asked), strict=True):
+                yield cell, _picture(pixels)
 
     def _generate(self, batch: Sequence[Cell]) -> np.ndarray[Any, Any] | None:
         """(len(batch), height, width, 3) float in 0..1 through the pipeline's own call; None when memory ran out."""

@@ -75,7 +75,8 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
         changes.append(asked)
     settings = from_plain(stored)
-    dataset, seen = read_dataset(settings.dataset), {}
+    dataset = read_dataset(settings.dataset)
+    seen: dict[Path, dict[str, str]] = {}
     if before.prescription.captions:
         dataset, seen = looked_at(settings, run, dataset)
     patched = trainer.patch(text, changes)
@@ -163,7 +164,7 @@ def corrected_captions(
 def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
     unwanted = set(fix.get("remove", ()))
     kept = [token for token in tokens if token not in unwanted]
-    wanted = fix.get("tokens") or [seen[name] for name in (fix.get("add_tokens"),) if name in seen]
+    wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
     missing = [token for token in wanted if token not in kept]
     place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
     return [*kept[:place], *missing, *kept[place:]]

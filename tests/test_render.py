@@ -163,6 +163,21 @@ def test_a_picture_does_not_depend_on_its_batch(pipeline: Any, lora: LoraFile) -
     assert len({alone[key].tobytes() for key in alone}) == len(cells)
 
 
+def test_what_is_done_is_left_out_and_the_rest_is_as_if_nothing_had_stopped(pipeline: Any, lora: LoraFile) -> None:
+    cells = [cell(w, replicate=n, prompt=f"{n} girl") for w in (0.0, 0.8) for n in range(5)]
+    whole = pictures(renderer(pipeline, lora, batch_size=4), cells)
+    done = set(cells[:2] + cells[5:9])
+    batches: list[int] = []
+    hook = pipeline.vae.decoder.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+    try:
+        rest = dict(renderer(pipeline, lora, batch_size=4).render(cells, done))
+    finally:
+        hook.remove()
+    assert set(rest) == set(cells) - done
+    assert all(np.array_equal(np.asarray(picture, dtype=np.int16), whole[c.key]) for c, picture in rest.items())
+    assert batches == [4, 1, 1]  # weight 0.8's first four are all there
+
+
 def test_each_prompt_is_encoded_once_per_weight_only_if_text_is_adapted(
     pipeline: Any, lora: LoraFile, tmp_path: Path
 ) -> None:

@@ -1,0 +1,64 @@
+"""Reading pictures: what is stored is not read again, and what is read anew is what it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lora_doctor.dataset import read_dataset
+from lora_doctor.instruments import Instruments, open_instruments, read_references, silent
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.settings import Settings
+from lora_doctor.types import Dataset, Reading
+
+DATASET = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "yuki" / "dataset"
+
+
+@pytest.fixture(scope="module")
+def instruments() -> Instruments:
+    nowhere = Path()
+    return open_instruments(Settings(model=nowhere, trigger="", dataset=DATASET, out=nowhere, device="cpu"))
+
+
+def same(one: Reading | None, other: Reading | None) -> bool:
+    assert one is not None and other is not None
+    arrays = [np.array_equal(one.embedding, other.embedding)]
+    arrays += [np.array_equal(row, other.probabilities[name]) for name, row in one.probabilities.items()]
+    arrays += [one.face.score == other.face.score, np.array_equal(one.face.embedding, other.face.embedding)]
+    return all(arrays)
+
+
+def forget(run: Path, keys: list[str]) -> None:
+    """What a kill between two readings leaves behind."""
+    with sqlite3.connect(run / "run.sqlite") as database:
+        database.executemany("DELETE FROM readings WHERE key = ?", [(key,) for key in keys])
+
+
+@pytest.mark.miniature
+def test_readings_lost_on_the_way_come_back_to_the_bit(instruments: Instruments, tmp_path: Path) -> None:
+    dataset = read_dataset(DATASET)
+    with RunFolder(tmp_path / "run") as run:
+        whole = read_references(dataset, instruments, run, silent)
+    forget(tmp_path / "run", [image.sha256 for image in dataset.images[3:9]])
+    with RunFolder(tmp_path / "run") as run:
+        again = read_references(dataset, instruments, run, silent)
+    assert all(map(same, whole, again))
+
+
+@pytest.mark.miniature
+def test_what_is_stored_is_not_read_again(instruments: Instruments, tmp_path: Path) -> None:
+    whole = read_dataset(DATASET)
+    dataset: Dataset = dataclasses.replace(whole, images=whole.images[:3])
+    told: list[tuple[Any, ...]] = []
+    with RunFolder(tmp_path / "run") as run:
+        first = read_references(dataset, instruments, run, lambda *each: told.append(each))
+        blind = dataclasses.replace(instruments)
+        object.__setattr__(blind, "read", lambda images: pytest.fail("read again"))
+        second = read_references(dataset, blind, run, silent)
+    assert all(map(same, first, second))
+    assert told == [("reading the dataset", 3, 3)]
