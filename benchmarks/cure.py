@@ -2,7 +2,8 @@
 
     python -m benchmarks.cure --work build/cure [--patients misa luna] [--seeds 11 12] [--processes 2]
 
-Cured = the finding that was treated is gone, not even suspected, and no other one is confirmed in its place. Resumable.
+New pictures that the prescription asks for are drawn as the patient's own were: same habits, same captions. Cured = the
+finding that was treated is gone, not even suspected, and no other one is confirmed in its place. Resumable.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.jobs import run_jobs
+from fixtures.miniature.build.datasets import draw_asked
+from fixtures.miniature.build.recipes import PATIENTS, RECIPES
+from fixtures.miniature.world.character import Character
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.retraining import prepare, train_and_check
@@ -39,14 +43,28 @@ def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
     if not folder.exists():
         shutil.copytree(job.patient, folder, ignore=shutil.ignore_patterns("*-checkup"))
     before = run_checkup(load_settings(folder / "lora.safetensors", {}))
-    after = []
+    add, after = new_pictures(folder, before), []
     for seed in job.seeds:
         print(f"{folder.name} {seed}", file=sys.stderr, flush=True)
-        plan, out = prepare(folder / "lora-checkup", folder / "training.toml", seed=seed), folder / f"seed-{seed}"
+        plan, out = (
+            prepare(folder / "lora-checkup", folder / "training.toml", seed=seed, add=add),
+            folder / f"seed-{seed}",
+        )
         if not out.exists():
             plan.write(out)
         after.append(train_and_check(plan, out, lambda stage, done, total: None)[1])
     return before, after
+
+
+def new_pictures(folder: Path, before: Diagnosis) -> Path | None:
+    """A folder with the pictures the prescription asks for, None when it asks for none."""
+    recipe, seed = PATIENTS[folder.name]
+    asked = before.prescription.dataset
+    add = folder / "asked"
+    if add.exists():
+        shutil.rmtree(add)
+    drawn = draw_asked(add, Character.from_seed(seed), RECIPES[recipe], before.character["trigger"], asked)
+    return add if drawn else None
 
 
 def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
@@ -54,7 +72,8 @@ def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     finding = next(iter(before.confirmed), "-")
     changes = [f"{c.field} {c.before} -> {c.after}" for c in before.prescription.changes]
     captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
-    told = ", ".join([*changes, *captions]) or "-"
+    pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in before.prescription.dataset]
+    told = ", ".join([*changes, *captions, *pictures]) or "-"
     for seed, diagnosis in zip(job.seeds, after, strict=True):
         left = diagnosis.confirmed
         cured = finding != "-" and not left and finding not in {f.rule for f in diagnosis.findings}

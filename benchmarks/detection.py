@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.jobs import run_jobs
-from fixtures.miniature.build.patients import RECIPES, build_patient
+from fixtures.miniature.build.patients import build_patient
+from fixtures.miniature.build.recipes import RECIPES
 from lora_doctor.checkup import run_checkup
 from lora_doctor.errors import LoraDoctorError
 from lora_doctor.plugins import data_folder

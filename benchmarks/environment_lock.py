@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.jobs import run_jobs
 from benchmarks.tables import number
-from fixtures.miniature.build.patients import HEALTHY, Recipe, build_patient
+from fixtures.miniature.build.patients import build_patient
+from fixtures.miniature.build.recipes import HEALTHY, Recipe
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.settings import load_settings

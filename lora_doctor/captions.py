@@ -1,4 +1,4 @@
-"""Whether a caption names something, be it a list of tags or prose. Pure."""
+"""What a caption is made of, and whether it names something, be it a list of tags or prose. Pure."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def pieces(caption: str) -> list[str]:
     """The comma-separated pieces in lower case, underscores and runs of space as one space."""
     folded = (" ".join(piece.split()) for piece in caption.lower().replace("_", " ").split(","))
     return [piece for piece in folded if piece]
+
+
+def caption_tokens(caption: str) -> list[str]:
+    """The caption's tokens as they are written, in order: split at commas, white space folded, empty ones left out."""
+    return [token for part in caption.split(",") if (token := " ".join(part.split()))]

@@ -122,11 +122,14 @@ def gate(run: Path) -> None:
 )
 @click.option("--run", "train", is_flag=True, help="Train with it, check the new LoRA, print before and after.")
 @click.option("--seed", type=int, help="Train with another seed.")
-def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None) -> None:
+@click.option(
+    "--add", type=click.Path(path_type=Path), help="A folder of new pictures, those that the prescription asks for."
+)
+def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None, add: Path | None) -> None:
     """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched."""
     from lora_doctor.retraining import prepare, train_and_check
 
-    plan = prepare(run, config, seed=seed)
+    plan = prepare(run, config, seed=seed, add=add)
     click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
     for line in (*plan.patch.unsupported, *plan.to_do):
         click.echo(f"  - {line}")
@@ -244,7 +247,8 @@ def _print(diagnosis: Diagnosis) -> None:
     lines = [
         f"{c.field}: {_setting(c.before)} -> {_setting(c.after)}   ({' '.join(c.because.split())})" for c in changes
     ]
-    lines += [*diagnosis.prescription.dataset, *diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
+    lines += [asked.says for asked in diagnosis.prescription.dataset]
+    lines += [*diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
     if lines:
         click.echo(f"\n{click.style('Prescription', bold=True)}")
         for line in lines:

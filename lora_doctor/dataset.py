@@ -42,11 +42,6 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(path=folder, images=images)
 
 
-def caption_tokens(caption: str) -> list[str]:
-    """The caption's tokens in order: split at commas, white space folded, empty ones left out."""
-    return [token for part in caption.split(",") if (token := " ".join(part.split()))]
-
-
 def _pictures(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise InputRefused(f"cannot be read: {error.strerror}.", path=error.filename)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lora_doctor.types import Change, Finding, LabelSet, Measurement, Prescription, TrainingSettings
+from lora_doctor.types import Change, Finding, LabelSet, Measurement, NewPictures, Prescription, TrainingSettings
 
 INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
 """`TrainingSettings` fields that only take whole numbers."""
@@ -46,7 +46,7 @@ class _Draft:
     """The prescription while it is written."""
 
     changes: list[tuple[Finding, Change]] = field(default_factory=list)
-    dataset: list[str] = field(default_factory=list)
+    dataset: list[NewPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
 
@@ -88,8 +88,8 @@ def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
     changes, advice = _changes(finding, patient)
     draft.changes += [(finding, change) for change in changes]
     draft.advice += advice + ([fix.advice] if fix.advice else [])
-    if fix.dataset and (sentence := _dataset_sentence(fix.dataset, patient)):
-        draft.dataset.append(sentence)
+    if fix.dataset and (asked := _new_pictures(fix.dataset, patient)):
+        draft.dataset.append(asked)
     if fix.captions:
         draft.captions.append(_caption_fix(fix.captions, patient))
 
@@ -180,33 +180,33 @@ def _same(one: Any, other: Any) -> bool:
 # ---------------------------------------------------------------- dataset and captions
 
 
-def _dataset_sentence(fix: Mapping[str, Any], patient: _Patient) -> str | None:
-    """`{add, framing?, until_share}` or `{add, environments_at_least}` as a sentence; None when it is so already."""
+def _new_pictures(fix: Mapping[str, Any], patient: _Patient) -> NewPictures | None:
+    """`{add, framing?, until_share}` or `{add, environments_at_least}` in numbers; None when it is so already."""
     role, framing = str(fix.get("add", "in-context")), fix.get("framing")
     if (wanted := fix.get("environments_at_least")) is not None:
-        present = patient.number("dataset.environments")
-        if present is None:
-            return f"Add {role} pictures until they show {wanted} environments or more."
-        more = math.ceil(wanted - present)
-        shown = f"it shows {present:.1f} (effective number), {wanted} or more are wanted"
-        return (
-            f"Add {role} pictures in {more} or more environments that are not in the dataset: {shown}."
-            if more > 0
-            else None
-        )
-    share, images, kind = (
-        fix.get("until_share"),
-        patient.number("dataset.images"),
-        " ".join(filter(None, (role, framing))),
-    )
+        return _new_environments(role, int(wanted), patient.number("dataset.environments"))
+    share, images = fix.get("until_share"), patient.number("dataset.images")
+    kind = " ".join(filter(None, (role, framing)))
     if share is None:
-        return f"Add {kind} pictures."
+        return NewPictures(says=f"Add {kind} pictures.", role=role, framing=framing)
     present = _present_share(role, framing, patient)
     if present is None or images is None:
-        return f"Add {kind} pictures until they are {share:.0%} of the dataset; their present share is not known."
+        says = f"Add {kind} pictures until they are {share:.0%} of the dataset; their present share is not known."
+        return NewPictures(says=says, role=role, framing=framing)
     more = math.ceil((share - present) * images / (1 - share) - 1e-9)
     now = f"{framing or role} pictures are {present:.0%} of {images:.0f} now, {share:.0%} are wanted"
-    return f"Add {more} {kind} pictures: {now}." if more > 0 else None
+    asked = NewPictures(says=f"Add {more} {kind} pictures: {now}.", role=role, framing=framing, pictures=more)
+    return asked if more > 0 else None
+
+
+def _new_environments(role: str, wanted: int, present: float | None) -> NewPictures | None:
+    """Pictures in environments the dataset lacks; None when it shows enough."""
+    if present is None:
+        return NewPictures(says=f"Add {role} pictures until they show {wanted} environments or more.", role=role)
+    more = math.ceil(wanted - present)
+    shown = f"it shows {present:.1f} (effective number), {wanted} or more are wanted"
+    says = f"Add {role} pictures in {more} or more environments that are not in the dataset: {shown}."
+    return NewPictures(says=says, role=role, environments=more) if more > 0 else None
 
 
 def _present_share(role: str, framing: str | None, patient: _Patient) -> float | None:

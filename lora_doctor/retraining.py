@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lora_doctor.checkup import looked_at, read_training_config, run_checkup
-from lora_doctor.dataset import caption_tokens, read_dataset
+from lora_doctor.corrected_dataset import caption_diff, copy_dataset, corrected_captions, joined
+from lora_doctor.dataset import read_dataset
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.instruments import Progress
@@ -37,15 +36,24 @@ class RetrainPlan:
     dataset: Dataset
     captions: Mapping[Path, str]
     """Picture -> its corrected caption; only where it differs."""
+    added: Dataset | None
+    """New pictures."""
+    known: Dataset
+    """Dataset and new pictures as one, with roles if somebody had to look."""
     to_do: tuple[str, ...]
     """What only a person can do."""
 
+    @property
+    def copies(self) -> bool:
+        """Whether the next training has a dataset of its own."""
+        return bool(self.captions) or self.added is not None
+
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write the patched config, its diff and, if captions change, a corrected copy of the dataset to `folder`."""
+        """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         source = self.dataset.path
-        if self.captions:
-            source = _copy_dataset(self.dataset, self.captions, folder / "dataset")
+        if self.copies:
+            source = copy_dataset(self.dataset, self.added, self.captions, folder / "dataset")
         config = folder / self.patch.path.name
         if config.resolve() == self.patch.path.resolve():
             raise UsageError(
@@ -54,14 +62,14 @@ class RetrainPlan:
         config.write_text(_relocated(self.patch.text, self.patch.path.parent, folder, source), "utf-8")
         diff = folder / f"{self.patch.path.name}.diff"
         diff.write_text(self.patch.diff, "utf-8")
-        return (config, diff, *([source] if self.captions else []))
+        return (config, diff, *([source] if self.copies else []))
 
 
-def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
+def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | None = None) -> RetrainPlan:
     """Read a finished run and a training config, and work out the patch.
 
-    `seed` also asks for another training seed. Raises InputRefused for an unfinished run, UsageError for a config no
-    trainer recognises.
+    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well. Raises
+    InputRefused for an unfinished run or a folder without pictures, UsageError for a config no trainer recognises.
     """
     with RunFolder(run, create=False) as folder:
         stored = folder.get_json("settings") or {}
@@ -75,21 +83,23 @@ def prepare(run: Path, config: Path, *, seed: int | None = None) -> RetrainPlan:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
         changes.append(asked)
     settings = from_plain(stored)
-    dataset = read_dataset(settings.dataset)
+    dataset, added = read_dataset(settings.dataset), None if add is None else read_dataset(add)
+    both = joined(dataset, added)
     seen: dict[Path, dict[str, str]] = {}
     if before.prescription.captions:
-        dataset, seen = looked_at(settings, run, dataset)
+        both, seen = looked_at(settings, run, both)
     patched = trainer.patch(text, changes)
     lines = difflib.unified_diff(
         text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
     )
-    captions = corrected_captions(dataset, before, settings, seen)
-    diff = "".join(lines) + _caption_diff(captions, dataset)
+    captions = corrected_captions(both, before.prescription.captions, settings.trigger, seen)
+    diff = "".join(lines) + caption_diff(captions, [dataset, *([added] if added else [])])
     patch = Patch(path=config, text=patched, changes=tuple(changes), diff=diff)
-    to_do = (*before.prescription.dataset, *before.prescription.advice)
+    wanted = () if added else tuple(each.says for each in before.prescription.dataset)
     return RetrainPlan(
-        run=run, before=before, settings=settings, patch=patch, dataset=dataset, captions=captions, to_do=to_do
-    )
+        run=run, before=before, settings=settings, patch=patch, dataset=dataset, captions=captions, added=added,
+        known=both, to_do=(*wanted, *before.prescription.advice),
+    )  # fmt: skip
 
 
 def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tuple[Diagnosis, Diagnosis]:
@@ -98,7 +108,7 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
 
     config = folder / plan.patch.path.name
     _, training, _ = read_training_config(config)
-    source = folder / "dataset" if plan.captions else plan.dataset.path
+    source = folder / "dataset" if plan.copies else plan.dataset.path
     out = folder / f"{plan.settings.model.stem}.safetensors"
     dataset = _with_roles(read_dataset(source), plan)
     base = data_folder("miniature") / "base" if plan.settings.base == "miniature" else Path(plan.settings.base)
@@ -126,75 +136,15 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
 
 def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
     """The dataset with the roles that the check-up found, by file content."""
-    known = plan.dataset
+    known = plan.known
     if any(image.role is None for image in known.images):
-        known = looked_at(plan.settings, plan.run, plan.dataset)[0]
+        known = looked_at(plan.settings, plan.run, known)[0]
     roles = {image.sha256: image for image in known.images}
     images = tuple(
         replace(image, role=roles[image.sha256].role, role_reason=roles[image.sha256].role_reason)
         for image in dataset.images
     )
     return replace(dataset, images=images)
-
-
-# ---------------------------------------------------------------- captions
-
-
-def corrected_captions(
-    dataset: Dataset, diagnosis: Diagnosis, settings: Settings, seen: Mapping[Path, Mapping[str, str]] | None = None
-) -> dict[Path, str]:
-    """Picture -> caption with the prescribed tokens added or corrected; only where it differs.
-
-    Added tokens go behind the trigger (or, without one, in front). A fix without tokens of its own, such as that of
-    the environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a
-    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
-    """
-    corrected: dict[Path, str] = {}
-    for image in dataset.images:
-        tokens = caption_tokens(image.caption or "")
-        for fix in diagnosis.prescription.captions:
-            if image.role is None or fix.get("to", "all") in ("all", image.role):
-                tokens = _fixed(tokens, fix, settings.trigger, (seen or {}).get(image.path, {}))
-        text = ", ".join(tokens)
-        if tokens != caption_tokens(image.caption or ""):
-            corrected[image.path] = text
-    return corrected
-
-
-def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
-    unwanted = set(fix.get("remove", ()))
-    kept = [token for token in tokens if token not in unwanted]
-    wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-    missing = [token for token in wanted if token not in kept]
-    place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
-    return [*kept[:place], *missing, *kept[place:]]
-
-
-def _caption_diff(captions: Mapping[Path, str], dataset: Dataset) -> str:
-    """A unified diff of every caption that changes."""
-    before = {image.path: image.caption or "" for image in dataset.images}
-    parts: list[str] = []
-    for path, text in captions.items():
-        name = path.relative_to(dataset.path).with_suffix(".txt").as_posix()
-        parts += difflib.unified_diff([before[path] + "\n"], [text + "\n"], name, f"{name} (prescribed)", n=0)
-    return "".join(parts)
-
-
-def _copy_dataset(dataset: Dataset, captions: Mapping[Path, str], folder: Path) -> Path:
-    """A copy of the dataset with the corrected captions; pictures are hard links where the disk allows."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    for image in dataset.images:
-        target = folder / image.path.relative_to(dataset.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(image.path, target)
-        except OSError:
-            shutil.copyfile(image.path, target)
-        caption = captions.get(image.path, image.caption)
-        if caption is not None:
-            target.with_suffix(".txt").write_text(caption + "\n", "utf-8")
-    return folder
 
 
 def _relocated(text: str, before: Path, after: Path, dataset: Path) -> str:

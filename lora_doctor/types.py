@@ -378,12 +378,25 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewPictures:
+    """Pictures that somebody has to make before the next training."""
+
+    says: str
+    """The request in a sentence, with the numbers it follows from."""
+    role: str
+    framing: str | None = None
+    pictures: int | None = None
+    """How many; None = not known, or counted in environments."""
+    environments: int | None = None
+    """How many new ones they must show."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prescription:
     """Everything to change before the next training."""
 
     changes: tuple[Change, ...] = ()
-    dataset: tuple[str, ...] = ()
-    """What to add, remove or recaption, as sentences with numbers."""
+    dataset: tuple[NewPictures, ...] = ()
     captions: tuple[Mapping[str, Any], ...] = ()
     """Machine-readable caption fixes, as in `Fix.captions`, with the tokens filled in."""
     advice: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from lora_doctor.types import (
     Finding,
     Fix,
     Measurement,
+    NewPictures,
     NotEvaluated,
     Prescription,
     RankedCause,
@@ -337,7 +338,12 @@ _PRESCRIPTION = Prescription(
             because="Hair read as purple_hair in 12 % of the pictures.",
         ),
     ),
-    dataset=("Add 36 full-body pictures in at least 4 environments, until half of the set is full body.",),
+    dataset=(
+        NewPictures(
+            says="Add 36 in-context full_body pictures: full_body pictures are 5% of 40 now, 50% are wanted.",
+            role="in-context", framing="full_body", pictures=36,
+        ),
+    ),
     captions=({"add_tokens": ["slender", "red_sweater"], "to": "identity-emphasis"},),
     advice=("Keep the seed of the next training, so that the two can be compared.",),
     conflicts=("hair_colour_flips asks for more identity-emphasis, body_drifts for less: the blocker goes first.",),

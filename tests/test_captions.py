@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lora_doctor.captions import names, pieces
+from lora_doctor.captions import caption_tokens, names, pieces
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,13 @@ def test_tags_match_whole_and_prose_by_phrase(caption: str | None, text: str, na
 
 def test_pieces_are_folded_and_never_empty() -> None:
     assert pieces(" White_Hair,, close-up ,") == ["white hair", "close-up"]
+
+
+def test_tokens_are_what_stands_between_commas() -> None:
+    assert caption_tokens("1girl,  white  hair,, full_body ,\n") == ["1girl", "white hair", "full_body"]
+    assert caption_tokens("") == []
+
+
+@given(st.lists(st.text("ab_c ", min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)))
+def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None:
+    assert caption_tokens(", ".join(tokens)) == tokens

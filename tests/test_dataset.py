@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lora_doctor.dataset import caption_tokens, read_dataset
+from lora_doctor.dataset import read_dataset
 from lora_doctor.errors import InputRefused
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP"}
@@ -134,13 +134,3 @@ def test_a_caption_is_its_utf8_text_or_is_refused_at_the_right_byte(content: byt
                 content[at : at + 4].replace(b"\0", b"\xff").decode()
         else:
             assert caption == content.decode().removeprefix("\ufeff").strip()
-
-
-def test_tokens_are_what_stands_between_commas() -> None:
-    assert caption_tokens("1girl,  white  hair,, full_body ,\n") == ["1girl", "white hair", "full_body"]
-    assert caption_tokens("") == []
-
-
-@given(st.lists(st.text("ab_c ", min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)))
-def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None:
-    assert caption_tokens(", ".join(tokens)) == tokens

@@ -166,11 +166,12 @@ def test_the_pictures_to_add_reach_the_wanted_share_and_one_fewer_would_not(
 ) -> None:
     ask = finding(dataset={"add": "in-context", "framing": "full_body", "until_share": wanted})
     measured = [number("dataset.images", n), number("dataset.framing_share", share, framing="full_body")]
-    sentences = prescribe([ask], TrainingSettings(), measured).dataset
-    if not sentences:
+    asked = prescribe([ask], TrainingSettings(), measured).dataset
+    if not asked:
         assert share >= wanted - 1e-6
         return
-    more = int(sentences[0].split()[1])
+    more = asked[0].pictures
+    assert more is not None and str(more) in asked[0].says.split()
     assert (share * n + more) / (n + more) >= wanted - 1e-6
     assert (share * n + more - 1) / (n + more - 1) < wanted + 1e-6
 
@@ -178,20 +179,23 @@ def test_the_pictures_to_add_reach_the_wanted_share_and_one_fewer_would_not(
 def test_a_dataset_sentence_has_its_numbers() -> None:
     ask = finding(dataset={"add": "identity-emphasis", "until_share": 0.4})
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.05)]
-    (sentence,) = prescribe([ask], TrainingSettings(), measured).dataset
-    assert sentence == "Add 24 identity-emphasis pictures: identity-emphasis pictures are 5% of 40 now, 40% are wanted."
+    (asked,) = prescribe([ask], TrainingSettings(), measured).dataset
+    assert (
+        asked.says == "Add 24 identity-emphasis pictures: identity-emphasis pictures are 5% of 40 now, 40% are wanted."
+    )
+    assert (asked.role, asked.framing, asked.pictures, asked.environments) == ("identity-emphasis", None, 24, None)
 
 
 def test_unknown_shares_are_said_to_be_unknown() -> None:
     ask = finding(dataset={"add": "in-context", "until_share": 0.67})
-    (sentence,) = prescribe([ask], TrainingSettings(), []).dataset
-    assert "present share is not known" in sentence and "67%" in sentence
+    (asked,) = prescribe([ask], TrainingSettings(), []).dataset
+    assert "present share is not known" in asked.says and "67%" in asked.says and asked.pictures is None
 
 
 def test_environments_are_counted_up_to_what_is_wanted() -> None:
     ask = finding(dataset={"add": "in-context", "environments_at_least": 4})
-    (sentence,) = prescribe([ask], TrainingSettings(), [number("dataset.environments", 1.4)]).dataset
-    assert sentence.startswith("Add in-context pictures in 3 or more environments")
+    (asked,) = prescribe([ask], TrainingSettings(), [number("dataset.environments", 1.4)]).dataset
+    assert asked.says.startswith("Add in-context pictures in 3 or more environments") and asked.environments == 3
     assert prescribe([ask], TrainingSettings(), [number("dataset.environments", 5.0)]).dataset == ()
 
 

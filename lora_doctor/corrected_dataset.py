@@ -1,0 +1,92 @@
+"""The dataset of the next training: a copy with corrected captions and added pictures; the original stays as it is."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.captions import caption_tokens
+from lora_doctor.types import Dataset
+
+ADDED = "added"
+"""Sub-folder of the copy that holds the added pictures."""
+
+
+def joined(dataset: Dataset, added: Dataset | None) -> Dataset:
+    """Both as one dataset, with the path of the first."""
+    return dataset if added is None else replace(dataset, images=(*dataset.images, *added.images))
+
+
+def corrected_captions(
+    dataset: Dataset, fixes: Sequence[Mapping[str, Any]], trigger: str,
+    seen: Mapping[Path, Mapping[str, str]] | None = None,
+) -> dict[Path, str]:  # fmt: skip
+    """Picture -> caption with the tokens of `Prescription.captions` added or corrected; only where it differs.
+
+    Added tokens go behind the trigger (or, without one, in front). A fix without tokens of its own, such as that of
+    the environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a
+    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
+    """
+    corrected: dict[Path, str] = {}
+    for image in dataset.images:
+        tokens = caption_tokens(image.caption or "")
+        for fix in fixes:
+            if image.role is None or fix.get("to", "all") in ("all", image.role):
+                tokens = _fixed(tokens, fix, trigger, (seen or {}).get(image.path, {}))
+        text = ", ".join(tokens)
+        if tokens != caption_tokens(image.caption or ""):
+            corrected[image.path] = text
+    return corrected
+
+
+def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
+    unwanted = set(fix.get("remove", ()))
+    kept = [token for token in tokens if token not in unwanted]
+    wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
+    missing = [token for token in wanted if token not in kept]
+    place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
+    return [*kept[:place], *missing, *kept[place:]]
+
+
+def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset]) -> str:
+    """A unified diff of every caption that changes; `captions` as `corrected_captions` returns them."""
+    lines: list[str] = []
+    for part in parts:
+        for image in part.images:
+            if image.path in captions:
+                name = image.path.relative_to(part.path).with_suffix(".txt").as_posix()
+                before, after = (image.caption or "") + "\n", captions[image.path] + "\n"
+                lines += difflib.unified_diff([before], [after], name, f"{name} (prescribed)", n=0)
+    return "".join(lines)
+
+
+def copy_dataset(dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], folder: Path) -> Path:
+    """A copy in `folder`, made anew, with the corrected captions; pictures are hard links where the disk allows.
+
+    Added pictures lie in a sub-folder `added`, or `added-2`, `added-3` ... where the dataset has one of that name.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    _copy(dataset, captions, folder)
+    if added is not None:
+        taken = (folder / ADDED, *(folder / f"{ADDED}-{number}" for number in range(2, 1000)))
+        _copy(added, captions, next(path for path in taken if not path.exists()))
+    return folder
+
+
+def _copy(part: Dataset, captions: Mapping[Path, str], folder: Path) -> None:
+    for image in part.images:
+        target = folder / image.path.relative_to(part.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(image.path, target)
+        except OSError:
+            shutil.copyfile(image.path, target)
+        caption = captions.get(image.path, image.caption)
+        if caption is not None:
+            target.with_suffix(".txt").write_text(caption + "\n", "utf-8")

@@ -1,0 +1,92 @@
+"""The dataset of the next training: captions are corrected in a copy, pictures added, the original stays as it is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from lora_doctor.captions import caption_tokens
+from lora_doctor.corrected_dataset import caption_diff, copy_dataset, corrected_captions, joined
+from lora_doctor.dataset import read_dataset
+
+TRIGGER = "yuki_nk"
+
+
+def dataset(folder: Path, *captions: str):
+    folder.mkdir()
+    for i, caption in enumerate(captions):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(caption)
+    return read_dataset(folder)
+
+
+def test_missing_tokens_go_behind_the_trigger(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk, white_hair, library", "1girl, yuki_nk, slender, beach")
+    fix = {"add_tokens": "body", "to": "all", "tokens": ["slender", "tall"]}
+    corrected = corrected_captions(data, [fix], TRIGGER)
+    assert corrected[data.images[0].path] == "1girl, yuki_nk, slender, tall, white_hair, library"
+    assert corrected[data.images[1].path] == "1girl, yuki_nk, tall, slender, beach"
+
+
+def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk, black_hair, library")
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    [text] = corrected_captions(data, [fix], TRIGGER).values()
+    assert caption_tokens(text) == ["1girl", "yuki_nk", "white_hair", "library"]
+
+
+def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk, smile", "1girl, yuki_nk, beach", "1girl, yuki_nk")
+    fix = {"add_tokens": "environment", "to": "in-context", "tokens": []}
+    seen = {data.images[0].path: {"environment": "library"}, data.images[1].path: {"environment": "beach"}}
+    corrected = corrected_captions(data, [fix], TRIGGER, seen)
+    assert corrected == {data.images[0].path: "1girl, yuki_nk, library, smile"}
+
+
+def test_a_fix_with_tokens_of_its_own_never_takes_what_was_read(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk")
+    fix = {"add_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"]}
+    seen = {data.images[0].path: {"hair_colour": "black_hair"}}
+    [text] = corrected_captions(data, [fix], TRIGGER, seen).values()
+    assert text == "1girl, yuki_nk, white_hair"
+
+
+def test_a_fix_for_one_role_leaves_the_other_alone(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk", "1girl, yuki_nk")
+    roles = ("identity-emphasis", "in-context")
+    data = replace(data, images=tuple(replace(i, role=r) for i, r in zip(data.images, roles, strict=True)))
+    fix = {"add_tokens": "body", "to": "in-context", "tokens": ["tall"]}
+    assert corrected_captions(data, [fix], TRIGGER) == {data.images[1].path: "1girl, yuki_nk, tall"}
+
+
+def test_a_caption_that_needs_nothing_is_left_out(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, yuki_nk,  slender")
+    assert corrected_captions(data, [{"tokens": ["slender"]}], TRIGGER) == {}
+
+
+def test_the_copy_has_the_corrected_captions_and_the_original_keeps_its_own(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, black_hair", "1girl")
+    copy = copy_dataset(data, None, {data.images[0].path: "1girl, white_hair"}, tmp_path / "copy")
+    assert (copy / "0.txt").read_text() == "1girl, white_hair\n"
+    assert (copy / "1.txt").read_text() == "1girl\n"
+    assert (tmp_path / "d" / "0.txt").read_text() == "1girl, black_hair"
+    assert [i.sha256 for i in read_dataset(copy).images] == [i.sha256 for i in data.images]
+
+
+def test_added_pictures_lie_in_a_folder_of_their_own_in_every_round(tmp_path):
+    data, new = dataset(tmp_path / "d", "1girl, beach"), dataset(tmp_path / "n", "1girl, forest", "1girl, school")
+    first = copy_dataset(data, new, {new.images[0].path: "1girl, tall, forest"}, tmp_path / "first")
+    second = copy_dataset(read_dataset(first), new, {}, tmp_path / "second")
+    names = [image.path.relative_to(second).as_posix() for image in read_dataset(second).images]
+    assert names == ["0.png", "added/0.png", "added/1.png", "added-2/0.png", "added-2/1.png"]
+    assert (second / "added" / "0.txt").read_text() == "1girl, tall, forest\n"
+    assert len(read_dataset(tmp_path / "d").images) == 1
+
+
+def test_captions_of_added_pictures_are_corrected_too(tmp_path):
+    data, new = dataset(tmp_path / "d", "1girl, yuki_nk"), dataset(tmp_path / "n", "1girl, yuki_nk")
+    fix = {"add_tokens": "body", "to": "all", "tokens": ["tall"]}
+    corrected = corrected_captions(joined(data, new), [fix], TRIGGER)
+    assert set(corrected) == {data.images[0].path, new.images[0].path}
+    diff = caption_diff(corrected, [data, new])
+    assert diff.count("+1girl, yuki_nk, tall") == 2 and diff.count("--- 0.txt") == 2
