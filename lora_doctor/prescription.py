@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lora_doctor.types import Change, Finding, LabelSet, Measurement, NewPictures, Prescription, TrainingSettings
+from lora_doctor.types import (
+    Change,
+    Finding,
+    Fix,
+    LabelSet,
+    Measurement,
+    NewPictures,
+    Prescription,
+    RankedCause,
+    TrainingSettings,
+)
 
 INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
 """`TrainingSettings` fields that only take whole numbers."""
@@ -59,7 +69,7 @@ def prescribe(
     spec: Mapping[str, str] | None = None,
     label_sets: Mapping[str, LabelSet] | None = None,
 ) -> Prescription:
-    """The fixes of the likeliest cause of every confirmed finding, made into one prescription.
+    """The fixes of every confirmed finding's likely causes, made into one prescription.
 
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
     names tokens becomes advice. Where findings disagree about a setting, the stronger evidence decides and
@@ -83,24 +93,31 @@ def prescribe(
 
 
 def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
-    """Write the fix of the finding's likeliest cause into the draft."""
-    fix = finding.causes[0].fix
-    changes, advice = _changes(finding, patient)
-    draft.changes += [(finding, change) for change in changes]
-    draft.advice += advice + ([fix.advice] if fix.advice else [])
-    if fix.dataset and (asked := _new_pictures(fix.dataset, patient)):
-        draft.dataset.append(asked)
-    if fix.captions:
-        draft.captions.append(_caption_fix(fix.captions, patient))
+    """Write the fixes of the finding's causes into the draft; the likelier cause decides about a setting."""
+    settled: set[str] = set()
+    for cause in _treated(finding.causes):
+        changes, advice = _changes(finding, cause.fix, patient)
+        draft.changes += [(finding, change) for change in changes if change.field not in settled]
+        settled |= {change.field for change in changes}
+        draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
+        if cause.fix.dataset and (asked := _new_pictures(cause.fix.dataset, patient)):
+            draft.dataset.append(asked)
+        if cause.fix.captions:
+            draft.captions.append(_caption_fix(cause.fix.captions, patient))
+
+
+def _treated(causes: Sequence[RankedCause]) -> Sequence[RankedCause]:
+    """The likeliest cause and all others likelier than not: causes of one symptom do not exclude each other."""
+    return [cause for index, cause in enumerate(causes) if index == 0 or cause.log_odds > 0]
 
 
 # ---------------------------------------------------------------- settings
 
 
-def _changes(finding: Finding, patient: _Patient) -> tuple[list[Change], list[str]]:
+def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change], list[str]]:
     """The changes of settings that the fix asks for, and advice for those that cannot be put in a number."""
     changes, advice, lengthened = [], [], []
-    for name, ask in finding.causes[0].fix.change.items():
+    for name, ask in fix.change.items():
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:
             lengthened.append(
@@ -114,7 +131,7 @@ def _changes(finding: Finding, patient: _Patient) -> tuple[list[Change], list[st
         because = f"{_lead(finding)}; source: {next(iter(finding.references), 'the rule itself')}"
         changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
     # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
-    multiplied = any("times" in finding.causes[0].fix.change[change.field] for change in changes)
+    multiplied = any("times" in fix.change[change.field] for change in changes)
     return changes, advice + ([] if multiplied else lengthened)
 
 

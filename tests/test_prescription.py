@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,35 @@ def test_findings_that_agree_make_one_change_and_no_conflict() -> None:
     ask = {"identity_ratio": {"toward": 0.4}}
     made = prescribe([finding(ask, rule="a"), finding(ask, rule="b")], TrainingSettings(), [])
     assert len(made.changes) == 1 and made.conflicts == ()
+
+
+# ---------------------------------------------------------------- several causes
+
+
+def with_causes(*causes: tuple[float, Fix]) -> Finding:
+    ranked = tuple(RankedCause(because="So.", fix=fix, log_odds=odds, evidence=()) for odds, fix in causes)
+    return dataclasses.replace(finding(), causes=ranked)
+
+
+def test_every_cause_likelier_than_not_is_treated_and_no_other() -> None:
+    captions, pictures = {"add_tokens": "environment"}, {"add": "in-context", "environments_at_least": 4}
+    doubtful = Fix(change={"rank": {"set": 4}})
+    sick = with_causes((3.0, Fix(captions=captions)), (1.5, Fix(dataset=pictures)), (0.0, doubtful), (-1.0, doubtful))
+    made = prescribe([sick], TrainingSettings(), [number("dataset.environments", 2.0)])
+    assert [each["add_tokens"] for each in made.captions] == ["environment"]
+    assert [each.environments for each in made.dataset] == [2]
+    assert made.changes == ()
+
+
+def test_an_unlikely_cause_is_treated_when_there_is_no_likelier_one() -> None:
+    made = prescribe([with_causes((-1.5, Fix(change={"steps": {"set": 800}})))], TrainingSettings(steps=400), [])
+    assert [change.after for change in made.changes] == [800]
+
+
+def test_the_likelier_cause_decides_about_a_setting() -> None:
+    sick = with_causes((2.0, Fix(change={"rank": {"set": 48}})), (1.0, Fix(change={"rank": {"set": 64}})))
+    made = prescribe([sick], TrainingSettings(rank=4), [])
+    assert [change.after for change in made.changes if change.field == "rank"] == [48] and made.conflicts == ()
 
 
 # ---------------------------------------------------------------- dataset
