@@ -201,7 +201,7 @@ def _new_pictures(fix: Mapping[str, Any], patient: _Patient) -> NewPictures | No
     """`{add, framing?, until_share}` or `{add, environments_at_least}` in numbers; None when it is so already."""
     role, framing = str(fix.get("add", "in-context")), fix.get("framing")
     if (wanted := fix.get("environments_at_least")) is not None:
-        return _new_environments(role, int(wanted), patient.number("dataset.environments"))
+        return _new_environments(role, int(wanted), patient)
     share, images = fix.get("until_share"), patient.number("dataset.images")
     kind = " ".join(filter(None, (role, framing)))
     if share is None:
@@ -216,14 +216,27 @@ def _new_pictures(fix: Mapping[str, Any], patient: _Patient) -> NewPictures | No
     return asked if more > 0 else None
 
 
-def _new_environments(role: str, wanted: int, present: float | None) -> NewPictures | None:
-    """Pictures in environments the dataset lacks; None when it shows enough."""
+def _new_environments(role: str, wanted: int, patient: _Patient) -> NewPictures | None:
+    """Pictures in environments the dataset lacks; None when it shows enough.
+
+    As many for each new environment as the present ones have on average: that adds most to the effective number, one
+    for one (the exponential of the entropy of a mixture is largest there).
+    """
+    present, images, share = (
+        patient.number("dataset.environments"), patient.number("dataset.images"), _present_share(role, None, patient),
+    )  # fmt: skip
     if present is None:
         return NewPictures(says=f"Add {role} pictures until they show {wanted} environments or more.", role=role)
     more = math.ceil(wanted - present)
+    if more <= 0:
+        return None
+    each = None if images is None or share is None else math.ceil(share * images / present - 1e-9)
+    count = "" if each is None else f"{more * each} "
+    apiece = "" if each is None else f", {each} in each"
     shown = f"it shows {present:.1f} (effective number), {wanted} or more are wanted"
-    says = f"Add {role} pictures in {more} or more environments that are not in the dataset: {shown}."
-    return NewPictures(says=says, role=role, environments=more) if more > 0 else None
+    says = f"Add {count}{role} pictures in {more} or more environments that are not in the dataset{apiece}: {shown}."
+    pictures = None if each is None else more * each
+    return NewPictures(says=says, role=role, pictures=pictures, environments=more)
 
 
 def _present_share(role: str, framing: str | None, patient: _Patient) -> float | None:

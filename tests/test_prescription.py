@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,30 @@ def test_environments_are_counted_up_to_what_is_wanted() -> None:
     ask = finding(dataset={"add": "in-context", "environments_at_least": 4})
     (asked,) = prescribe([ask], TrainingSettings(), [number("dataset.environments", 1.4)]).dataset
     assert asked.says.startswith("Add in-context pictures in 3 or more environments") and asked.environments == 3
+    assert asked.pictures is None
     assert prescribe([ask], TrainingSettings(), [number("dataset.environments", 5.0)]).dataset == ()
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(2, 9))
+def test_the_pictures_in_new_environments_bring_the_effective_number_to_what_is_wanted(
+    counts: list[int], wanted: int
+) -> None:
+    def effective(counts: list[int]) -> float:
+        return math.exp(-sum(c / sum(counts) * math.log(c / sum(counts)) for c in counts))
+
+    measured = [
+        number("dataset.images", 2 * sum(counts)), number("dataset.identity_ratio", 0.5),
+        number("dataset.environments", effective(counts)),
+    ]  # fmt: skip
+    fix = {"add": "in-context", "environments_at_least": wanted}
+    asked = prescribe([finding(dataset=fix)], TrainingSettings(), measured).dataset
+    if not asked:
+        assert effective(counts) > wanted - 1e-6
+        return
+    pictures, new = asked[0].pictures, asked[0].environments
+    assert pictures is not None and new is not None and f"{pictures // new} in each" in asked[0].says
+    # Whole pictures only: a few too many in each costs a little evenness.
+    assert effective([*counts, *[pictures // new] * new]) > wanted - 0.1
 
 
 # ---------------------------------------------------------------- tokens
