@@ -70,15 +70,20 @@ def new_pictures(folder: Path, before: Diagnosis) -> Path | None:
 def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     """One table row per seed."""
     finding = next(iter(before.confirmed), "-")
-    changes = [f"{c.field} {c.before} -> {c.after}" for c in before.prescription.changes]
+    changes = [f"{c.field} {_short(c.before)} -> {_short(c.after)}" for c in before.prescription.changes]
     captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
     pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in before.prescription.dataset]
     told = ", ".join([*changes, *captions, *pictures]) or "-"
     for seed, diagnosis in zip(job.seeds, after, strict=True):
         left = diagnosis.confirmed
-        cured = finding != "-" and not left and finding not in {f.rule for f in diagnosis.findings}
-        ends = f"{diagnosis.verdict.outcome}: {', '.join(left) or 'no finding'}"
-        yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {'yes' if cured else 'NO'} |"
+        still = {f.rule: f.state for f in diagnosis.findings}.get(finding, "gone")
+        cured = finding != "-" and not left and still == "gone"
+        ends = f"{diagnosis.verdict.outcome}{': ' if left else ''}{', '.join(left)}"
+        yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {still} | {'yes' if cured else 'NO'} |"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
@@ -89,7 +94,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    print("| patient | treated finding | prescribed | seed | after | cured |\n|---|---|---|---|---|---|")
+    print(
+        "| patient | treated finding | prescribed | seed | after | the finding | cured |\n|---|---|---|---|---|---|---|"
+    )
     patients = data_folder("miniature") / "patients"
     jobs = [Job(patients / name, asked.work, tuple(asked.seeds)) for name in asked.patients]
     for job, (before, after) in zip(jobs, run_jobs(treat, jobs, asked.processes), strict=True):

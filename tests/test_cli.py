@@ -187,6 +187,24 @@ def test_report_and_gate_need_no_torch(patient, tmp_path):
     assert doctor("report", out).returncode == checked.returncode
 
 
+@pytest.mark.miniature
+def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(patient, tmp_path):
+    out, new, written = tmp_path / "run", tmp_path / "new", tmp_path / "retrained"
+    doctor("check", patient / "lora.safetensors", "--out", out)
+    new.mkdir()
+    shutil.copy(PATIENT.parent / "echo" / "dataset" / "00.png", new / "shot.png")
+    (new / "shot.txt").write_text("1girl, yuki_nk, full_body\n")
+    before = {path: path.read_bytes() for path in patient.rglob("*") if path.is_file()}
+    config = patient / "training.toml"
+    result = doctor("retrain", out, "--config", config, "--add", new, "--write", written)
+    assert result.returncode == 0, result.stderr
+    assert (written / "dataset" / "added" / "shot.png").is_file()
+    assert 'dataset = "dataset"' in (written / "training.toml").read_text()
+    assert len(list((written / "dataset").rglob("*.png"))) == 1 + len(list((patient / "dataset").glob("*.png")))
+    assert before == {path: path.read_bytes() for path in patient.rglob("*") if path.is_file()}
+    refused(doctor("retrain", out, "--config", config, "--add", tmp_path / "nowhere"), 4, "nowhere")
+
+
 def test_gate_refuses_a_folder_that_is_no_run(tmp_path):
     refused(doctor("gate", tmp_path), 4, "diagnosis.json")
 

@@ -13,11 +13,7 @@ from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.settings import load_settings
 
-NOT_YET = {
-    "akane": "low-weight-forgetting comes first: the autoencoder keeps half of her face in full body",
-    "echo": "INCONCLUSIVE: identity 0.64 [0.59, 0.69] is too close to the 0.60 that a release needs",
-    "yuki": "INCONCLUSIVE: identity 0.68 [0.58, 0.79] is too close to the 0.60 that a release needs",
-}
+NOT_YET: dict[str, str] = {}
 """Patient -> what it gets instead."""
 
 
