@@ -24,6 +24,7 @@ from lora_doctor.plugins import data_folder
 from lora_doctor.retraining import prepare, train_and_check
 from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis
+from lora_doctor.wording import setting_text
 
 SICK = ("misa", "akane", "luna", "sakura", "rin", "nova")
 
@@ -46,10 +47,8 @@ def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
     add, after = new_pictures(folder, before), []
     for seed in job.seeds:
         print(f"{folder.name} {seed}", file=sys.stderr, flush=True)
-        plan, out = (
-            prepare(folder / "lora-checkup", folder / "training.toml", seed=seed, add=add),
-            folder / f"seed-{seed}",
-        )
+        plan = prepare(folder / "lora-checkup", folder / "training.toml", seed=seed, add=add)
+        out = folder / f"seed-{seed}"
         if not out.exists():
             plan.write(out)
         after.append(train_and_check(plan, out, lambda stage, done, total: None)[1])
@@ -70,7 +69,7 @@ def new_pictures(folder: Path, before: Diagnosis) -> Path | None:
 def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     """One table row per seed."""
     finding = next(iter(before.confirmed), "-")
-    changes = [f"{c.field} {_short(c.before)} -> {_short(c.after)}" for c in before.prescription.changes]
+    changes = [f"{c.field} {setting_text(c.before)} -> {setting_text(c.after)}" for c in before.prescription.changes]
     captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
     pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in before.prescription.dataset]
     told = ", ".join([*changes, *captions, *pictures]) or "-"
@@ -80,10 +79,6 @@ def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
         cured = finding != "-" and not left and still == "gone"
         ends = f"{diagnosis.verdict.outcome}{': ' if left else ''}{', '.join(left)}"
         yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {still} | {'yes' if cured else 'NO'} |"
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import click
 
 from lora_doctor import __version__
 from lora_doctor.errors import EnvironmentFailure, LoraDoctorError
+from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
     from lora_doctor.types import Diagnosis
@@ -245,7 +246,8 @@ def _print(diagnosis: Diagnosis) -> None:
                 click.echo(f"          - {' '.join(evidence.split())}")
     changes = diagnosis.prescription.changes
     lines = [
-        f"{c.field}: {_setting(c.before)} -> {_setting(c.after)}   ({' '.join(c.because.split())})" for c in changes
+        f"{c.field}: {setting_text(c.before)} -> {setting_text(c.after)}   ({' '.join(c.because.split())})"
+        for c in changes
     ]
     lines += [asked.says for asked in diagnosis.prescription.dataset]
     lines += [*diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
@@ -261,14 +263,6 @@ def _measured(m: Any) -> str:
     where = ", ".join(f"{k} {v}" for k, v in m.where.items())
     interval = f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else ""
     return f"{m.name}{f' ({where})' if where else ''} = {m.value:.2f}{interval}"
-
-
-def _setting(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _compare(before: Diagnosis, after: Diagnosis) -> None:

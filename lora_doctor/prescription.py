@@ -18,6 +18,7 @@ from lora_doctor.types import (
     RankedCause,
     TrainingSettings,
 )
+from lora_doctor.wording import setting_text
 
 INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
 """`TrainingSettings` fields that only take whole numbers."""
@@ -165,7 +166,7 @@ def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list
         settled.append(chosen)
         for loser, other in losers:
             if not _same(chosen.after, other.after):
-                chose, asked_for = _words(chosen.after), _words(other.after)
+                chose, asked_for = setting_text(chosen.after), setting_text(other.after)
                 times = f"{winner.strength:.2f} against {loser.strength:.2f} times"
                 conflicts.append(
                     f"{name}: {winner.rule} asks for {chose}, {loser.rule} for {asked_for}; {winner.rule} is "
@@ -269,13 +270,3 @@ def _lead(finding: Finding) -> str:
     where = f" {{{', '.join(f'{k}: {v}' for k, v in lead.where.items())}}}" if lead.where else ""
     interval = f" [{lead.interval[0]:.2f}, {lead.interval[1]:.2f}]" if lead.interval else ""
     return f"{lead.name}{where} is {value:.2f}{interval}"
-
-
-def _words(value: Any) -> str:
-    return (
-        ", ".join(map(str, value))
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )

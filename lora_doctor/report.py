@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.types import Diagnosis, Finding, Measurement
+from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -71,7 +72,7 @@ def _environment(templates: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": format_number, "setting": format_setting, "spoken": _spoken}
+    environment.filters |= {"number": format_number, "setting": setting_text, "spoken": _spoken}
     return environment
 
 
@@ -116,19 +117,6 @@ def format_number(value: Any, unit: str = "") -> str:
     else:
         text = f"{number:.3g}"
     return re.sub(r"^-(?=[0.]*\D*$)", "", text).replace("-", "−")
-
-
-def format_setting(value: Any) -> str:
-    """A training setting as text; None is `not set`."""
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return "; ".join(f"{_spoken(name)}: {format_setting(part)}" for name, part in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(format_setting, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _spoken(token: Any) -> str:

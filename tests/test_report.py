@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from lora_doctor.diagnosis import from_json, to_json
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.report import format_number, format_setting, render_report
+from lora_doctor.report import format_number, render_report
 from lora_doctor.types import Diagnosis, Prescription, Verdict
 from tests.make_diagnosis import make_diagnosis
 
@@ -365,13 +365,6 @@ def test_the_page_says_where_the_method_was_tested(hold: Diagnosis, family: str,
 )
 def test_numbers_have_one_format(value: Any, unit: str, text: str) -> None:
     assert format_number(value, unit) == text
-
-
-def test_settings_have_one_format() -> None:
-    values = [None, True, 1e-4, ("a_hair", "b_hair"), (), {"name": "x", "size": 3}]
-    assert [format_setting(value) for value in values] == [
-        "not set", "yes", "0.0001", "a_hair, b_hair", "none", "name: x; size: 3",
-    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- in a browser
