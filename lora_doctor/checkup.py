@@ -36,6 +36,7 @@ from lora_doctor.judgement import judge, load_judges
 from lora_doctor.lora_file import read_lora, require_plain_lora
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.metrics.attributes import CONFIDENT
+from lora_doctor.off_spec import shown_instead
 from lora_doctor.plugins import data_folder, find
 from lora_doctor.prompts import build_prompt
 from lora_doctor.roles import classify_roles
@@ -138,22 +139,36 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         return judge(run, rules, policy, private=settings.report.private)
 
 
-def looked_at(settings: Settings, run: Path, dataset: Dataset) -> tuple[Dataset, dict[Path, dict[str, str]]]:
-    """The dataset with roles, and picture -> attribute its caption does not name -> the label it is surely read as.
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the instruments see in a dataset that is to be trained on."""
 
-    From the readings that a run of these settings stored, or read anew.
-    """
+    dataset: Dataset
+    """With roles."""
+    unnamed: Mapping[Path, Mapping[str, str]]
+    """Picture -> attribute its caption does not name -> the label it is surely read as."""
+    off_spec: Mapping[Path, Mapping[str, str]]
+    """Picture -> attribute of the spec -> the label it certainly shows instead."""
+
+
+def look_at(settings: Settings, run: Path, dataset: Dataset, spec: Mapping[str, str]) -> Looked:
+    """The dataset as the instruments see it: from the readings that a run of these settings stored, or read anew."""
     instruments = open_instruments(settings)
     with RunFolder(run, create=False) as folder:
         references = read_references(dataset, instruments, folder, silent)
-    seen: dict[Path, dict[str, str]] = {}
+    unnamed: dict[Path, dict[str, str]] = {}
+    off_spec: dict[Path, dict[str, str]] = {}
+    framings = instruments.label_sets.get("framing")
     for image, reading in zip(dataset.images, references, strict=True):
         for name, row in ({} if reading is None else reading.probabilities).items():
             labels = instruments.label_sets[name]
             label = reading.top_label(labels) if reading is not None and row.max() > CONFIDENT else None
             if label is not None and not named(image.caption, labels.labels):
-                seen.setdefault(image.path, {})[name] = label
-    return classify_roles(dataset, references, instruments.label_sets), seen
+                unnamed.setdefault(image.path, {})[name] = label
+            if name in spec and (other := shown_instead(reading, labels, framings, spec[name])) is not None:
+                off_spec.setdefault(image.path, {})[name] = other
+    roles = classify_roles(dataset, references, instruments.label_sets)
+    return Looked(dataset=roles, unnamed=unnamed, off_spec=off_spec)
 
 
 def measure(study: Study, case: Case) -> tuple[Measurement, ...]:

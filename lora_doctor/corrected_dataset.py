@@ -1,17 +1,20 @@
-"""The dataset of the next training: a copy with corrected captions and added pictures; the original stays as it is."""
+"""The dataset of the next training: a copy with corrected captions, some pictures more and some fewer.
+
+The original stays as it is.
+"""
 
 from __future__ import annotations
 
 import difflib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lora_doctor.captions import caption_tokens
-from lora_doctor.types import Dataset
+from lora_doctor.types import Dataset, LeftOutPictures
 
 ADDED = "added"
 """Sub-folder of the copy that holds the added pictures."""
@@ -20,6 +23,23 @@ ADDED = "added"
 def joined(dataset: Dataset, added: Dataset | None) -> Dataset:
     """Both as one dataset, with the path of the first."""
     return dataset if added is None else replace(dataset, images=(*dataset.images, *added.images))
+
+
+def pictures_to_leave_out(
+    off_spec: Mapping[Path, Mapping[str, str]], asked: Sequence[LeftOutPictures]
+) -> dict[Path, str]:
+    """Picture -> what it shows instead, for those that `Prescription.left_out` speaks of.
+
+    `off_spec`: picture -> attribute -> the label it certainly shows instead of the character's.
+    """
+    attributes = [each.attribute for each in asked]
+    found = {path: [shown[name] for name in attributes if name in shown] for path, shown in off_spec.items()}
+    return {path: ", ".join(labels) for path, labels in found.items() if labels}
+
+
+def without(dataset: Dataset, left_out: Collection[Path]) -> Dataset:
+    """The dataset without some of its pictures."""
+    return replace(dataset, images=tuple(image for image in dataset.images if image.path not in left_out))
 
 
 def corrected_captions(
@@ -53,15 +73,18 @@ def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mappin
     return [*kept[:place], *missing, *kept[place:]]
 
 
-def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset]) -> str:
-    """A unified diff of every caption that changes; `captions` as `corrected_captions` returns them."""
+def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_out: Mapping[Path, str]) -> str:
+    """A unified diff of every caption that changes or goes; both mappings as the functions above return them."""
     lines: list[str] = []
     for part in parts:
         for image in part.images:
-            if image.path in captions:
-                name = image.path.relative_to(part.path).with_suffix(".txt").as_posix()
-                before, after = (image.caption or "") + "\n", captions[image.path] + "\n"
-                lines += difflib.unified_diff([before], [after], name, f"{name} (prescribed)", n=0)
+            picture = image.path.relative_to(part.path)
+            name, before = picture.with_suffix(".txt").as_posix(), [(image.caption or "") + "\n"]
+            if image.path in left_out:
+                gone = f"/dev/null ({picture.as_posix()} is left out: it shows {left_out[image.path]})"
+                lines += difflib.unified_diff(before, [], name, gone, n=0)
+            elif image.path in captions:
+                lines += difflib.unified_diff(before, [captions[image.path] + "\n"], name, f"{name} (prescribed)", n=0)
     return "".join(lines)
 
 

@@ -12,6 +12,7 @@ from lora_doctor.types import (
     Finding,
     Fix,
     LabelSet,
+    LeftOutPictures,
     Measurement,
     NewPictures,
     Prescription,
@@ -58,6 +59,7 @@ class _Draft:
 
     changes: list[tuple[Finding, Change]] = field(default_factory=list)
     dataset: list[NewPictures] = field(default_factory=list)
+    left_out: list[LeftOutPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
 
@@ -87,6 +89,7 @@ def prescribe(
     return Prescription(
         changes=tuple(_with_alpha(changes, patient)),
         dataset=tuple(dict.fromkeys(draft.dataset)),
+        left_out=tuple(dict.fromkeys(draft.left_out)),
         captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
         advice=tuple(dict.fromkeys(draft.advice)),
         conflicts=tuple(conflicts),
@@ -101,7 +104,9 @@ def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
         draft.changes += [(finding, change) for change in changes if change.field not in settled]
         settled |= {change.field for change in changes}
         draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
-        if cause.fix.dataset and (asked := _new_pictures(cause.fix.dataset, patient)):
+        if attribute := cause.fix.dataset.get("leave_out"):
+            draft.left_out += _left_out(attribute, patient)
+        elif cause.fix.dataset and (asked := _new_pictures(cause.fix.dataset, patient)):
             draft.dataset.append(asked)
         if cause.fix.captions:
             draft.captions.append(_caption_fix(cause.fix.captions, patient))
@@ -238,6 +243,16 @@ def _new_environments(role: str, wanted: int, patient: _Patient) -> NewPictures 
     says = f"Add {count}{role} pictures in {more} or more environments that are not in the dataset{apiece}: {shown}."
     pictures = None if each is None else more * each
     return NewPictures(says=says, role=role, pictures=pictures, environments=more)
+
+
+def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:
+    """The pictures that show another label than the spec's; none when the spec does not name the attribute."""
+    if (label := patient.spec.get(attribute)) is None:
+        return []
+    share = patient.number("dataset.off_spec_share", attribute=attribute)
+    count = "" if share is None else f" ({share:.0%} of those that show it)"
+    says = f"Leave out the pictures that show another {attribute} than {label}{count}."
+    return [LeftOutPictures(says=says, attribute=attribute, label=label)]
 
 
 def _present_share(role: str, framing: str | None, patient: _Patient) -> float | None:

@@ -11,8 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.checkup import looked_at, read_training_config, run_checkup
-from lora_doctor.corrected_dataset import caption_diff, copy_dataset, corrected_captions, joined
+from lora_doctor.checkup import Looked, look_at, read_training_config, run_checkup
+from lora_doctor.corrected_dataset import (
+    caption_diff,
+    copy_dataset,
+    corrected_captions,
+    joined,
+    pictures_to_leave_out,
+    without,
+)
 from lora_doctor.dataset import read_dataset
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
@@ -34,6 +41,9 @@ class RetrainPlan:
     """Those of the check-up that is answered."""
     patch: Patch
     dataset: Dataset
+    """Without the pictures that are left out, as is `added`."""
+    left_out: Mapping[Path, str]
+    """Picture -> what it shows instead of the character."""
     captions: Mapping[Path, str]
     """Picture -> its corrected caption; only where it differs."""
     added: Dataset | None
@@ -46,7 +56,7 @@ class RetrainPlan:
     @property
     def copies(self) -> bool:
         """Whether the next training has a dataset of its own."""
-        return bool(self.captions) or self.added is not None
+        return bool(self.captions or self.left_out) or self.added is not None
 
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`."""
@@ -84,21 +94,24 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
         changes.append(asked)
     settings = from_plain(stored)
     dataset, added = read_dataset(settings.dataset), None if add is None else read_dataset(add)
-    both = joined(dataset, added)
-    seen: dict[Path, dict[str, str]] = {}
-    if before.prescription.captions:
-        both, seen = looked_at(settings, run, both)
+    parts = [part for part in (dataset, added) if part is not None]
+    looked = Looked(dataset=joined(dataset, added), unnamed={}, off_spec={})
+    if before.prescription.captions or before.prescription.left_out:
+        looked = look_at(settings, run, looked.dataset, before.character["spec"])
+    left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
+    known = without(looked.dataset, left_out)
     patched = trainer.patch(text, changes)
     lines = difflib.unified_diff(
         text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
     )
-    captions = corrected_captions(both, before.prescription.captions, settings.trigger, seen)
-    diff = "".join(lines) + caption_diff(captions, [dataset, *([added] if added else [])])
+    captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
+    diff = "".join(lines) + caption_diff(captions, parts, left_out)
     patch = Patch(path=config, text=patched, changes=tuple(changes), diff=diff)
     wanted = () if added else tuple(each.says for each in before.prescription.dataset)
     return RetrainPlan(
-        run=run, before=before, settings=settings, patch=patch, dataset=dataset, captions=captions, added=added,
-        known=both, to_do=(*wanted, *before.prescription.advice),
+        run=run, before=before, settings=settings, patch=patch, dataset=without(dataset, left_out), left_out=left_out,
+        captions=captions, added=None if added is None else without(added, left_out), known=known,
+        to_do=(*wanted, *before.prescription.advice),
     )  # fmt: skip
 
 
@@ -138,7 +151,7 @@ def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
     """The dataset with the roles that the check-up found, by file content."""
     known = plan.known
     if any(image.role is None for image in known.images):
-        known = looked_at(plan.settings, plan.run, known)[0]
+        known = look_at(plan.settings, plan.run, known, {}).dataset
     roles = {image.sha256: image for image in known.images}
     images = tuple(
         replace(image, role=roles[image.sha256].role, role_reason=roles[image.sha256].role_reason)

@@ -35,7 +35,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 CHANGES = ("set", "at_least", "at_most", "toward", "times")
 """What a fix can ask of a setting."""
-DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least"}
+DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least", "leave_out"}
 CAPTION_KEYS = {"add_tokens", "correct_tokens", "to"}
 SETTINGS = tuple(f.name for f in fields(TrainingSettings) if f.name != "trainer")
 

@@ -276,7 +276,8 @@ class Fix:
     change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{toward: x}`, `{times: x}`."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
-    """For example `{add: in-context, framing: full_body, until_share: 0.5}`."""
+    """For example `{add: in-context, framing: full_body, until_share: 0.5}`, or `{leave_out: hair_colour}`: the
+    pictures that show another one than the character's."""
     captions: Mapping[str, Any] = field(default_factory=dict)
     """For example `{add_tokens: body, to: identity-emphasis}`."""
     advice: str = ""
@@ -392,11 +393,23 @@ class NewPictures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOutPictures:
+    """Pictures that the next training must not see: they show another label of an attribute than the character's."""
+
+    says: str
+    """The request in a sentence, with the numbers it follows from."""
+    attribute: str
+    label: str
+    """The character's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prescription:
     """Everything to change before the next training."""
 
     changes: tuple[Change, ...] = ()
     dataset: tuple[NewPictures, ...] = ()
+    left_out: tuple[LeftOutPictures, ...] = ()
     captions: tuple[Mapping[str, Any], ...] = ()
     """Machine-readable caption fixes, as in `Fix.captions`, with the tokens filled in."""
     advice: tuple[str, ...] = ()

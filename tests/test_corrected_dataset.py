@@ -6,8 +6,16 @@ from pathlib import Path
 from PIL import Image
 
 from lora_doctor.captions import caption_tokens
-from lora_doctor.corrected_dataset import caption_diff, copy_dataset, corrected_captions, joined
+from lora_doctor.corrected_dataset import (
+    caption_diff,
+    copy_dataset,
+    corrected_captions,
+    joined,
+    pictures_to_leave_out,
+    without,
+)
 from lora_doctor.dataset import read_dataset
+from lora_doctor.types import LeftOutPictures
 
 TRIGGER = "yuki_nk"
 
@@ -88,5 +96,23 @@ def test_captions_of_added_pictures_are_corrected_too(tmp_path):
     fix = {"add_tokens": "body", "to": "all", "tokens": ["tall"]}
     corrected = corrected_captions(joined(data, new), [fix], TRIGGER)
     assert set(corrected) == {data.images[0].path, new.images[0].path}
-    diff = caption_diff(corrected, [data, new])
+    diff = caption_diff(corrected, [data, new], {})
     assert diff.count("+1girl, yuki_nk, tall") == 2 and diff.count("--- 0.txt") == 2
+
+
+def test_only_the_pictures_that_show_the_attribute_otherwise_are_left_out(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, white_hair", "1girl, white_hair", "1girl")
+    one, two, _ = (image.path for image in data.images)
+    shown = {one: {"hair_colour": "pink_hair"}, two: {"body": "curvy"}}
+    asked = [LeftOutPictures(says="", attribute="hair_colour", label="white_hair")]
+    left_out = pictures_to_leave_out(shown, asked)
+    assert left_out == {one: "pink_hair"}
+    assert pictures_to_leave_out(shown, []) == {}
+
+    copy = copy_dataset(without(data, left_out), None, {}, tmp_path / "copy")
+    assert sorted(path.name for path in copy.iterdir()) == ["1.png", "1.txt", "2.png", "2.txt"]
+    assert len(read_dataset(tmp_path / "d").images) == 3
+
+    diff = caption_diff({}, [data], left_out)
+    assert "+++ /dev/null (0.png is left out: it shows pink_hair)" in diff
+    assert diff.count("-1girl, white_hair") == 1 and "1.txt" not in diff

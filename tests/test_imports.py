@@ -33,7 +33,14 @@ PARTS = {
     "lora_doctor.training_model": {"training_plan"},
 }
 """A leaf in several files: the file with the public functions, and the parts that only it is made of."""
-SHARED = {"lora_doctor", "lora_doctor.types", "lora_doctor.errors", "lora_doctor.captions", "lora_doctor.wording"}
+SHARED = {
+    "lora_doctor",
+    "lora_doctor.types",
+    "lora_doctor.errors",
+    "lora_doctor.captions",
+    "lora_doctor.off_spec",
+    "lora_doctor.wording",
+}
 HEAVY = {
     "torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "insightface", "onnxruntime", "jinja2",
     "pydantic", "scipy", "sklearn", "cv2", "accelerate", "safetensors",

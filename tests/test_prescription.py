@@ -253,6 +253,20 @@ def test_the_pictures_in_new_environments_bring_the_effective_number_to_what_is_
     assert effective([*counts, *[pictures // new] * new]) > wanted - 0.1
 
 
+def test_pictures_of_another_trait_are_left_out_and_counted() -> None:
+    ask = finding(dataset={"leave_out": "hair_colour"})
+    measured = [number("dataset.off_spec_share", 0.25, attribute="hair_colour")]
+    said = prescribe([ask], TrainingSettings(), measured, spec=SPEC, label_sets=LABEL_SETS)
+    (asked,) = said.left_out
+    assert (asked.attribute, asked.label, said.dataset) == ("hair_colour", "white_hair", ())
+    assert "another hair_colour than white_hair" in asked.says and "25%" in asked.says
+
+
+def test_nothing_is_left_out_for_a_trait_the_spec_does_not_name() -> None:
+    ask = finding(dataset={"leave_out": "eye_colour"})
+    assert prescribe([ask], TrainingSettings(), [], spec=SPEC, label_sets=LABEL_SETS).left_out == ()
+
+
 # ---------------------------------------------------------------- tokens
 
 

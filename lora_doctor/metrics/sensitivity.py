@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from lora_doctor.captions import named
 from lora_doctor.metrics.intervals import wilson
+from lora_doctor.off_spec import shown_instead
 from lora_doctor.types import LabelSet, Study
 
 MIN_REFERENCES = 5
 """Pictures that show an attribute before a share of them is taken for the instrument's sensitivity."""
-CERTAIN = 0.95
-"""A picture read as another label with this probability shows something else (another outfit, dyed hair): that is news
-of the dataset, which audits tell, and no failure of the instrument."""
 MEASURABLE = 0.8
 """Below this sensitivity the instrument cannot tell the attribute; a limit of the instrument, not a judgement."""
 
@@ -41,7 +39,7 @@ def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
         label = None if reading is None else reading.top_label(labels)
         framing = None if reading is None else reading.top_label(framings)
         if reading is not None and label is not None and framing in labels.framings:
-            certain = float(reading.probabilities[labels.attribute].max()) > CERTAIN
+            certain = shown_instead(reading, labels, framings, spec) is not None
             seen.append((framing, label == spec, certain))
     most = 2 * sum(right for _, right, _ in seen) > len(seen)
     counts = dict.fromkeys(labels.framings, (0, 0))
