@@ -72,7 +72,9 @@ def prescribe(
     spec: Mapping[str, str] | None = None,
     label_sets: Mapping[str, LabelSet] | None = None,
 ) -> Prescription:
-    """The fixes of every confirmed finding's likely causes, made into one prescription.
+    """The fixes of every cause of a confirmed finding that is likelier than not, made into one prescription.
+
+    Causes of one symptom do not exclude each other. Where no finding has a likely one, the likeliest is treated.
 
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
     names tokens becomes advice. Where findings disagree about a setting, the stronger evidence decides and
@@ -81,9 +83,12 @@ def prescribe(
     measured = {(m.name, tuple(sorted(m.where.items()))): m.value for m in measurements if m.value is not None}
     patient = _Patient(settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {})
     draft = _Draft()
-    for finding in findings:
-        if finding.state == "confirmed" and finding.causes:
-            _treat(finding, patient, draft)
+    confirmed = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
+    likely = [(finding, [cause for cause in finding.causes if cause.log_odds > 0]) for finding in confirmed]
+    if not any(causes for _, causes in likely):  # better a guess, said to be one, than nothing to try
+        likely = [(finding, finding.causes[:1]) for finding in confirmed]
+    for finding, causes in likely:
+        _treat(finding, causes, patient, draft)
     settled, conflicts = _settle(draft.changes)
     changes = [change for change in settled if not _same(change.before, change.after)]
     return Prescription(
@@ -96,10 +101,10 @@ def prescribe(
     )
 
 
-def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
-    """Write the fixes of the finding's causes into the draft; the likelier cause decides about a setting."""
+def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, draft: _Draft) -> None:
+    """Write the fixes of the causes, likeliest first, into the draft; the likelier one decides about a setting."""
     settled: set[str] = set()
-    for cause in _treated(finding.causes):
+    for cause in causes:
         changes, advice = _changes(finding, cause.fix, patient)
         draft.changes += [(finding, change) for change in changes if change.field not in settled]
         settled |= {change.field for change in changes}
@@ -110,11 +115,6 @@ def _treat(finding: Finding, patient: _Patient, draft: _Draft) -> None:
             draft.dataset.append(asked)
         if cause.fix.captions:
             draft.captions.append(_caption_fix(cause.fix.captions, patient))
-
-
-def _treated(causes: Sequence[RankedCause]) -> Sequence[RankedCause]:
-    """The likeliest cause and all others likelier than not: causes of one symptom do not exclude each other."""
-    return [cause for index, cause in enumerate(causes) if index == 0 or cause.log_odds > 0]
 
 
 # ---------------------------------------------------------------- settings
