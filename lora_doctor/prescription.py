@@ -90,10 +90,14 @@ def prescribe(
     for finding, causes in likely:
         _treat(finding, causes, patient, draft)
     settled, conflicts = _settle(draft.changes)
+    asked = tuple(dict.fromkeys(draft.dataset))
+    if not any(change.field == "identity_ratio" for change in settled):
+        asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
+        settled += _undiluted(asked, asked_by, patient)
     changes = [change for change in settled if not _same(change.before, change.after)]
     return Prescription(
         changes=tuple(_with_alpha(changes, patient)),
-        dataset=tuple(dict.fromkeys(draft.dataset)),
+        dataset=asked,
         left_out=tuple(dict.fromkeys(draft.left_out)),
         captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
         advice=tuple(dict.fromkeys(draft.advice)),
@@ -243,6 +247,23 @@ def _new_environments(role: str, wanted: int, patient: _Patient) -> NewPictures 
     says = f"Add {count}{role} pictures in {more} or more environments that are not in the dataset{apiece}: {shown}."
     pictures = None if each is None else more * each
     return NewPictures(says=says, role=role, pictures=pictures, environments=more)
+
+
+def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> list[Change]:
+    """Keeps the identity ratio where it is when new in-context pictures would thin it out.
+
+    Nothing to do where the trainer samples the roles by a ratio of its own, or where the numbers are not known.
+    """
+    ratio, images = patient.number("dataset.identity_ratio"), patient.number("dataset.images")
+    new = sum(each.pictures or 0 for each in asked)
+    if ratio is None or images is None or patient.settings.identity_ratio is not None or not new:
+        return []
+    emphasis = sum(each.pictures or 0 for each in asked if each.role == "identity-emphasis")
+    thinned = (ratio * images + emphasis) / (images + new)
+    if thinned >= ratio:
+        return []
+    because = f"the {new} new pictures would thin the identity-emphasis ones from {ratio:.0%} to {thinned:.0%}"
+    return [Change(field="identity_ratio", before=ratio, after=round(ratio, 2), rule=rule, because=because)]
 
 
 def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:

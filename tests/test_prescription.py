@@ -253,6 +253,45 @@ def test_the_pictures_in_new_environments_bring_the_effective_number_to_what_is_
     assert effective([*counts, *[pictures // new] * new]) > wanted - 0.1
 
 
+def test_new_in_context_pictures_do_not_thin_out_the_face() -> None:
+    ask = finding(dataset={"add": "in-context", "framing": "full_body", "until_share": 0.5}, rule="body-type-wrong")
+    measured = [
+        number("dataset.images", 42), number("dataset.identity_ratio", 1 / 3),
+        number("dataset.framing_share", 0.0, framing="full_body"),
+    ]  # fmt: skip
+    (change,) = prescribe([ask], TrainingSettings(), measured).changes
+    assert (change.field, change.after, change.rule) == ("identity_ratio", 0.33, "body-type-wrong")
+    assert "the 42 new pictures" in change.because and "from 33% to 17%" in change.because
+    assert prescribe([ask], TrainingSettings(identity_ratio=0.4), measured).changes == ()
+
+
+def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
+    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
+    measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.9)]
+    (change,) = prescribe([ask], TrainingSettings(), measured).changes
+    assert change.after == 0.25
+
+
+def test_new_identity_pictures_may_raise_the_ratio() -> None:
+    ask = finding(dataset={"add": "identity-emphasis", "until_share": 0.4})
+    measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.2)]
+    assert prescribe([ask], TrainingSettings(), measured).changes == ()
+
+
+def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None:
+    def doubtful(rule: str, log_odds: float, rank: int) -> Finding:
+        one = finding({"rank": {"at_least": rank}}, rule=rule)
+        return dataclasses.replace(one, causes=(dataclasses.replace(one.causes[0], log_odds=log_odds),))
+
+    def ranks(*findings: Finding) -> list[int]:
+        return [
+            c.after for c in prescribe(findings, TrainingSettings(alpha=4.0, rank=4), []).changes if c.field == "rank"
+        ]
+
+    assert ranks(doubtful("one", -1.5, 16), doubtful("two", 1.0, 48)) == [48]
+    assert ranks(doubtful("one", -1.5, 16)) == [16]
+
+
 def test_pictures_of_another_trait_are_left_out_and_counted() -> None:
     ask = finding(dataset={"leave_out": "hair_colour"})
     measured = [number("dataset.off_spec_share", 0.25, attribute="hair_colour")]
