@@ -249,7 +249,8 @@ def _print(diagnosis: Diagnosis) -> None:
         f"{c.field}: {setting_text(c.before)} -> {setting_text(c.after)}   ({' '.join(c.because.split())})"
         for c in changes
     ]
-    lines += [asked.says for asked in (*diagnosis.prescription.dataset, *diagnosis.prescription.left_out)]
+    lines += [asked.says for asked in diagnosis.prescription.dataset]
+    lines += [asked.says for asked in diagnosis.prescription.left_out]
     lines += [*diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
     if lines:
         click.echo(f"\n{click.style('Prescription', bold=True)}")

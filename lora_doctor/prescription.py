@@ -84,7 +84,7 @@ def prescribe(
     patient = _Patient(settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {})
     draft = _Draft()
     confirmed = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
-    likely = [(finding, [cause for cause in finding.causes if cause.log_odds > 0]) for finding in confirmed]
+    likely = [(finding, tuple(cause for cause in finding.causes if cause.log_odds > 0)) for finding in confirmed]
     if not any(causes for _, causes in likely):  # better a guess, said to be one, than nothing to try
         likely = [(finding, finding.causes[:1]) for finding in confirmed]
     for finding, causes in likely:
