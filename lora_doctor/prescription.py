@@ -138,7 +138,8 @@ def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change
         if after is None:
             advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
             continue
-        because = f"{_lead(finding)}; source: {next(iter(finding.references), 'the rule itself')}"
+        source = fix.source or next(iter(finding.references), "the rule itself")
+        because = f"{_lead(finding)}; source: {source}"
         changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
     # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
     multiplied = any("times" in fix.change[change.field] for change in changes)

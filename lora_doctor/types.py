@@ -281,6 +281,8 @@ class Fix:
     captions: Mapping[str, Any] = field(default_factory=dict)
     """For example `{add_tokens: body, to: identity-emphasis}`."""
     advice: str = ""
+    source: str = ""
+    """Where its numbers come from; empty = the rule's first reference."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -278,6 +278,12 @@ def test_new_identity_pictures_may_raise_the_ratio() -> None:
     assert prescribe([ask], TrainingSettings(), measured).changes == ()
 
 
+def test_a_fix_names_its_own_source_or_the_rules_first() -> None:
+    (first,) = prescribe([finding({"steps": {"set": 9}})], TrainingSettings(steps=1), []).changes
+    (own,) = prescribe([finding({"steps": {"set": 9}}, source="https://x.org")], TrainingSettings(steps=1), []).changes
+    assert first.because.endswith(f"source: {ARTICLE}") and own.because.endswith("source: https://x.org")
+
+
 def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None:
     def doubtful(rule: str, log_odds: float, rank: int) -> Finding:
         one = finding({"rank": {"at_least": rank}}, rule=rule)
