@@ -69,16 +69,22 @@ def new_pictures(folder: Path, before: Diagnosis) -> Path | None:
 def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
     """One table row per seed."""
     finding = next(iter(before.confirmed), "-")
-    changes = [f"{c.field} {setting_text(c.before)} -> {setting_text(c.after)}" for c in before.prescription.changes]
+    changes = [f"{c.field} {_short(c.before)} -> {_short(c.after)}" for c in before.prescription.changes]
     captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
     pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in before.prescription.dataset]
-    told = ", ".join([*changes, *captions, *pictures]) or "-"
+    left_out = [f"pictures of another {each.attribute} left out" for each in before.prescription.left_out]
+    told = ", ".join([*changes, *captions, *pictures, *left_out]) or "-"
     for seed, diagnosis in zip(job.seeds, after, strict=True):
         left = diagnosis.confirmed
         still = {f.rule: f.state for f in diagnosis.findings}.get(finding, "gone")
         cured = finding != "-" and not left and still == "gone"
         ends = f"{diagnosis.verdict.outcome}{': ' if left else ''}{', '.join(left)}"
         yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {still} | {'yes' if cured else 'NO'} |"
+
+
+def _short(value: object) -> str:
+    """The setting in words; a long list of tokens is counted."""
+    return f"{len(value)} tokens" if isinstance(value, tuple) and len(value) > 3 else setting_text(value)
 
 
 def main() -> None:
