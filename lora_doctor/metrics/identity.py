@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told, welch_difference, within
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
-from lora_doctor.types import Cell, Measurement, Study
+from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study
 
 MORE_THAN_ALIKE = 1.1
 """A score above this is closer to the references than they are to one another: copied rather than alike."""
@@ -82,13 +82,20 @@ def _above_ceiling(study: Study, ruler: Ruler) -> Sample:
 
 
 def _contrasts(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    """The other framings minus one, paired by environment; trained minus novel environments, two groups."""
+    """The other framings minus one, and upper body minus close-up, paired by environment; trained minus novel ones.
+
+    `identity.closeup_gap` leaves full body out: its small faces are held worst of all, by healthy LoRAs too.
+    """
     ship = pick(study, {"weight": "ship"})
     for framing in framings_of(study):
         own, caveat = scores(study, ruler, [cell for cell in ship if cell.framing == framing])
         others, also = scores(study, ruler, [cell for cell in ship if cell.framing != framing])
         gap, where = paired_difference(others, own), {"framing": framing}
         yield told(gap, "identity.framing_gap", where, "score", caveat, also, ship_caveat(study))
+    close, caveat = scores(study, ruler, [cell for cell in ship if cell.framing == CLOSE_UP])
+    wider, also = scores(study, ruler, [cell for cell in ship if cell.framing == UPPER_BODY])
+    gap = paired_difference(wider, close)
+    yield told(gap, "identity.closeup_gap", {}, "score", caveat, also, ship_caveat(study))
     trained, caveat = scores(study, ruler, [cell for cell in ship if cell.trained])
     novel, also = scores(study, ruler, [cell for cell in ship if not cell.trained])
     gap = welch_difference(trained, novel)

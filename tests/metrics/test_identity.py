@@ -54,6 +54,13 @@ def test_a_face_that_turns_generic_on_close_ups_is_a_framing_gap() -> None:
     assert others == pytest.approx([-0.4, -0.4], abs=0.05)
 
 
+def test_small_faces_do_not_hide_what_is_lost_at_close_up() -> None:
+    held = {CLOSE_UP: 0.2, UPPER_BODY: 0.6, FULL_BODY: 0.1}
+    found = measure(make_study(identity=lambda c: held[c.framing] * (c.weight > 0)))
+    assert get(found, "identity.closeup_gap").value == pytest.approx(0.4, abs=0.03)
+    assert get(found, "identity.framing_gap", framing=CLOSE_UP).value == pytest.approx(0.15, abs=0.03)
+
+
 def test_a_character_locked_to_its_environments_is_an_environment_gap() -> None:
     rng = random.Random(1)
     locked = make_study(identity=lambda c: c.weight * (0.9 if c.trained else 0.3) + rng.gauss(0, 0.02))
