@@ -46,6 +46,8 @@ def healthy() -> list[Measurement]:
         *ship_readings(),
         score(0.85, weight="ship", framing="close-up"),
         number("identity.framing_gap", 0.0, 0.08, framing="close-up"),
+        number("identity.closeup_gap", -0.1, 0.08),
+        number("framing.loss", 0.0, 0.1, framing="full_body"),
         number("identity.environment_gap", 0.02, 0.08),
         number("environment.adherence_loss", 0.02, 0.06, environment_kind="novel"),
         number("environment.intrusion", 0.0, 0.04),
