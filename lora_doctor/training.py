@@ -143,7 +143,7 @@ def _loop(run: _Run, adapters: Adapters, checkpoint: Path | None, fingerprint: s
 
     steps, rate = run.plan.steps, run.plan.learning_rate
     parameters = list(adapters.values())
-    optimizer = torch.optim.AdamW(parameters, lr=rate)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, fused=True)
     first = load_checkpoint(checkpoint, adapters, optimizer, fingerprint) if checkpoint is not None else 0
     saved = time.monotonic()
     for step in range(first, steps):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from PIL import Image, ImageDraw
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -262,6 +263,23 @@ def test_latents_are_the_posterior_of_square_pictures(base: Path, dataset: Datas
 def test_the_base_keeps_its_zero_terminal_snr(base: Path) -> None:
     model = load_base(base)
     assert model.prediction == "v_prediction" and float(model.signal[-1]) == 0.0
+
+
+def test_merged_layers_compute_what_pefts_own_do(base: Path) -> None:
+    model = load_base(base)
+    plan = TrainingPlan(steps=1, resolution=16, rank=4, alpha=6.0, learning_rate=1e-3, train_text_encoder=True)
+    for parameter in add_adapters(model, plan, tuple(TARGETS), "cpu").values():
+        torch.nn.init.normal_(parameter, std=0.2)
+    layers = [layer for part in (model.unet, model.text_encoder) for layer in part.modules()
+              if isinstance(layer, LoraLayer)]  # fmt: skip
+    assert {layer.base_layer.weight.dim() for layer in layers} == {2, 4}
+    for layer in layers:
+        side = (5, 5) if layer.base_layer.weight.dim() == 4 else ()
+        width = layer.base_layer.weight.shape[1]
+        x = torch.randn(2, *((width, *side) if side else (3, width)))
+        ours, theirs = layer(x), type(layer).forward(layer, x)
+        torch.testing.assert_close(ours, theirs)
+        assert not torch.allclose(theirs, layer.base_layer(x), atol=1e-3)
 
 
 def test_targets_are_those_of_diffusers_and_weights_finite_at_the_terminal_step() -> None:
