@@ -1,196 +1,179 @@
-"""Base models: a diffusers folder or hub id -> a pipeline, loaded safely, and what each family renders with."""
+"""Base models: a diffusers folder, a checkpoint or a hub id -> a pipeline, loaded safely, and its family."""
 
 from __future__ import annotations
 
-import json
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
+from lora_doctor.base_classes import LEFT_OUT, WITH_WEIGHTS, family_of
+from lora_doctor.base_folder import HALF, INDEX, check_folder, loaded_parts, read_json, uses_half_variant, weight_files
+from lora_doctor.base_scheduler import check_sampler, make_scheduler, prediction_name
+from lora_doctor.base_single_file import check_single_file, load_single_file, read_shapes, single_file_prediction
+from lora_doctor.base_source import BaseSource, resolve_base
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.memory import check_mode, choose_memory, first_line, free_memory, part_bytes, place
+from lora_doctor.render_defaults import DEFAULTS, RenderDefaults, distilled, render_defaults
 
-PIPELINE_CLASSES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
-COMPONENT_LIBRARIES = ("diffusers", "transformers", "stable_diffusion")
-"""Where a component's class may come from; anything else would be code that ships with the model."""
-WEIGHT_FOLDERS = ("unet", "vae", "text_encoder", "text_encoder_2")
-FAMILIES = {128: "miniature", 768: "sd15", 1024: "sd2", 2048: "sdxl"}
-"""Width of the text the UNet attends to -> family."""
+__all__ = [
+    "BaseSource",
+    "RenderDefaults",
+    "base_family",
+    "load_pipeline",
+    "pipeline_defaults",
+    "pipeline_family",
+    "render_defaults",
+    "resolve_base",
+]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RenderDefaults:
-    """What a family is rendered with unless the settings say otherwise."""
-
-    steps: int
-    guidance: float
-    width: int
-    """Pixels."""
-    height: int
-    """Pixels."""
-    negative_prompt: str
-    sampler: str
-    """Scheduler class, or `folder` = the scheduler that the base model's own folder names."""
-
-
-_QUALITY = "lowres, worst quality, low quality"
-_SOLVER = "DPMSolverMultistepScheduler"
-_DEFAULTS = {
-    "miniature": RenderDefaults(steps=16, guidance=3.0, width=64, height=64, negative_prompt="", sampler="folder"),
-    "sd15": RenderDefaults(steps=25, guidance=7.0, width=512, height=512, negative_prompt=_QUALITY, sampler=_SOLVER),
-    "sd2": RenderDefaults(steps=25, guidance=7.0, width=768, height=768, negative_prompt=_QUALITY, sampler=_SOLVER),
-    "sdxl": RenderDefaults(steps=25, guidance=6.0, width=1024, height=1024, negative_prompt=_QUALITY, sampler=_SOLVER),
-}
-
-
-def render_defaults(family: str) -> RenderDefaults:
-    """The defaults of `family`; UsageError when lora-doctor has none for it."""
-    if family not in _DEFAULTS:
-        raise UsageError(
-            f"there are no render defaults for a base model of family `{family}`",
-            advice=f"Known families: {', '.join(_DEFAULTS)}.",
-        )
-    return _DEFAULTS[family]
+MAX_CLIP_SKIP = 12
+"""CLIP-L, the text encoder of SD1, has 12 layers."""
+_BRAIN_FLOAT = ("sd3", "flux", "z-image", "qwen-image")
+"""Families trained in bfloat16, whose activations overflow float16."""
 
 
 def base_family(folder: Path) -> str:
-    """`miniature`, `sd15`, `sd2`, `sdxl` or `unknown`, from the folder's UNet config; InputRefused without one."""
-    path = Path(folder) / "unet" / "config.json"
-    return _family_of(_read_json(path, Path(folder)).get("cross_attention_dim"))
+    """`miniature`, `sd15`, `sd2`, `sdxl`, `sd3`, `flux`, `z-image`, `qwen-image` or `unknown`, by class and config.
+
+    Raises InputRefused for a folder without a readable model_index.json, or, for Stable Diffusion, UNet config.
+    """
+    folder = Path(folder)
+    pipeline = str(read_json(folder / INDEX, folder).get("_class_name"))
+    width = None
+    if family_of(pipeline) == "unknown":
+        width = read_json(folder / "unet" / "config.json", folder).get("cross_attention_dim")
+    return family_of(pipeline, width)
 
 
 def pipeline_family(pipeline: Any) -> str:
     """The same as `base_family`, for a pipeline that is loaded already."""
-    return _family_of(pipeline.unet.config.cross_attention_dim)
+    unet = getattr(pipeline, "unet", None)
+    return family_of(type(pipeline).__name__, unet.config.cross_attention_dim if unet is not None else None)
 
 
-def _family_of(width: object) -> str:
-    return FAMILIES.get(width, "unknown") if isinstance(width, int) else "unknown"
+def pipeline_defaults(pipeline: Any) -> RenderDefaults:
+    """`render_defaults` of the pipeline's family, and for FLUX.1 schnell, which its config tells, 4 steps.
+
+    Raises UsageError when there are none for the family.
+    """
+    return distilled(render_defaults(pipeline_family(pipeline)), pipeline)
 
 
-def load_pipeline(base: str | Path, device: str = "auto") -> Any:
+def load_pipeline(
+    base: str | Path | BaseSource,
+    device: str = "auto",
+    *,
+    prediction_type: str | None = None,
+    zero_terminal_snr: bool | None = None,
+    clip_skip: int | None = None,
+    sampler: str | None = None,
+    memory: str = "auto",
+    config: Path | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Any:
     """A diffusers pipeline in evaluation mode on `device` (`auto`, `cpu`, `cuda`, `cuda:1` ...), ready to render.
 
-    `base` is a diffusers folder or a hub id (`owner/name`). Weights come from .safetensors files alone and no code of
-    the model's own is run. Half precision on CUDA, except for the miniature, which is too small to gain by it.
-    Raises InputRefused for what is not a Stable Diffusion folder, EnvironmentFailure when the hub cannot deliver.
+    `base`, `config` and `announce` are those of `resolve_base`, whose result may be given as `base`. Weights come from
+    .safetensors files alone and no code of the model's own is run. Half precision on CUDA, except for the miniature,
+    which is too small to gain by it.
+
+    `prediction_type`, `zero_terminal_snr` and `sampler` (a scheduler class) override the family's: see
+    `make_scheduler`. `clip_skip` counts as trainers do (1 = the last layer, 2 = the last but one); it is kept as
+    `pipeline.text_encoder.config.clip_skip` for the prompt encoding, and only for Stable Diffusion 1 and 2: the other
+    families have their layer fixed. `memory` is auto, full, tiled, offload or sequential: see `choose_memory`.
+
+    Raises InputRefused for what cannot be loaded safely or at all, EnvironmentFailure when the hub cannot deliver or
+    the device is not there, UsageError for an option that does not exist.
     """
+    _check_options(prediction_type, clip_skip, sampler, memory)
+    source = base if isinstance(base, BaseSource) else resolve_base(base, announce, config=config)
+    goal = _device(device)
+    free = free_memory(goal)  # before gigabytes are read: the device may not be there
+    if source.kind == "file":
+        pipeline, family, sizes, marked = _load_file(source, goal)
+        prediction_type = prediction_type or marked
+    else:
+        pipeline, family, sizes = _load_folder(source.path, goal)
+    chosen = sampler or (DEFAULTS[family].sampler if family in DEFAULTS else "folder")
+    pipeline.scheduler = make_scheduler(
+        pipeline.scheduler, family, chosen, prediction_type=prediction_type, zero_terminal_snr=zero_terminal_snr
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    if clip_skip is not None and type(pipeline).__name__ == "StableDiffusionPipeline":
+        pipeline.text_encoder.config.clip_skip = clip_skip
+    if memory == "auto":
+        memory = "full" if free is None else choose_memory(free, sizes, family)
+    return place(pipeline, memory, goal)  # type: ignore[arg-type]  # checked above
+
+
+def _check_options(prediction_type: str | None, clip_skip: int | None, sampler: str | None, memory: str) -> None:
+    prediction_name(prediction_type)
+    check_mode(memory)
+    if sampler is not None:
+        check_sampler(sampler)
+    if clip_skip is not None and not 1 <= clip_skip <= MAX_CLIP_SKIP:
+        raise UsageError(f"clip skip is a layer from 1 (the last) to {MAX_CLIP_SKIP}, not {clip_skip}")
+
+
+def _device(device: str) -> str:
     import torch
 
-    folder = _local_folder(base)
-    index = _check_folder(folder)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def _dtype(device: str, family: str) -> Any:
+    import torch
+
+    if not device.startswith("cuda") or family == "miniature":
+        return torch.float32
+    return torch.bfloat16 if family in _BRAIN_FLOAT else torch.float16
+
+
+def _load_folder(folder: Path, device: str) -> tuple[Any, str, dict[str, int]]:
+    """(pipeline on the CPU, family, bytes per part)."""
+    index = check_folder(folder)
     family = base_family(folder)
-    half = place.startswith("cuda") and family != "miniature"
-    pipeline = _from_folder(folder, index, torch.float16 if half else torch.float32)
-    pipeline.scheduler = _scheduler(pipeline.scheduler, family)
-    pipeline.set_progress_bar_config(disable=True)
-    if half:
-        pipeline.vae.enable_slicing()
-    try:
-        return pipeline.to(place)
-    except (RuntimeError, AssertionError) as error:
-        raise EnvironmentFailure(f"the base model does not go to device `{place}`: {_first_line(error)}") from error
+    dtype = _dtype(device, family)
+    parts = {name: weight_files(folder / name, folder) for name, kind in loaded_parts(index) if kind in WITH_WEIGHTS}
+    return _from_folder(folder, index, dtype), family, part_bytes(parts, dtype.itemsize)
 
 
-def _local_folder(base: str | Path) -> Path:
-    """The folder itself, or where the hub's files lie once they are here."""
-    folder = Path(base)
-    if folder.is_dir():
-        return folder
-    parts = str(base).split("/")
-    if isinstance(base, Path) or len(parts) != 2 or not all(parts) or parts[0] in (".", "..", "~"):
-        raise InputRefused("no such base model folder", path=base, advice="Set `base` to a diffusers folder.")
-    return _download(str(base))
+def _load_file(source: BaseSource, device: str) -> tuple[Any, str, dict[str, int], str | None]:
+    """(pipeline on the CPU, family, bytes per part, prediction type that the file marks itself with)."""
+    shapes = read_shapes(source.path)
+    family, pipeline_class, _ = check_single_file(source.path, shapes)
+    if source.config is None:
+        raise InputRefused("a checkpoint needs a folder with its configs and tokenizers", path=source.path)
+    _quiet()
+    dtype = _dtype(device, family)
+    pipeline = load_single_file(source.path, pipeline_class, source.config, dtype)
+    parts = {name: part for name, part in pipeline.components.items() if hasattr(part, "parameters")}
+    sizes = {name: sum(p.numel() * dtype.itemsize for p in part.parameters()) for name, part in parts.items()}
+    return pipeline, family, sizes, single_file_prediction(shapes)
 
 
-def _download(hub_id: str) -> Path:
-    from diffusers import DiffusionPipeline
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(DiffusionPipeline.download(hub_id, use_safetensors=True, trust_remote_code=False))
-    except HFValidationError as error:
-        raise InputRefused("neither a folder nor a hub id", path=hub_id) from error
-    except (OSError, ValueError) as error:
-        raise EnvironmentFailure(
-            f"the base model is not a folder here and could not be had from the hub: {_first_line(error)}",
-            path=hub_id,
-            advice="Go online, or set `base` to a local diffusers folder.",
-        ) from error
-
-
-def _check_folder(folder: Path) -> dict[str, Any]:
-    """model_index.json, after its classes were found harmless and its weights to be safetensors."""
-    index = _read_json(folder / "model_index.json", folder)
-    if index.get("_class_name") not in PIPELINE_CLASSES:
-        raise InputRefused(
-            f"this is a `{index.get('_class_name')}`", path=folder, advice=f"Known: {', '.join(PIPELINE_CLASSES)}."
-        )
-    for name, value in index.items():
-        if isinstance(value, list) and value and value[0] not in (None, *COMPONENT_LIBRARIES):
-            raise InputRefused(
-                f"its `{name}` comes with code of its own (`{value[0]}`), which is never run", path=folder
-            )
-    for name in WEIGHT_FOLDERS:
-        used = isinstance(index.get(name), list) and index[name][0] is not None
-        if used and not any((folder / name).glob("*.safetensors")):
-            raise InputRefused(
-                f"its `{name}` has no .safetensors weights", path=folder, advice="Pickled weights are never loaded."
-            )
-    return index
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        what = f"not a diffusers pipeline folder: {path.relative_to(folder)} is missing or unreadable"
-        raise InputRefused(what, path=folder) from error
-    if not isinstance(content, dict):
-        raise InputRefused(f"not a diffusers pipeline folder: {path.relative_to(folder)} is not an object", path=folder)
-    return content
-
-
-def _from_folder(folder: Path, index: dict[str, Any], dtype: Any) -> Any:
+def _quiet() -> None:
     import diffusers
     import transformers
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-    options: dict[str, Any] = {}
+
+def _from_folder(folder: Path, index: dict[str, Any], dtype: Any) -> Any:
+    import diffusers
+
+    _quiet()
+    # What the index has as null is passed on as such: diffusers counts SD3's absent third encoder as forgotten.
+    absent = (name for name, value in index.items() if name in LEFT_OUT or value == [None, None])
+    options: dict[str, Any] = dict.fromkeys(absent)
+    if uses_half_variant(folder, index):
+        options["variant"] = HALF
     if index["_class_name"] == "StableDiffusionPipeline":
-        # The checker blacks images out; a check-up must see what the LoRA draws.
-        options = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        options |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     try:
         return getattr(diffusers, index["_class_name"]).from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise InputRefused(f"the base model does not load: {_first_line(error)}", path=folder) from error
-
-
-def _scheduler(scheduler: Any, family: str) -> Any:
-    """The family's sampler, built from the folder's own config.
-
-    `clip_sample` is True by default in diffusers' DDIM and DDPM schedulers; clipping to [-1, 1] suits pixels and turns
-    latents into coloured noise, so it is switched off with a warning wherever a folder leaves it on.
-    """
-    import diffusers
-
-    config = dict(scheduler.config)
-    clipped = [name for name in ("clip_sample", "thresholding") if config.get(name)]
-    if clipped:
-        warnings.warn(f"the base model's scheduler has {' and '.join(clipped)} on; switched off", stacklevel=3)
-    changes: dict[str, Any] = dict.fromkeys(clipped, False)
-    sampler = _DEFAULTS[family].sampler if family in _DEFAULTS else "folder"
-    if sampler == "folder":
-        return type(scheduler).from_config(config, **changes) if changes else scheduler
-    if config.get("rescale_betas_zero_snr"):
-        changes["timestep_spacing"] = "trailing"  # any other spacing never visits the terminal step
-    return getattr(diffusers, sampler).from_config(config, **changes)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputRefused(f"the base model does not load: {first_line(error)}", path=folder) from error

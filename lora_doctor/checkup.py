@@ -10,7 +10,7 @@ import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from typing import Any
 
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
-from lora_doctor.base_models import load_pipeline, pipeline_family, render_defaults
+from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.captions import named
 from lora_doctor.dataset import read_dataset
 from lora_doctor.errors import UsageError
@@ -33,15 +33,17 @@ from lora_doctor.instruments import (
     silent,
 )
 from lora_doctor.judgement import judge, load_judges
-from lora_doctor.lora_file import read_lora, require_plain_lora
+from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_tensors import require_sound
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.metrics.attributes import CONFIDENT
 from lora_doctor.off_spec import shown_instead
-from lora_doctor.plugins import data_folder, find
+from lora_doctor.plugins import find
 from lora_doctor.prompts import build_prompt
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import RenderSettings, Settings, to_plain
+from lora_doctor.safetensors_scan import require_unchanged
+from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.types import (
     Case,
@@ -89,22 +91,26 @@ def _noted_warnings() -> Iterator[list[str]]:
 # ---------------------------------------------------------------- the whole
 
 
-def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
+def run_checkup(
+    settings: Settings, progress: Progress = silent, announce: Callable[[str], None] | None = None
+) -> Diagnosis:
     """Look, measure, judge and draw; the run folder `settings.out` then holds diagnosis.json and report.html.
 
-    Resumes whatever an earlier call with the same settings left unfinished. Raises the children of LoraDoctorError.
+    `announce` is told in a sentence what is about to be downloaded; None = as a warning. Resumes whatever an earlier
+    call with the same settings left unfinished. Raises the children of LoraDoctorError.
     """
     clock = _Clock()
     policy, rules = load_judges(settings)
     with clock.stage("files"):
         lora = read_lora(settings.model)
-        require_plain_lora(lora)
+        require_sound(lora)
         dataset = read_dataset(settings.dataset)
         training = _training_settings(settings, lora)
     with clock.stage("load"), _noted_warnings() as notes:
-        pipeline = load_pipeline(_base(settings.base), settings.device)
-        settings = _with_render_defaults(settings, pipeline)
-        renderer = _renderer(settings, pipeline, lora)
+        settings = replace(settings, base=chosen_base(settings.base, lora))
+        base = open_base(settings, lora, announce)
+        settings = with_render_defaults(settings, base)
+        renderer = _renderer(settings, base.pipeline, lora)
         instruments = open_instruments(settings)
     with RunFolder(settings.out) as run:
         with clock.stage("dataset"):
@@ -114,7 +120,7 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
         outfit = {name: spec[name] for name in asked}
         cells = _plan(settings, dataset, references, instruments.label_sets, outfit)
-        run.put_plan(_fingerprint(settings, lora, dataset, renderer, instruments), cells)
+        run.put_plan(_fingerprint(settings, lora, dataset, renderer, instruments, base), cells)
         with clock.stage("render"):
             _render(run, renderer, cells, progress)
         with clock.stage("read"):
@@ -130,7 +136,8 @@ def run_checkup(settings: Settings, progress: Progress = silent) -> Diagnosis:
         )  # fmt: skip
         with clock.stage("measure"):
             measurements = measure(study, case)
-        facts = _facts(settings, study, lora, measurements, instruments, renderer, run, policy)
+        require_unchanged(lora.path, lora.sha256)
+        facts = _facts(settings, study, lora, measurements, instruments, renderer, run, policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
@@ -181,14 +188,10 @@ def measure(study: Study, case: Case) -> tuple[Measurement, ...]:
 # ---------------------------------------------------------------- looking
 
 
-def _base(base: str) -> str | Path:
-    return data_folder("miniature") / "base" if base == "miniature" else base
-
-
 def _training_settings(settings: Settings, lora: LoraFile) -> TrainingSettings:
-    """From the training config if there is one; rank and alpha always from the LoRA itself."""
+    """From the training config if there is one, else from the file's own record; rank from the LoRA in any case."""
     largest = max(lora.modules, key=lambda module: module.rank)
-    read = TrainingSettings()
+    read = lora.record.settings
     if settings.training_config is not None:
         read = read_training_config(settings.training_config)[1]
     return replace(read, rank=largest.rank, alpha=read.alpha if read.alpha is not None else largest.alpha)
@@ -210,16 +213,8 @@ def read_training_config(path: Path) -> tuple[Any, TrainingSettings, str]:
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:
     from lora_doctor.render import Renderer
 
-    asked = {name: value for name, value in asdict(settings.render).items() if name != "negative_prompt"}
-    return Renderer(pipeline, lora, **asked)
-
-
-def _with_render_defaults(settings: Settings, pipeline: Any) -> Settings:
-    """Whatever the settings leave open in `[render]`, as the base model's family wants it."""
-    defaults = render_defaults(pipeline_family(pipeline))
-    asked = asdict(settings.render)
-    filled = {name: getattr(defaults, name, None) if value is None else value for name, value in asked.items()}
-    return replace(settings, render=RenderSettings(**filled))
+    own = ("steps", "guidance", "width", "height", "batch_size")
+    return Renderer(pipeline, lora, **{name: getattr(settings.render, name) for name in own})
 
 
 def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet) -> dict[str, int]:
@@ -263,13 +258,15 @@ def _plan(
 
 
 def _fingerprint(
-    settings: Settings, lora: LoraFile, dataset: Dataset, renderer: Any, instruments: Instruments
+    settings: Settings, lora: LoraFile, dataset: Dataset, renderer: Any, instruments: Instruments, base: Base
 ) -> dict[str, Any]:
     """All that changes a render or a reading; a run folder made under another one is refused."""
     return {
         "lora": lora.sha256,
         "dataset": _dataset_digest(dataset),
-        "base": str(_base(settings.base)) if settings.base != "miniature" else _base_digest(Path(_base("miniature"))),
+        "base": base.source.commit
+        or (_base_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),
+        **{name: value for name, value in base.options.items() if value is not None},
         "instruments": instruments.digest,
         "steps": renderer.steps,
         "guidance": renderer.guidance,
@@ -310,7 +307,7 @@ def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], progress: Prog
 
 def _facts(
     settings: Settings, study: Study, lora: LoraFile, measurements: tuple[Measurement, ...],
-    instruments: Instruments, renderer: Any, run: RunFolder, policy: Policy,
+    instruments: Instruments, renderer: Any, run: RunFolder, policy: Policy, base: Base,
 ) -> Diagnosis:  # fmt: skip
     """A Diagnosis with everything that was seen and nothing judged yet."""
     from lora_doctor.metrics.ruler import build_ruler
@@ -326,7 +323,7 @@ def _facts(
             **_versions(("torch", "diffusers", "transformers", "open_clip_torch", "insightface")),
         },
         inputs={"lora": lora.sha256, "dataset": _dataset_digest(study.dataset)},
-        lora=dossier.describe_lora(lora, Path(settings.base).name),
+        lora=dossier.describe_lora(lora, base.name),
         character={
             "trigger": settings.trigger,
             "class_token": settings.character.class_token,

@@ -30,6 +30,7 @@ def cli() -> None:
 
     \b
     lora-doctor check yuki.safetensors        render, measure, judge; writes a report and says what to change
+    lora-doctor inspect yuki.safetensors      the file alone, in a second or two: no base model, no dataset
     lora-doctor report yuki-checkup           judge and draw again, without a GPU
     lora-doctor gate yuki-checkup             the verdict as an exit code
     lora-doctor retrain yuki-checkup --config training.toml
@@ -56,7 +57,8 @@ _policy = click.option("--policy", help="standard, strict, lenient, or one of yo
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--dataset", type=click.Path(path_type=Path), help="The folder the LoRA was trained on.")
 @click.option("--trigger", help="The word that calls the character.")
-@click.option("--base", help="`miniature`, a diffusers folder, or a hub id.")
+@click.option("--base", help="A diffusers folder, a .safetensors checkpoint, or a hub id (owner/name@revision).")
+@click.option("--memory", help="auto, full, tiled, offload or sequential: what the graphics card can hold.")
 @click.option("--training-config", type=click.Path(path_type=Path), help="The training config, to be prescribed for.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <model>-checkup beside it).")
 @click.option("--replicates", type=int, help="Pictures per weight, environment and framing.")
@@ -81,7 +83,7 @@ def check(
     overrides["report"] = {"private": private}
     settings = load_settings(model, _strings(overrides))
     with _bars(as_json) as progress:
-        diagnosis = run_checkup(settings, progress)
+        diagnosis = run_checkup(settings, progress, lambda sentence: click.echo(sentence, err=True))
     _conclude(diagnosis, settings.out, as_json)
 
 
@@ -145,6 +147,41 @@ def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int 
             before, after = train_and_check(plan, folder, progress)
         _compare(before, after)
         sys.exit(EXIT_OF[after.verdict.outcome])
+
+
+@cli.command("inspect")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--fast", is_flag=True, help="Spectra of some modules instead of all: about a second for any file.")
+@click.option("--keys", is_flag=True, help="List every module, and every tensor that is not understood.")
+@click.option("--rules", "folder", type=click.Path(path_type=Path), help="A folder of file rules of your own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
+def inspect_files(files: tuple[Path, ...], fast: bool, keys: bool, folder: Path | None, as_json: bool) -> None:
+    """Look at LoRA files alone: family, trainer, ranks, scales, spectra, training settings, findings.
+
+    Needs no base model, no dataset and no GPU. Several files are shown side by side.
+
+    \b
+    lora-doctor inspect yuki.safetensors
+    lora-doctor inspect --fast checkpoints/*.safetensors
+    lora-doctor inspect yuki.safetensors --json | jq '.[0].findings'
+
+    Exits with 1 when a file has a confirmed blocker, such as NaN or missing halves.
+    """
+    from lora_doctor.inspection import inspect, to_plain
+    from lora_doctor.inspection_page import page, side_by_side
+
+    found = [inspect(path, fast=fast, rules=folder) for path in files]
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_plain(found), indent=1, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=False)
+        for part in page(found[0], keys=keys) if len(found) == 1 else [side_by_side(found)]:
+            console.print(part)
+    sys.exit(int(any(each.blocked for each in found)))
 
 
 @cli.command()

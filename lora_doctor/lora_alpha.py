@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
+
+MAX_PATTERN = 512
+MAX_REPEATS = 4
+_SIMPLE = re.compile(r"\^?(?:[\w|-]|\\?\.|\.\*|\\d\+|\[0-9\]\+)*\$?")
+"""Names with `.`, `.*` and numbers: what trainers write; with few repeats nothing takes long to match."""
 
 
 def adapter_fields(metadata: Mapping[str, str]) -> Mapping[str, Any]:
@@ -46,10 +52,15 @@ def alpha_and_divisor(
 
 
 def _by_pattern(patterns: Any, name: str) -> Any:
-    """What peft's `alpha_pattern` gives the module: a pattern is a module's name, or (without `^`) the end of one."""
+    """What peft's `alpha_pattern` gives the module: the first pattern that is its name, or the end of it after a dot.
+
+    Raises ValueError for a pattern that is more than a simple regular expression: it comes from a stranger's file.
+    """
     for pattern, alpha in patterns.items() if isinstance(patterns, dict) else ():
-        plain = pattern.removeprefix("^")
-        if name == plain or (plain == pattern and name.endswith(f".{plain}")):
+        repeats = pattern.count("*") + pattern.count("+")
+        if len(pattern) > MAX_PATTERN or not _SIMPLE.fullmatch(pattern) or repeats > MAX_REPEATS:
+            raise ValueError(f"its metadata alpha_pattern holds {ascii(pattern)[:60]}, which is not understood")
+        if re.match(rf"(?:.*\.)?(?:{pattern})\Z", name):
             return alpha
     return None
 

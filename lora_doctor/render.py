@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.lora_merge import read_updates
+from lora_doctor.memory import weights_at_hand
+from lora_doctor.render_prompts import (
+    Encoded,
+    encode,
+    guidance_arguments,
+    join,
+    reads_negative_prompt,
+    size_multiple,
+    too_long,
+)
 from lora_doctor.types import Cell, LoraFile
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from PIL import Image
 
 SMALL_PICTURE = 128 * 128
@@ -43,21 +53,25 @@ class Renderer:
     ) -> None:
         """Match the LoRA with the pipeline; `width` and `height` in pixels, `batch_size` None = by device and size.
 
-        `device` `auto` leaves the pipeline where it is. Raises InputRefused unless every tensor of the file has its
-        place in the pipeline and the update is not zero.
+        `guidance` means what the family's pipeline means by it. `device` `auto` leaves the pipeline where it is.
+        Raises InputRefused unless every tensor of the file has its place in the pipeline and the update is not zero,
+        UsageError for a size that the family cannot draw.
         """
         self.pipeline = pipeline if device == "auto" else pipeline.to(device)
         self.pipeline.set_progress_bar_config(disable=True)
+        _check_size(size_multiple(pipeline), width, height)
         self.steps, self.guidance, self.width, self.height = steps, guidance, width, height
-        self.batch_size = batch_size or _default_batch(self._device, width * height)
-        self._updates = read_updates(pipeline, lora) if lora else ()
+        self.batch_size = batch_size or _default_batch(self._device, width * height, hasattr(pipeline, "unet"))
+        with weights_at_hand(pipeline):
+            self._updates = read_updates(pipeline, lora) if lora else ()
         self._adapts_text = lora is not None and any(m.component.startswith("text_encoder") for m in lora.modules)
         self._has_lora = lora is not None
-        self._encoded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+        self._encoded: dict[tuple[str, str], Encoded] = {}
 
     @property
     def _device(self) -> str:
-        return str(self.pipeline.device)
+        """Where the arithmetic is done, which under offload is not where the weights lie."""
+        return str(self.pipeline._execution_device)
 
     def render(self, cells: Sequence[Cell], done: Container[Cell] = ()) -> Iterator[tuple[Cell, Image.Image | str]]:
         """Each cell not `done` with its RGB picture, or with the reason (a string) why there is none; by weight.
@@ -70,6 +84,8 @@ class Renderer:
         """
         if not self._has_lora and any(cell.weight != 0 for cell in cells):
             raise UsageError("there is no LoRA to render at a weight other than 0")
+        if any(cell.negative_prompt.strip() for cell in cells):
+            self._tell_of_unread_negatives()
         try:
             for weight in dict.fromkeys(cell.weight for cell in cells):
                 column = [cell for cell in cells if cell.weight == weight]
@@ -80,6 +96,11 @@ class Renderer:
         finally:
             self._merge(0.0)
 
+    def _tell_of_unread_negatives(self) -> None:
+        if not reads_negative_prompt(self.pipeline, self.guidance):
+            name = type(self.pipeline).__name__
+            warnings.warn(f"a {name} at guidance {self.guidance:g} reads no negative prompt: left out", stacklevel=3)
+
     def _merge(self, weight: float) -> None:
         for update in self._updates:
             update.apply(weight)
@@ -89,7 +110,7 @@ class Renderer:
     def _column(self, cells: Sequence[Cell], done: Container[Cell]) -> Iterator[tuple[Cell, Image.Image | str]]:
         todo = []
         for cell in cells:
-            reason = self._too_long(cell.prompt)
+            reason = too_long(self.pipeline, cell.prompt)
             if reason is None:
                 todo.append(cell)
             elif cell not in done:
@@ -110,15 +131,14 @@ class Renderer:
         import torch
 
         # A GPU's kernels, and with them the rounding, change with the batch size: one size for all.
-        padding = 0 if self._device == "cpu" else self.batch_size - len(batch)
+        padding = 0 if self._device.startswith("cpu") else self.batch_size - len(batch)
         cells = [*batch, *([batch[-1]] * padding)]
         try:
-            encoded = [self._encode(cell.prompt, cell.negative_prompt) for cell in cells]
             result = self.pipeline(
-                **{name: torch.cat([each[name] for each in encoded]) for name in encoded[0]},
+                **join([self._encode(cell.prompt, cell.negative_prompt) for cell in cells]),
+                **guidance_arguments(self.pipeline, self.guidance),
                 generator=[torch.Generator("cpu").manual_seed(cell.seed) for cell in cells],
                 num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
                 width=self.width,
                 height=self.height,
                 output_type="np",  # what "pil" rounds: here a number that is not finite still shows
@@ -128,7 +148,8 @@ class Renderer:
                 raise
             if len(cells) == 1:
                 raise EnvironmentFailure(
-                    "out of memory with a single picture", advice="Render smaller pictures, or on another device."
+                    "out of memory with a single picture",
+                    advice="Set a more sparing memory mode (offload, sequential), or render smaller pictures.",
                 ) from error
         else:
             pictures: np.ndarray[Any, Any] = result.images[: len(batch)]
@@ -137,32 +158,14 @@ class Renderer:
         torch.cuda.empty_cache()
         return None
 
-    def _encode(self, prompt: str, negative_prompt: str) -> dict[str, torch.Tensor]:
-        """Text embeddings as the pipeline's call wants them, made once per prompt (and weight, if text is adapted).
+    def _encode(self, prompt: str, negative_prompt: str) -> Encoded:
+        """Text arguments of the pipeline's call, made once per prompt (and weight, if text is adapted).
 
         One prompt at a time: encoded in company the last bits would depend on the company.
         """
-        import torch
-
         if (prompt, negative_prompt) not in self._encoded:
-            with torch.no_grad():
-                tensors = self.pipeline.encode_prompt(
-                    prompt=prompt,
-                    device=self.pipeline.device,
-                    num_images_per_prompt=1,
-                    do_classifier_free_guidance=self.guidance > 1,
-                    negative_prompt=negative_prompt or None,
-                )
-            names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-            named = zip(names, tensors, strict=False)
-            self._encoded[prompt, negative_prompt] = {name: value for name, value in named if value is not None}
+            self._encoded[prompt, negative_prompt] = encode(self.pipeline, prompt, negative_prompt, self.guidance)
         return self._encoded[prompt, negative_prompt]
-
-    def _too_long(self, prompt: str) -> str | None:
-        """Why the prompt cannot be rendered as it is: CLIP would cut its end off, framing and environment first."""
-        tokenizer = self.pipeline.tokenizer
-        length, limit = len(tokenizer(prompt, truncation=False, verbose=False).input_ids), tokenizer.model_max_length
-        return f"the prompt is {length} tokens long, the text encoder reads {limit}" if length > limit else None
 
 
 # ---------------------------------------------------------------- pictures and memory
@@ -181,11 +184,24 @@ def _picture(pixels: np.ndarray[Any, Any]) -> Image.Image | str:
     return Image.fromarray(levels)
 
 
-def _default_batch(device: str, pixels: int) -> int:
-    """Large enough to fill the device, small enough for its usual memory; running out halves it."""
+def _check_size(multiple: int, width: int, height: int) -> None:
+    if width < multiple or height < multiple or width % multiple or height % multiple:
+        fitting = " x ".join(str(max(multiple, side - side % multiple)) for side in (width, height))
+        raise UsageError(
+            f"this base model draws sides that are multiples of {multiple} pixels, not {width} x {height}",
+            advice=f"Set the size to {fitting}, say.",
+        )
+
+
+def _default_batch(device: str, pixels: int, has_unet: bool) -> int:
+    """Large enough to fill the device, small enough for its usual memory; running out halves it.
+
+    A transformer fills a GPU with a single large picture, and so no text is filled up to its neighbour's length.
+    """
+    on_cpu = device.startswith("cpu")
     if pixels <= SMALL_PICTURE:
-        return 16 if device == "cpu" else 64
-    return 1 if device == "cpu" else 8
+        return 16 if on_cpu else 64
+    return 1 if on_cpu or not has_unet else 8
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
+from lora_doctor.regular_file import FileIdentity, changed, opened, read_at, require_same
 from lora_doctor.safetensors_header import Header, TensorEntry
+from lora_doctor.safetensors_scan import count_non_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,17 +22,26 @@ INTEGERS: Mapping[str, str] = {
 }  # fmt: skip
 """dtype in the file -> NumPy's, for those that cannot hold NaN and no LoRA factor has."""
 _FLOATS: Mapping[str, str] = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+READABLE = frozenset({*INTEGERS, *_FLOATS, "BF16", "F8_E5M2", "F8_E4M3"})
+"""The dtypes `read_tensor` decodes; the rest of safetensors' (F4, F6, scaled or complex numbers) is refused."""
 
 
-def read_tensor(path: Path, entry: TensorEntry) -> np.ndarray[Any, Any]:
-    """One tensor as float32, in its own shape. Raises InputRefused when the file is shorter than its header says."""
+def read_tensor(path: Path, entry: TensorEntry, identity: FileIdentity | None = None) -> np.ndarray[Any, Any]:
+    """One tensor as float32, in its own shape.
+
+    Raises InputRefused for a dtype that is not in `READABLE`, and when the file is shorter than its header says, or
+    not the one of `identity`, which `read_header` has put into the header.
+    """
     import numpy as np
 
-    with path.open("rb") as file:
-        file.seek(entry.start)
-        raw = file.read(entry.stop - entry.start)
+    if entry.dtype not in READABLE:
+        what = f"stores a tensor as {entry.dtype}, which lora-doctor does not decode."
+        raise InputRefused(what, path=path, advice="Save it as F16 or BF16.")
+    with opened(path) as descriptor:
+        require_same(path, descriptor, identity)
+        raw = read_at(descriptor, entry.start, entry.stop - entry.start)
     if len(raw) < entry.stop - entry.start:
-        raise InputRefused("has changed since it was read.", path=path, advice="Run the command again.")
+        raise changed(path)
     if entry.dtype == "BF16":
         flat = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
     elif entry.dtype == "F8_E5M2":
@@ -38,17 +49,14 @@ def read_tensor(path: Path, entry: TensorEntry) -> np.ndarray[Any, Any]:
     elif entry.dtype == "F8_E4M3":
         flat = np.array(_e4m3_values(), "<f4")[np.frombuffer(raw, "u1")]
     else:
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinity, which is refused by name
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in float32 is refused by name
             flat = np.frombuffer(raw, {**_FLOATS, **INTEGERS}[entry.dtype]).astype("<f4")
     return flat.reshape(entry.shape)
 
 
 def non_finite(path: Path, header: Header) -> tuple[str, ...]:
-    """Names of the tensors that hold NaN or infinity; every tensor is read, one at a time."""
-    import numpy as np
-
-    floats = ((name, entry) for name, entry in header.tensors.items() if entry.dtype not in INTEGERS)
-    return tuple(name for name, entry in floats if not np.isfinite(read_tensor(path, entry)).all())
+    """Names of the tensors that hold NaN or infinity, in file order; raises what `count_non_finite` raises."""
+    return tuple(count_non_finite(path, header))
 
 
 @lru_cache(maxsize=1)

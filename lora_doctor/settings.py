@@ -65,6 +65,12 @@ class RenderSettings:
     """Pixels, a multiple of 8."""
     negative_prompt: str | None = None
     batch_size: int | None = None
+    sampler: str | None = None
+    """A scheduler class of diffusers, or `folder` = the one that the base model's folder names."""
+    prediction_type: str | None = None
+    """`epsilon` or `v_prediction`; None = as the base model says, or the LoRA that was trained with v-prediction."""
+    clip_skip: int | None = None
+    """As trainers count: 1 = the last layer. Stable Diffusion 1 and 2 only; None = as the LoRA was trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +98,15 @@ class Settings:
     trigger: str
     dataset: Path
     out: Path
-    base: str = "miniature"
-    """`miniature`, a hub id, or the absolute path of a folder."""
+    base: str = "auto"
+    """`auto` (by the LoRA's family), `miniature`, a hub id, or the absolute path of a folder or a checkpoint."""
+    base_config: Path | None = None
+    """For a single-file checkpoint: the folder of its configs and tokenizers."""
     training_config: Path | None = None
     seed: int = 0
     device: str = "auto"
+    memory: str = "auto"
+    """`auto`, `full`, `tiled`, `offload` or `sequential`: what a small graphics card can hold."""
     character: CharacterSettings = field(default_factory=CharacterSettings)
     instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
     matrix: MatrixSettings = field(default_factory=MatrixSettings)
@@ -118,11 +128,13 @@ _SECTIONS: Mapping[str, Callable[..., Any]] = {
 _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "trigger": read.token,
     "dataset": read.path,
-    "base": read.name_or_folder,
+    "base": read.name_or_place,
+    "base_config": read.path,
     "training_config": read.path,
     "out": read.path,
     "seed": read.whole_number(0, 2**63 - 1),
     "device": read.device,
+    "memory": read.one_of("auto", "full", "tiled", "offload", "sequential"),
     "character.class_token": read.token,
     "character.spec": read.spec,
     "instruments.face": read.name_or_folder,
@@ -140,6 +152,9 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "render.height": read.whole_number(16, 8192, 8),
     "render.negative_prompt": read.line_or_nothing,
     "render.batch_size": read.whole_number(1, 4096),
+    "render.sampler": read.line,
+    "render.prediction_type": read.one_of("epsilon", "v_prediction"),
+    "render.clip_skip": read.whole_number(1, 12),
     "judge.policy": read.line,
     "judge.rules": read.path,
     "report.private": read.flag,
@@ -196,7 +211,9 @@ def from_plain(values: Mapping[str, Any]) -> Settings:
     paths = {"instruments": ("labels",), "judge": ("rules",)}
     tables = {name: restored(kind, values[name], paths.get(name, ())) for name, kind in _SECTIONS.items()}
     top = {key: value for key, value in values.items() if key not in _SECTIONS}
-    settings: Settings = restored(Settings, top | tables, ("model", "dataset", "out", "training_config", "source"))
+    settings: Settings = restored(
+        Settings, top | tables, ("model", "dataset", "out", "training_config", "source", "base_config")
+    )
     return settings
 
 

@@ -57,6 +57,23 @@ def name_or_folder(value: Any, folder: Path) -> str:
     return text
 
 
+def name_or_place(value: Any, folder: Path) -> str:
+    """A name as it is, or an existing folder or file as an absolute path."""
+    place = path(value, folder)
+    return str(place.resolve()) if place.is_file() else name_or_folder(value, folder)
+
+
+def one_of(*words: str) -> Callable[[Any, Path], str]:
+    """A reader of one of the words."""
+
+    def read(value: Any, folder: Path) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return read
+
+
 def flag(value: Any, folder: Path) -> bool:
     """True or false."""
     if not isinstance(value, bool):

@@ -56,13 +56,59 @@ class LoraModule:
     flattened: bool
     """True when `name` has underscores where the module path may have dots."""
     kind: str
-    """`lora`, `loha`, `lokr`, `dora`, `full`, ..."""
+    """`lora`, `tucker`, `dora`, `loha`, `lokr`, `oft`, `boft`, `glora`, `ia3`, `full` or `norm`."""
     rank: int
+    """0 where the kind has none."""
     alpha: float
     scale: float
-    """alpha / rank: what the product of the factors is multiplied with at weight 1."""
+    """alpha / rank: what the product of the factors is multiplied with at weight 1; OFT and BOFT: their constraint."""
     keys: Mapping[str, str]
     """Part (`down`, `up`, `alpha`, ...) to the tensor's key in the file."""
+    outputs: int = 0
+    """Width or channels of the adapted layer's output; 0 = the tensors do not tell."""
+    inputs: int = 0
+    """The same of its input; times the kernel's area where the factors do not tell them apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleSpectrum:
+    """The size and shape of one module's update, from its exact singular values at weight 1."""
+
+    component: str
+    name: str
+    kind: str
+    rank: int
+    """As stored; 0 where the matrix is stored whole."""
+    outputs: int
+    inputs: int
+    """Columns of the update as a matrix: inputs times the kernel's area."""
+    norm: float
+    """Frobenius norm: the root of the sum of squared singular values."""
+    largest: float
+    """The largest singular value."""
+    stable_rank: float
+    """Squared norm over the squared largest; 0 for an update of zeros, as for the two below."""
+    entropy_rank: float
+    """exp of the entropy of the energy: how many directions are used."""
+    k90: int
+    """How many directions hold 90 % of the energy."""
+    energy: Mapping[int, float]
+    """k -> share of the energy in the k strongest directions, in 0..1; empty for an update of zeros."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FamilyGuess:
+    """What names and widths say about the model underneath."""
+
+    family: str
+    """One of `lora_family_tables.FAMILIES`, or `unknown`."""
+    variant: str | None = None
+    """`3.5-large`, `klein-4b`, `14B` ...; None when the family has one size only or the widths do not tell."""
+    evidence: tuple[str, ...] = ()
+    doubt: str | None = None
+    """Why the family is unknown, or what speaks against it."""
+    candidates: tuple[str, ...] = ()
+    """The families that have every module of the file, the commonest first: several when they cannot be told apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +123,23 @@ class LoraFile:
     """Key layout: `kohya`, `diffusers`, `peft`."""
     family: str
     """`sd15`, `sdxl`, `miniature` ..., or `unknown`."""
-    trainer: str | None
-    """Who wrote the file, from its metadata."""
+    variant: str | None = None
+    """`3.5-large`, `klein-4b` ..., where the family has several sizes and the widths tell."""
     modules: tuple[LoraModule, ...]
     metadata: Mapping[str, str]
     unknown_keys: tuple[str, ...] = ()
     """Keys nobody understood; listed, never dropped."""
+    faults: tuple[str, ...] = ()
+    """What is wrong with modules that are therefore left out, in a few words each: half a pair, factors that misfit."""
+    non_finite: Mapping[str, int] = field(default_factory=dict)
+    """Key -> how many of its numbers are NaN or infinite, where there are any."""
+    record: TrainingRecord = field(default_factory=lambda: TrainingRecord(settings=TrainingSettings(), sources={}))
+    """What the file tells about its training."""
+
+    @property
+    def trainer(self) -> str | None:
+        """Who wrote the file, as far as its metadata tells."""
+        return self.record.trainer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +189,109 @@ class TrainingSettings:
     """Off-spec tokens shown to the trainer as what the character is not."""
     seed: int | None = None
     resolution: int | None = None
+    kind: str | None = None
+    """What kind of adapter was trained, in the words of `LoraModule.kind`."""
+    conv_rank: int | None = None
+    """Rank of the adapters of convolutions with a kernel above 1 x 1."""
+    conv_alpha: float | None = None
+    network_dropout: float | None = None
+    """Probability that an activation inside the adapter is dropped at a step; 0 = off."""
+    text_encoder_learning_rate: float | None = None
+    optimizer: str | None = None
+    """As the trainer spells it, with its arguments where it writes them."""
+    lr_scheduler: str | None = None
+    gradient_accumulation: int | None = None
+    """Batches whose gradients make one optimiser step."""
+    clip_skip: int | None = None
+    """Which layer of the text encoder is read, counted from its end: 1 = the last. diffusers counts from 0."""
+    noise_offset: float | None = None
+    """0 = off."""
+    min_snr_gamma: float | None = None
+    """0 = off. arXiv:2303.09556."""
+    prediction_type: str | None = None
+    """`epsilon`, `v_prediction` or `flow`."""
+    mixed_precision: str | None = None
+    """`no`, `fp16`, `bf16` ..., as the trainer spells it."""
+    keep_tokens: int | None = None
+    """How many tokens at a caption's start are neither shuffled nor dropped."""
+    shuffle_captions: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedFolder:
+    """One folder (data set, concept) of pictures, as the trainer wrote it down."""
+
+    name: str
+    """Its last path component, or the trainer's own name of it."""
+    repeats: float | None = None
+    """How often each picture is shown in an epoch; None = not recorded."""
+    images: int | None = None
+    """Pictures, repeats not counted; None = not recorded."""
+    samples: float | None = None
+    """Pictures drawn from it in an epoch, where the trainer is told that instead of repeats."""
+    regularisation: bool = False
+    """True for pictures that should keep the base model as it is."""
+    class_tokens: str | None = None
+    """The caption of pictures that have none, for example `ohwx person`."""
+    tags: Mapping[str, int] = field(default_factory=dict)
+    """Comma-separated part of the captions, in lower case -> in how many captions it was; repeats not counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedBase:
+    """What a LoRA file says about the base model it was trained on; None = it does not say."""
+
+    name: str | None = None
+    """File name or hub id."""
+    version: str | None = None
+    """`ss_base_model_version`, in the trainer's own words."""
+    architecture: str | None = None
+    """`modelspec.architecture`."""
+    sha256: str | None = None
+    """Hash of the checkpoint, 64 hexadecimal digits."""
+    legacy_hash: str | None = None
+    """AUTOMATIC1111's first hash of the checkpoint, 8 hexadecimal digits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingProgress:
+    """How far a training had come when the file was saved; None = not recorded."""
+
+    steps: int | None = None
+    """Optimiser steps done; `TrainingSettings.steps` are the planned ones."""
+    epochs: float | None = None
+    pictures_per_epoch: int | None = None
+    """Repeats counted."""
+    pictures_per_step: int | None = None
+    """Batch size times devices times gradient accumulation."""
+    started: str | None = None
+    """ISO 8601, UTC."""
+    finished: str | None = None
+    """ISO 8601, UTC; a date alone where the trainer writes no more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRecord:
+    """All that a LoRA file, and a training config beside it, tell about its training."""
+
+    trainer: str | None = None
+    """Who wrote the file: `sd-scripts`, `musubi-tuner`, `ai-toolkit`, `OneTrainer`, `SimpleTuner`, `diffusers`,
+    `lora-doctor`; None = nothing in its metadata tells."""
+    settings: TrainingSettings
+    sources: Mapping[str, str]
+    """Every `TrainingSettings` field -> where its value was read, or why there is none."""
+    triggers: tuple[str, ...] = ()
+    """Candidates for the trigger, likeliest first."""
+    folders: tuple[TrainedFolder, ...] = ()
+    base: TrainedBase = field(default_factory=TrainedBase)
+    progress: TrainingProgress = field(default_factory=TrainingProgress)
+    comment: str | None = None
+    altered: str | None = None
+    """How the file was changed after training (resized), in a few words; None = nothing says so."""
+    hidden: str | None = None
+    """Why most of the trainer's record is not in the file; None = it is there."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Metadata key, or file beside the LoRA -> why it could not be read."""
 
 
 # ---------------------------------------------------------------- the matrix

@@ -15,6 +15,9 @@ PACKAGE = Path(__file__).parents[1] / "lora_doctor"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in FILES}
 JOINERS = [
+    "lora_doctor.inspection",
+    "lora_doctor.inspection_page",
+    "lora_doctor.base_choice",
     "lora_doctor.instruments",
     "lora_doctor.judgement",
     "lora_doctor.checkup",
@@ -24,11 +27,37 @@ JOINERS = [
 ]
 """The files that may import any other, each of them only those before it."""
 PARTS = {
-    "lora_doctor.lora_file": {"lora_alpha", "lora_keys", "safetensors_header", "safetensors_values"},
-    "lora_doctor.safetensors_values": {"safetensors_header"},
+    "lora_doctor.lora_file": {
+        "lora_alpha",
+        "lora_family",
+        "lora_keys",
+        "lora_kinds",
+        "lora_settings",
+    },
+    "lora_doctor.safetensors_header": {"file_magic", "header_json", "regular_file"},
+    "lora_doctor.safetensors_values": {"regular_file"},
+    "lora_doctor.safetensors_scan": {"regular_file"},
+    "lora_doctor.lora_family": {"lora_family_tables"},
+    "lora_doctor.lora_base": {"lora_base_names"},
     "lora_doctor.settings": {"settings_values"},
     "lora_doctor.run_folder": {"run_storage"},
-    "lora_doctor.render": {"lora_merge"},
+    "lora_doctor.render": {"lora_merge", "memory", "render_prompts"},
+    "lora_doctor.base_models": {
+        "base_classes",
+        "base_folder",
+        "base_scheduler",
+        "base_single_file",
+        "base_source",
+        "memory",
+        "render_defaults",
+    },
+    "lora_doctor.base_source": {"base_hub", "base_single_file"},
+    "lora_doctor.base_hub": {"base_classes", "base_folder"},
+    "lora_doctor.base_folder": {"base_classes"},
+    "lora_doctor.base_scheduler": {"base_classes"},
+    "lora_doctor.base_single_file": {"base_folder"},
+    "lora_doctor.audits.lora_spectrum": {"singular_values"},
+    "lora_doctor.lora_merge": {"lora_delta", "lora_places"},
     "lora_doctor.training": {"caption_sampling", "training_files", "training_model", "training_plan"},
     "lora_doctor.training_model": {"training_plan"},
 }
@@ -40,6 +69,11 @@ SHARED = {
     "lora_doctor.captions",
     "lora_doctor.off_spec",
     "lora_doctor.wording",
+    "lora_doctor.plugins",
+    "lora_doctor.safetensors_header",
+    "lora_doctor.safetensors_scan",
+    "lora_doctor.safetensors_values",
+    "lora_doctor.lora_tensors",
 }
 HEAVY = {
     "torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "insightface", "onnxruntime", "jinja2",
@@ -84,7 +118,8 @@ def own_modules(path: Path) -> set[str]:
 
 def allowed(name: str) -> set[str]:
     parts = {f"lora_doctor.{part}" for part in PARTS.get(name, ())}
-    family = {other for other in NAMES.values() if name.startswith("lora_doctor.metrics.") and ".metrics." in other}
+    family = {other for other in NAMES.values() for folder in ("metrics", "recorded")
+              if name.startswith(f"lora_doctor.{folder}.") and f".{folder}." in other}  # fmt: skip
     return SHARED | parts | family
 
 

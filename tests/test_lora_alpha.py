@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+from peft.utils.other import get_pattern_key
 
 from lora_doctor.lora_alpha import alpha_and_divisor
 
@@ -57,11 +58,21 @@ def test_rank_stabilised_lora_divides_by_the_root() -> None:
         ("^to_k", 4),
         ("o_k", 4),
         ("down_blocks", 4),
-        (".*", 4),
+        (".*", 3),
+        (".*to_q", 4),
+        (r"attn\d+\.to_k", 3),
+        ("to_q|to_k", 3),
     ],
 )
-def test_a_pattern_is_a_name_or_the_end_of_one(pattern: str, alpha: float) -> None:
+def test_a_pattern_is_read_as_peft_reads_it(pattern: str, alpha: float) -> None:
     assert found(adapter(lora_alpha=4, alpha_pattern={pattern: 3})) == (alpha, 16)
+    assert {pattern: 3}.get(get_pattern_key([pattern], NAME), 4) == alpha
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", ".*" * 5, r"\d+" * 5, "(?=x)", "a{9999}", "x" * 600, "[", "\\"])
+def test_a_pattern_that_could_take_for_ever_is_an_error(pattern: str) -> None:
+    with pytest.raises(ValueError, match="alpha_pattern"):
+        found(adapter(lora_alpha=4, alpha_pattern={pattern: 3}))
 
 
 @pytest.mark.parametrize("value", ["None", "0", "nan", "inf", "", "1e999"])

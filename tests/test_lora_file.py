@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from lora_doctor.errors import InputRefused
-from lora_doctor.lora_file import read_factors, read_lora, require_plain_lora
+from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_tensors import read_parts, require_sound
 
-TO_K = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+TO_K = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 CONV = "down_blocks.0.resnets.0.conv1"
 TEXT = "text_model.encoder.layers.0.mlp.fc1"
 SEED = np.random.default_rng(0)
@@ -24,8 +26,8 @@ def noise(*shape: int) -> np.ndarray[Any, Any]:
     return SEED.standard_normal(shape).astype("float32")
 
 
-FACTORS = {TO_K: (noise(4, 128), noise(96, 4)), CONV: (noise(2, 8, 3, 3), noise(48, 2, 1, 1))}
-TEXT_FACTORS = (noise(4, 16), noise(64, 4))
+FACTORS = {TO_K: (noise(4, 128), noise(96, 4)), CONV: (noise(2, 48, 3, 3), noise(48, 2, 1, 1))}
+TEXT_FACTORS = (noise(4, 128), noise(512, 4))
 
 
 def kohya(path: Path, *, alpha: float | None = None) -> Path:
@@ -68,7 +70,7 @@ def test_kohya_s_layout(tmp_path: Path) -> None:
     assert (to_k.rank, to_k.alpha, to_k.scale) == (4, 2.0, 0.5)
     assert (conv.rank, conv.alpha, conv.scale) == (2, 2.0, 1.0)
     assert set(conv.keys) == {"down", "up", "alpha"}
-    require_plain_lora(lora)
+    require_sound(lora)
 
 
 def test_kohya_without_alpha_means_scale_one(tmp_path: Path) -> None:
@@ -100,14 +102,14 @@ def test_raw_peft_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [kohya, dotted])
-def test_factors_come_out_as_matrices(tmp_path: Path, write: Any) -> None:
+def test_tensors_come_out_as_they_went_in(tmp_path: Path, write: Any) -> None:
     lora = read_lora(write(tmp_path / "x.safetensors"))
     conv = next(module for module in lora.modules if "conv1" in module.name)
-    down, up = read_factors(lora, conv)
-    assert (down.shape, up.shape, down.dtype) == ((2, 72), (48, 2), np.float32)
-    update = (up @ down).reshape(48, 8, 3, 3)
-    exact = np.einsum("or,rikl->oikl", FACTORS[CONV][1][:, :, 0, 0], FACTORS[CONV][0])
-    np.testing.assert_allclose(update, exact, rtol=1e-5, atol=1e-6)
+    assert (conv.outputs, conv.inputs, conv.rank) == (48, 48, 2)
+    parts = read_parts(lora, conv)
+    for part, tensor in zip(("down", "up"), FACTORS[CONV], strict=True):
+        np.testing.assert_array_equal(parts[part], tensor)
+        assert parts[part].dtype == np.float32
 
 
 def test_peft_s_own_file_gives_peft_s_own_update(tmp_path: Path) -> None:
@@ -120,36 +122,85 @@ def test_peft_s_own_file_gives_peft_s_own_update(tmp_path: Path) -> None:
     lora = read_lora(tmp_path / "adapter_model.safetensors")
     (module,) = lora.modules
     assert (lora.format, module.name, module.rank) == ("peft", "to_k", 4)
-    down, up = read_factors(lora, module)
+    parts = read_parts(lora, module)
     # peft keeps alpha in adapter_config.json, beside the file; without it every loader takes alpha = rank.
     expected = model.base_model.model["to_k"].get_delta_weight("default").detach().numpy() / (2 / 4)
-    np.testing.assert_allclose(up @ down * module.scale, expected, rtol=1e-5)
+    np.testing.assert_allclose(parts["up"] @ parts["down"] * module.scale, expected, rtol=1e-5)
 
 
-def test_unknown_keys_are_listed_and_not_plain(tmp_path: Path) -> None:
+def test_unknown_keys_are_listed_and_refused(tmp_path: Path) -> None:
     lora = read_lora(dotted(tmp_path / "x.safetensors", more={"emb_params": noise(2, 2), "other": noise(2)}))
     assert set(lora.unknown_keys) == {"emb_params", "other"}
-    with pytest.raises(InputRefused, match="2 tensors of unknown meaning"):
-        require_plain_lora(lora)
-
-
-def test_kinds_that_cannot_be_applied_are_counted(tmp_path: Path) -> None:
-    odd = {f"unet.mid_block.{i}.hada_w{w}_{ab}": noise(4, 4) for i in range(3) for w in (1, 2) for ab in "ab"}
-    dora = {f"unet.{TO_K}.lora_magnitude_vector": noise(96)}
-    lora = read_lora(dotted(tmp_path / "x.safetensors", more=odd | dora))
-    assert [module.kind for module in lora.modules].count("loha") == 3
-    with pytest.raises(InputRefused, match="3 LoHa modules and 1 DoRA module beside 1 plain LoRA modules") as caught:
-        require_plain_lora(lora)
+    with pytest.raises(InputRefused, match="2 tensors of unknown meaning") as caught:
+        require_sound(lora)
     assert caught.value.exit_code == 4
-    loha = next(module for module in lora.modules if module.kind == "loha")
-    with pytest.raises(InputRefused, match="not a plain LoRA module"):
-        read_factors(lora, loha)
 
 
-def test_dora_that_only_the_metadata_tells_is_not_plain(tmp_path: Path) -> None:
+def test_kinds_may_be_mixed_in_one_file(tmp_path: Path) -> None:
+    more = {f"unet.mid_block.{i}.hada_w{w}_{ab}": noise(4, 4) for i in range(3) for w in (1, 2) for ab in "ab"}
+    more |= {f"unet.{TO_K}.lora_magnitude_vector": noise(96), "unet.conv_norm_out.w_norm": noise(48)}
+    lora = read_lora(dotted(tmp_path / "x.safetensors", more=more))
+    assert Counter(module.kind for module in lora.modules) == {"loha": 3, "dora": 1, "lora": 1, "norm": 1}
+    require_sound(lora)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"unet.mid.lora_A.weight": noise(4, 8)}, "module 'mid' has no up"),
+        ({"unet.mid.lora_B.weight": noise(8, 4)}, "module 'mid' has no down"),
+        ({"unet.mid.lora_A.weight": noise(4, 8), "unet.mid.lora_B.weight": noise(8, 3)}, "do not fit"),
+        ({"unet.mid.alpha": noise(1)}, "only alpha and nothing to apply"),
+        ({f"unet.{TO_K}.alpha": np.zeros((), "float32")}, "not a number other than 0"),
+        ({f"unet.{TO_K}.alpha": noise(3)}, "is not one number"),
+        ({f"unet.{TO_K}.lora.down.weight": noise(4, 128)}, "the down of"),
+        ({f"unet.{TO_K.replace('.', '_')}.lora_A.weight": noise(4, 8)}, "twice, under two names"),
+        ({"unet.mid.lora_A.weight": np.ones((4, 8), "int8"), "unet.mid.lora_B.weight": noise(8, 4)}, "whole numbers"),
+        ({"unet.mid.hada_w1_a": noise(8, 4), "unet.mid.hada_w1_b": noise(4, 8)}, "no hada_w2_a and no hada_w2_b"),
+        ({"unet.mid.lokr_w1": noise(2, 2), "unet.mid.lora_A.weight": noise(4, 8)}, "has no lokr_w2_a"),
+        ({"unet.mid.oft_blocks": noise(2, 3, 4)}, "square blocks"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_module_is_a_fault_and_refused(tmp_path: Path, more: dict[str, Any], says: str) -> None:
+    lora = read_lora(dotted(tmp_path / "x.safetensors", more=more))
+    (fault,) = lora.faults
+    assert says in fault
+    assert all(module.name != "mid" for module in lora.modules)
+    with pytest.raises(InputRefused, match=r"x\.safetensors"):
+        require_sound(lora)
+
+
+def test_numbers_that_are_none_are_counted_and_refused(tmp_path: Path) -> None:
+    more = {"unet.mid.diff": np.array([[1, np.nan, np.inf]], "float32")}
+    lora = read_lora(dotted(tmp_path / "x.safetensors", more=more))
+    assert lora.non_finite == {"unet.mid.diff": 2}
+    with pytest.raises(InputRefused, match="1 of its tensors hold NaN or infinity"):
+        require_sound(lora)
+
+
+def test_dora_that_only_the_metadata_tells_is_a_fault(tmp_path: Path) -> None:
     record = json.dumps({"unet.lora_alpha": 4, "unet.use_dora": True})
     lora = read_lora(dotted(tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": record}))
-    assert {module.kind for module in lora.modules} == {"dora"}
+    assert lora.modules == ()
+    assert "trained with DoRA" in lora.faults[0]
+
+
+def test_the_scale_of_every_kind(tmp_path: Path) -> None:
+    two = np.array(2.0, "float32")
+    tensors = {
+        "lora_unet_a.hada_w1_a": noise(8, 4), "lora_unet_a.hada_w1_b": noise(4, 8), "lora_unet_a.alpha": two,
+        "lora_unet_a.hada_w2_a": noise(8, 4), "lora_unet_a.hada_w2_b": noise(4, 8),
+        "lora_unet_b.lokr_w1": noise(2, 2), "lora_unet_b.lokr_w2": noise(4, 4), "lora_unet_b.alpha": two,
+        "lora_unet_c.lokr_w1": noise(2, 2), "lora_unet_c.lokr_w2_a": noise(4, 1), "lora_unet_c.lokr_w2_b": noise(1, 4),
+        "lora_unet_c.alpha": two,
+        "lora_unet_d.oft_blocks": noise(2, 4, 4), "lora_unet_d.alpha": two,
+        "lora_unet_e.diff": noise(8, 8),
+    }  # fmt: skip
+    save_file(tensors, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert {module.name: (module.kind, module.scale) for module in lora.modules} == {
+        "a": ("loha", 0.5), "b": ("lokr", 1.0), "c": ("lokr", 2.0), "d": ("oft", 2.0), "e": ("full", 1.0),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -172,4 +223,4 @@ def test_a_file_replaced_after_reading_is_noticed(tmp_path: Path) -> None:
     lora = read_lora(path)
     kohya(path)
     with pytest.raises(InputRefused, match="has changed since it was read"):
-        read_factors(lora, lora.modules[0])
+        read_parts(lora, lora.modules[0])

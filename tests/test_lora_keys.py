@@ -1,10 +1,10 @@
-"""Keys of every layout are told apart; families are told by widths."""
+"""Keys of every layout and kind say component, module and part."""
 
 from __future__ import annotations
 
 import pytest
 
-from lora_doctor.lora_keys import family_of, parse_key
+from lora_doctor.lora_keys import parse_key, parse_keys
 
 TO_K = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 FLAT = TO_K.replace(".", "_")
@@ -33,6 +33,33 @@ TEXT = "text_model.encoder.layers.0.self_attn.q_proj"
         (f"base_model.model.unet.{TO_K}.lora_B.weight", "unet", TO_K, "peft", "up"),
         (f"base_model.model.{TO_K}.lora_B.weight", "unet", TO_K, "peft", "up"),
         (f"base_model.model.{TEXT}.lora_B.weight", "text_encoder", TEXT, "peft", "up"),
+        (f"base_model.model.{TO_K}.lora_magnitude_vector.default.weight", "unet", TO_K, "peft", "dora_scale"),
+        ("diffusion_model.layers.3.attention.to_q.lora_A.weight", "transformer", "layers.3.attention.to_q", "comfyui",
+         "down"),
+        ("diffusion_model.input_blocks.4.1.proj_in.lora_up.weight", "unet", "input_blocks.4.1.proj_in", "comfyui",
+         "up"),
+        ("diffusion_model.double_blocks.0.img_attn.qkv.diff_b", "transformer", "double_blocks.0.img_attn.qkv",
+         "comfyui", "diff_b"),
+        ("text_encoders.clip_l.transformer.text_model.x.lora_up.weight", "text_encoder", "text_model.x", "comfyui",
+         "up"),
+        ("text_encoders.t5xxl.transformer.encoder.block.0.x.alpha", "text_encoder_3", "encoder.block.0.x", "comfyui",
+         "alpha"),
+        ("double_blocks.7.processor.qkv_lora1.down.weight", "transformer", "double_blocks.7.img_attn.qkv", "xlabs",
+         "down"),
+        ("double_blocks.7.processor.proj_lora2.up.weight", "transformer", "double_blocks.7.txt_attn.proj", "xlabs",
+         "up"),
+        ("single_blocks.7.processor.qkv_lora.up.weight", "transformer", "single_blocks.7.qkv", "xlabs", "up"),
+        ("lora_transformer_single_transformer_blocks_0_proj_out.alpha", "transformer",
+         "single_transformer_blocks_0_proj_out", "kohya", "alpha"),
+        ("lora_te3_encoder_block_0_layer_0_SelfAttention_q.alpha", "text_encoder_3",
+         "encoder_block_0_layer_0_SelfAttention_q", "kohya", "alpha"),
+        (f"lycoris_{FLAT}.lokr_w1", "unet", FLAT, "kohya", "lokr_w1"),
+        ("lycoris_transformer_blocks_0_attn_to_q.lokr_w1", "transformer", "transformer_blocks_0_attn_to_q", "kohya",
+         "lokr_w1"),
+        (f"oft_unet_{FLAT}.oft_blocks", "unet", FLAT, "kohya", "oft_blocks"),
+        ("oft_unet_double_blocks_0_img_attn_qkv.oft_blocks.2", "transformer", "double_blocks_0_img_attn_qkv", "kohya",
+         "oft_blocks.2"),
+        ("lora_prior_unet_down_blocks_0_x.alpha", "prior", "down_blocks_0_x", "kohya", "alpha"),
         ("encoder.layers.0.mlp.fc1.lora_B.weight", "text_encoder", "encoder.layers.0.mlp.fc1", "peft", "up"),
     ],
 )  # fmt: skip
@@ -42,23 +69,29 @@ def test_a_key_says_component_module_layout_and_part(
     found = parse_key(key)
     assert found is not None
     assert (found.component, found.name, found.layout, found.part) == (component, name, layout, part)
-    assert found.kind is None
 
 
 @pytest.mark.parametrize(
-    ("suffix", "kind"),
+    ("suffix", "part"),
     [
-        ("hada_w1_a", "loha"), ("hada_t2", "loha"), ("lokr_w1", "lokr"), ("lokr_w2_b", "lokr"), ("dora_scale", "dora"),
-        ("lora_magnitude_vector", "dora"), ("lora_magnitude_vector.weight", "dora"), ("lora_mid.weight", "tucker"),
-        ("oft_blocks", "oft"), ("oft_R.weight", "oft"), ("diff", "full"), ("diff_b", "full"), ("w_norm", "norm"),
-        ("lora_B.bias", "biased"), ("a1.weight", "glora"), ("on_input", "ia3"),
+        ("hada_w1_a", "hada_w1_a"), ("hada_t2", "hada_t2"), ("lokr_w2_b", "lokr_w2_b"), ("lokr_w1.default", "lokr_w1"),
+        ("dora_scale", "dora_scale"), ("lora_magnitude_vector", "dora_scale"), ("lora_mid.weight", "mid"),
+        ("oft_R.weight", "oft_R"), ("oft_R.default.weight", "oft_R"), ("oft_R.scaled_oft", "oft_R.scaled_oft"),
+        ("rescale", "rescale"), ("diff", "diff"), ("diff_b", "diff_b"), ("w_norm", "w_norm"), ("lora_B.bias", "bias"),
+        ("a1.weight", "a1"), ("bm.weight", "bm"), ("on_input", "on_input"), ("ia3_l", "ia3_l"),
     ],
 )  # fmt: skip
-def test_other_kinds_of_adapters_are_recognised(suffix: str, kind: str) -> None:
+def test_the_parts_of_other_kinds_are_told_apart(suffix: str, part: str) -> None:
     found = parse_key(f"unet.mid_block.{suffix}")
     assert found is not None
-    assert found.kind == kind
-    assert found.name == "mid_block"
+    assert (found.part, found.name) == (part, "mid_block")
+
+
+def test_a_plain_weight_is_an_adapter_s_only_beside_on_input() -> None:
+    alone = parse_keys(["lora_unet_x.weight", "lora_unet_y.weight", "lora_unet_y.on_input"])
+    assert {key: found.part for key, found in alone.items()} == {
+        "lora_unet_y.weight": "weight", "lora_unet_y.on_input": "on_input"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -67,27 +100,3 @@ def test_other_kinds_of_adapters_are_recognised(suffix: str, kind: str) -> None:
 )
 def test_other_keys_are_nobody_s(key: str) -> None:
     assert parse_key(key) is None
-
-
-@pytest.mark.parametrize(
-    ("component", "name", "widths", "family"),
-    [
-        ("unet", TO_K, (768, 320), "sd15"), ("unet", FLAT, (768, 320), "sd15"), ("unet", TO_K, (1024, 320), "sd2"),
-        ("unet", "input_blocks_4_1_transformer_blocks_0_attn2_to_v", (2048, 640), "sdxl"),
-        ("unet", TO_K, (128, 96), "miniature"), ("unet", TO_K, (128, 128), "miniature"),
-        ("unet", TO_K, (128, 320), "unknown"), ("unet", TO_K, (4096, 320), "unknown"),
-        ("unet", "x.transformer_blocks.4.attn1.to_q", (640, 640), "sdxl"),
-        ("unet", "x.transformer_blocks.0.attn1.to_q", (640, 640), "unknown"),
-        ("text_encoder_2", TEXT, (1280, 1280), "sdxl"), ("text_encoder", TEXT, (768, 768), "unknown"),
-        ("transformer", "double_blocks_0_img_attn_qkv", (3072, 9216), "flux"),
-        ("transformer", "single_transformer_blocks.3.proj_mlp", (3072, 12288), "flux"),
-        ("transformer", "double_blocks_0_img_mlp_fc1", (3072, 12288), "unknown"),
-        ("transformer", "joint_blocks_0_x_block_attn_qkv", (1536, 4608), "unknown"),
-    ],
-)  # fmt: skip
-def test_widths_and_names_tell_the_family(component: str, name: str, widths: tuple[int, int], family: str) -> None:
-    assert family_of({(component, name): widths}) == family
-
-
-def test_cross_attention_of_two_widths_is_no_family() -> None:
-    assert family_of({("unet", TO_K): (768, 320), ("unet", TO_K.replace("0", "1")): (2048, 640)}) == "unknown"

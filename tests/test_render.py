@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.lora_file import read_lora
-from lora_doctor.lora_merge import stability_name
+from lora_doctor.lora_places import stability_name
 from lora_doctor.render import Renderer
 from lora_doctor.types import Cell, LoraFile
 from tests.tiny_pipeline import SIZE, tiny_pipeline, tiny_xl_pipeline
@@ -221,16 +221,9 @@ def test_refuses_an_update_of_zeros(pipeline: Any, tmp_path: Path) -> None:
         renderer(pipeline, write_lora(tmp_path / "x.safetensors", zero))
 
 
-@pytest.mark.parametrize(
-    ("key", "says"),
-    [
-        ("something.else", "1 tensors are unknown: something.else"),
-        (f"unet.{UNET_LAYERS[0]}.lora_magnitude_vector", "1 of 7 modules are of a kind"),
-    ],
-)
-def test_refuses_what_merging_would_leave_out(pipeline: Any, tmp_path: Path, key: str, says: str) -> None:
-    file = write_lora(tmp_path / "x.safetensors", factors(pipeline), extra={key: torch.ones(32)})
-    with pytest.raises(InputRefused, match=says):
+def test_refuses_what_merging_would_leave_out(pipeline: Any, tmp_path: Path) -> None:
+    file = write_lora(tmp_path / "x.safetensors", factors(pipeline), extra={"something.else": torch.ones(32)})
+    with pytest.raises(InputRefused, match=r"1 tensor.*something\.else"):
         renderer(pipeline, file)
 
 

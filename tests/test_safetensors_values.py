@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from fixtures.hostile.safetensors_bytes import stored
 from lora_doctor.errors import InputRefused
-from lora_doctor.safetensors_header import read_header
-from lora_doctor.safetensors_values import non_finite, read_tensor
-
-
-def stored(path: Path, dtype: str, raw: bytes, shape: list[int]) -> Path:
-    """A safetensors file with one tensor `x` of any type."""
-    header = json.dumps({"x": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(raw)]}}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header + raw)
-    return path
+from lora_doctor.safetensors_header import DTYPE_BITS, read_header
+from lora_doctor.safetensors_values import INTEGERS, READABLE, non_finite, read_tensor
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
@@ -39,8 +33,24 @@ def test_the_library_s_types_keep_their_values(tmp_path: Path, dtype: str) -> No
     ],
 )
 def test_types_numpy_does_not_know_are_decoded(tmp_path: Path, dtype: str, raw: bytes, values: list[float]) -> None:
-    path = stored(tmp_path / "x", dtype, raw, [len(values)])
+    path = tmp_path / "x"
+    path.write_bytes(stored({"x": (dtype, [len(values)], raw)}))
     np.testing.assert_array_equal(read_tensor(path, read_header(path).tensors["x"]), np.array(values, "float32"))
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BITS.keys() - READABLE))
+def test_types_that_are_not_decoded_are_refused_by_name(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(stored({"x": (dtype, [16], bytes(2 * DTYPE_BITS[dtype]))}))
+    with pytest.raises(InputRefused, match=f"stores a tensor as {dtype}, which lora-doctor does not decode"):
+        read_tensor(path, read_header(path).tensors["x"])
+
+
+def test_every_type_there_is_is_read_or_known_not_to_be() -> None:
+    assert READABLE | INTEGERS.keys() == READABLE
+    assert DTYPE_BITS.keys() - READABLE == {
+        "F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"
+    }  # fmt: skip
 
 
 def test_every_tensor_that_is_not_finite_is_named(tmp_path: Path) -> None:
@@ -60,3 +70,13 @@ def test_a_file_that_shrank_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-1])
     with pytest.raises(InputRefused, match="has changed"):
         read_tensor(tmp_path / "x", entry)
+
+
+def test_a_file_replaced_by_one_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    save_file({"x": np.ones(4)}, tmp_path / "x")
+    header = read_header(tmp_path / "x")
+    read_tensor(tmp_path / "x", header.tensors["x"], header.identity)
+    save_file({"x": np.zeros(4)}, tmp_path / "y")
+    os.replace(tmp_path / "y", tmp_path / "x")
+    with pytest.raises(InputRefused, match="has changed"):
+        read_tensor(tmp_path / "x", header.tensors["x"], header.identity)

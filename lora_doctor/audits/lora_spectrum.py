@@ -1,174 +1,143 @@
 """The LoRA file's weight updates: their size and the shape of their singular values, without rendering anything.
 
-dW = scale * up @ down is never formed: with up = Qu Ru and down^T = Qd Rd its singular values are those of the small
-matrix scale * Ru Rd^T. Weight space alone judges nothing; it tells causes of one symptom apart (measurement: a flat
-spectrum near that of random factors is an update that was hardly trained; one that uses its whole rank wants more).
+Weight space alone judges nothing; it tells causes of one symptom apart (a flat spectrum near that of random factors is
+an update that was hardly trained; one that uses its whole rank wants more).
 """
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import statistics
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from lora_doctor.errors import InputRefused
-from lora_doctor.types import Case, LoraModule, Measurement
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[np.float64]]
+from lora_doctor.lora_tensors import read_parts
+from lora_doctor.singular_values import NEEDS_BASE, effective_ranks, null_stable_rank, update_singular_values
+from lora_doctor.types import Case, LoraFile, LoraModule, Measurement, ModuleSpectrum
 
 DEAD = 1e-3
 """A module whose norm is below this share of the median was not trained: it is noise of storage."""
-ENERGY = 0.9
-"""k90: the number of singular values that hold this share of the squared norm."""
-NULL_DRAWS = 16
-"""Random updates simulated per shape for the null's stable rank."""
+STEPS = (1, 2, 4, 8, 16, 32)
+"""How many of the strongest directions the energy curve is told for."""
+_BLOCK = re.compile(
+    r"(?:(?:input|output|down|up|double|single|joint|transformer|single_transformer)_blocks|layers|blocks)[._]\d+"
+    r"|middle_block|mid_block|(?:noise|context)_refiner"
+)
 
 
 def audit(case: Case) -> list[Measurement]:
-    """`spectrum.*`; modules that are not a plain product of two factors are left out and counted in the reason.
+    """`spectrum.*` of every module; those whose update needs the base model are left out and counted in the reason.
 
-    Raises InputRefused when the file's factors do not fit together or cannot be read.
+    Raises InputRefused when the file cannot be read or has changed.
     """
-    plain = [m for m in case.lora.modules if {"down", "up"} <= set(m.keys) and "mid" not in m.keys]
-    norms: list[float] = []
-    shapes: dict[str, list[float]] = {"entropy_rank_share": [], "k90_share": [], "null_ratio": []}
-    null_of: dict[tuple[int, int, int], float] = {}
-    for down, up, scale in _factors(case.lora.path, plain):
-        sigma = singular_values(up, down, scale)
-        norms.append(math.sqrt(float((sigma**2).sum())))
-        if not norms[-1]:
-            continue
-        shape = up.shape[0], down.shape[1], down.shape[0]
-        if shape not in null_of:
-            null_of[shape] = null_stable_rank(*shape)
-        entropy_rank, k90, stable = effective_ranks(sigma)
-        shapes["entropy_rank_share"].append(entropy_rank / shape[2])
-        shapes["k90_share"].append(k90 / shape[2])
-        shapes["null_ratio"].append(stable / null_of[shape])
-    skipped = len(case.lora.modules) - len(plain)
-    note = f"{skipped} of {len(case.lora.modules)} modules are no plain LoRA and were left out" if skipped else None
-    return _measurements(case, norms, shapes, note)
+    return summarise(case.lora, spectra(case.lora))
 
 
-def effective_ranks(sigma: Array) -> tuple[float, int, float]:
-    """(exp of the entropy of the energy, k90, stable rank) of singular values, descending, not all zero.
-
-    Energy = squared singular values as shares of their sum; stable rank = their sum over the largest.
-    """
-    import numpy as np
-
-    energy = sigma**2 / (sigma**2).sum()
-    entropy = -sum(share * math.log(share) for share in energy.tolist() if share > 0)
-    k90 = int(np.searchsorted(np.cumsum(energy), ENERGY * (1 - 1e-12))) + 1
-    return math.exp(entropy), k90, float(1 / energy[0])
+def spectra(lora: LoraFile, limit: int | None = None) -> tuple[ModuleSpectrum, ...]:
+    """The spectrum of every module that has one, exact; with `limit`, of that many modules spread over the file."""
+    modules = [module for module in lora.modules if module.kind not in NEEDS_BASE]
+    modules = [module for module in modules if not lora.non_finite.keys() & set(module.keys.values())]
+    if limit is not None and len(modules) > limit:
+        modules = [modules[round(index * (len(modules) - 1) / (limit - 1))] for index in range(limit)]
+    found = (_spectrum(lora, module) for module in modules)
+    return tuple(each for each in found if each is not None)
 
 
-def singular_values(up: Array, down: Array, scale: float) -> Array:
-    """The min(out, r, in) singular values of scale * up @ down, descending, for up (out, r) and down (r, in)."""
-    import numpy as np
-
-    left: Array = np.asarray(np.linalg.qr(up.astype(np.float64), mode="r"))
-    right: Array = np.asarray(np.linalg.qr(down.astype(np.float64).T, mode="r"))
-    return np.asarray(abs(scale) * np.linalg.svd(left @ right.T, compute_uv=False))
-
-
-def null_stable_rank(out: int, into: int, rank: int) -> float:
-    """Mean stable rank of the product of two Gaussian factors, (out, rank) and (rank, into); the same at every call.
-
-    Only the triangles of their QR decompositions matter, so only those are drawn (Bartlett's decomposition): the size
-    of the module costs nothing. The Marchenko-Pastur law of one random matrix would overstate it.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng((out, into, rank))
-    ranks = []
-    for _ in range(NULL_DRAWS):
-        sigma = np.linalg.svd(_triangle(rng, out, rank) @ _triangle(rng, into, rank).T, compute_uv=False)
-        ranks.append(float((sigma**2).sum() / sigma[0] ** 2))
-    return statistics.fmean(ranks)
+def _spectrum(lora: LoraFile, module: LoraModule) -> ModuleSpectrum | None:
+    parts = read_parts(lora, module)
+    sigma = update_singular_values(module.kind, parts, module.scale)
+    if sigma is None:
+        return None
+    norm = math.sqrt(float((sigma**2).sum()))
+    entropy_rank, k90, stable = effective_ranks(sigma) if norm else (0.0, 0, 0.0)
+    energy = (sigma**2 / norm**2).cumsum() if norm else sigma
+    outputs, inputs = (len(parts["up"]), _inputs(parts)) if "up" in parts else (module.outputs, module.inputs)
+    return ModuleSpectrum(
+        component=module.component, name=module.name, kind=module.kind, rank=module.rank, norm=norm,
+        largest=float(sigma[0]) if len(sigma) else 0.0, stable_rank=stable, entropy_rank=entropy_rank, k90=k90,
+        energy={step: float(energy[min(step, len(energy)) - 1]) for step in STEPS} if norm else {},
+        outputs=outputs, inputs=inputs,
+    )  # fmt: skip
 
 
-def _triangle(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    """R of the QR decomposition of a (rows, columns) Gaussian matrix; the matrix itself when it is wide."""
-    import numpy as np
-
-    if rows < columns:
-        return rng.standard_normal((rows, columns))
-    upper = np.triu(rng.standard_normal((columns, columns)), 1)
-    return np.asarray(upper + np.diag(np.sqrt(rng.chisquare(rows - np.arange(columns)))))
+def _inputs(parts: Mapping[str, Any]) -> int:
+    """Inputs times kernel of a product of factors."""
+    kernel = parts["mid"][0, 0].size if "mid" in parts else 1
+    return int(parts["down"][0].size * kernel)
 
 
-def _factors(path: Path, modules: list[LoraModule]) -> Iterator[tuple[Array, Array, float]]:
-    """(down (r, in), up (out, r), scale) of each module; convolutions flattened to in * height * width columns.
-
-    The bytes are read as they lie in the file: the safetensors library's numpy reader knows no bfloat16, and its torch
-    reader would make a look at a file wait for torch.
-    """
-    import numpy as np
-
-    if not modules:
-        return
-    header, start = _header(path)
-    data = np.memmap(path, np.uint8, "r", offset=start)
-    for module in modules:
-        down, up = (_tensor(path, data, header[module.keys[part]]) for part in ("down", "up"))
-        down, up = down.reshape(down.shape[0], -1), up.reshape(up.shape[0], -1)
-        if up.shape[1] != down.shape[0]:
-            raise InputRefused(f"{module.name} has factors that do not fit: {up.shape} and {down.shape}", path=path)
-        yield down, up, module.scale
+def block_of(name: str) -> str:
+    """The block of the model that a module lies in, with its number; `other` outside of all blocks."""
+    found = _BLOCK.search(name)
+    return found[0].replace(".", "_") if found else "other"
 
 
-def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
-    """Tensor name -> dtype, shape and data_offsets, and where the data starts."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return json.loads(file.read(length)), 8 + length
-
-
-def _tensor(path: Path, data: np.ndarray[Any, Any], entry: dict[str, Any]) -> Array:
-    """One tensor as float64."""
-    import numpy as np
-
-    start, stop = entry["data_offsets"]
-    raw = np.array(data[start:stop])
-    if entry["dtype"] == "BF16":
-        numbers = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
-    elif entry["dtype"] in _DTYPES:
-        numbers = raw.view(_DTYPES[entry["dtype"]])
-    else:
-        raise InputRefused(f"has factors of type {entry['dtype']}, which cannot be read", path=path)
-    return numbers.reshape(entry["shape"]).astype(np.float64)
-
-
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
-
-
-def _measurements(
-    case: Case, norms: list[float], shapes: dict[str, list[float]], note: str | None
-) -> list[Measurement]:
-    """The module values -> one measurement each."""
-    count = len(norms)
-    none = None if count else "the file has no plain LoRA module"
+def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measurement]:
+    """The modules' spectra -> `spectrum.*`: medians over modules, root mean square norms, dead modules and outliers."""
+    count, note = len(spectra), _left_out(lora, spectra)
+    norms = [each.norm for each in spectra]
+    none = None if count else "the file has no module with a spectrum of its own"
     dead = "every update in the file is zero" if count and not any(norms) else None
-    size = math.sqrt(statistics.fmean(norm**2 for norm in norms)) if norms else None
     typical = statistics.median(norm for norm in norms if norm) if any(norms) else 0.0
-    asleep = sum(norm <= DEAD * typical for norm in norms) / count if count else None
-    rank = max((module.rank for module in case.lora.modules), default=None)
+    asleep = [each for each in spectra if each.norm <= DEAD * typical]
+    rank = max((module.rank for module in lora.modules), default=None)
 
-    def told(name: str, value: float | None, unit: str, why: str | None) -> Measurement:
+    def told(name: str, value: float | None, unit: str, why: str | None, **where: str) -> Measurement:
         reason = note if value is not None else why or note
-        return Measurement(name=f"spectrum.{name}", value=value, unit=unit, n=count, reason=reason)
+        return Measurement(name=f"spectrum.{name}", value=value, unit=unit, n=count, reason=reason, where=where)
 
-    medians = {name: statistics.median(values) if values else None for name, values in shapes.items()}
+    shares = _shares(spectra)
+    medians = {name: statistics.median(values) if values else None for name, values in shares.items()}
+    size = math.sqrt(statistics.fmean(norm**2 for norm in norms)) if norms else None
+    largest = max(norms, default=0.0) / typical if typical else None
     return [
         told("rank", rank, "rank", "the file has no module"),
         told("norm", size, "", none),
         *(told(name, value, "share", none or dead) for name, value in medians.items()),
-        told("dead_share", asleep, "share", none),
+        told("dead_share", len(asleep) / count if count else None, "share", none),
+        told("largest_norm_ratio", largest, "times the median", none or dead),
+        *(told("norm", norm, "", None, block=block) for block, norm in _block_norms(spectra).items()),
     ]
+
+
+def _shares(spectra: Sequence[ModuleSpectrum]) -> Mapping[str, list[float]]:
+    """Per live module: ranks as shares of the rank stored, and the stable rank over that of random factors.
+
+    Random factors are a yardstick for products of two factors alone.
+    """
+    shares: dict[str, list[float]] = {"entropy_rank_share": [], "k90_share": [], "null_ratio": []}
+    null_of: dict[tuple[int, int, int], float] = {}
+    for each in spectra:
+        if not each.norm or not each.rank:
+            continue
+        if each.kind not in ("lora", "dora", "tucker"):
+            continue
+        shape = each.outputs, each.inputs, each.rank
+        if shape not in null_of:
+            null_of[shape] = null_stable_rank(*shape)
+        shares["entropy_rank_share"].append(each.entropy_rank / each.rank)
+        shares["k90_share"].append(each.k90 / each.rank)
+        shares["null_ratio"].append(each.stable_rank / null_of[shape])
+    return shares
+
+
+def _block_norms(spectra: Sequence[ModuleSpectrum]) -> Mapping[str, float]:
+    """Root mean square norm of the modules of each block, by component and number."""
+    blocks: dict[str, list[float]] = defaultdict(list)
+    for each in spectra:
+        blocks[f"{each.component} {block_of(each.name)}"].append(each.norm)
+    ordered = sorted(
+        blocks.items(), key=lambda item: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", item[0])]
+    )
+    return {block: math.sqrt(statistics.fmean(norm**2 for norm in norms)) for block, norms in ordered}
+
+
+def _left_out(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> str | None:
+    """What the figures do not cover."""
+    needing = sum(module.kind in NEEDS_BASE for module in lora.modules)
+    others = len(lora.modules) - needing - len(spectra)
+    said = [f"{needing} of {len(lora.modules)} modules have no spectrum without the base model"] if needing else []
+    said += [f"{others} of {len(lora.modules)} modules were not looked at"] if others > 0 else []
+    return " and ".join(said) or None

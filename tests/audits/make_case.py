@@ -92,7 +92,7 @@ def make_case(
     """A Case; what is not given is empty."""
     pictures = tuple(pictures)
     file = LoraFile(
-        path=lora, sha256="", size=0, format="diffusers", family="miniature", trainer=None, modules=modules, metadata={}
+        path=lora, sha256="", size=0, format="diffusers", family="miniature", modules=modules, metadata={}
     )
     return Case(
         lora=file,

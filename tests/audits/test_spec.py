@@ -13,7 +13,7 @@ def case(spec: dict[str, str]) -> Case:
         for name, kind in kinds.items()
     }
     lora = LoraFile(
-        path=Path("x"), sha256="", size=0, format="peft", family="sd15", trainer=None, modules=(), metadata={}
+        path=Path("x"), sha256="", size=0, format="peft", family="sd15", modules=(), metadata={}
     )
     return Case(
         lora=lora, dataset=Dataset(path=Path("d"), images=()), references=(), training=TrainingSettings(), trigger="t",

@@ -1,0 +1,114 @@
+"""The base model of a check-up: which one, loaded the way the LoRA was trained, and whether the two belong together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lora_doctor.base_models import BaseSource, load_pipeline, pipeline_defaults, pipeline_family, resolve_base
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.lora_base import describe_base
+from lora_doctor.lora_file import guess_family
+from lora_doctor.plugins import data_folder
+from lora_doctor.settings import RenderSettings, Settings
+from lora_doctor.types import LoraFile
+
+MINIATURE = "miniature"
+AUTO = "auto"
+DEFAULT_BASES: Mapping[str, str] = {
+    MINIATURE: MINIATURE,
+    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+    "sd3": "stabilityai/stable-diffusion-3.5-medium",
+    "flux": "black-forest-labs/FLUX.1-dev",
+    "z-image": "Tongyi-MAI/Z-Image-Turbo",
+    "qwen-image": "Qwen/Qwen-Image",
+}
+"""What `base = "auto"` means for each family; Stable Diffusion 2 is no longer on the hub under its makers' name."""
+_SKIPS_LAYERS = ("sd15", "sd2")
+_PREDICTS = ("sd15", "sd2", "sdxl")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """A base model, ready to render."""
+
+    pipeline: Any
+    source: BaseSource
+    family: str
+    options: Mapping[str, Any]
+    """What was asked for beyond the family's defaults: prediction type, clip skip, sampler."""
+
+    @property
+    def name(self) -> str:
+        """Fit to be shown: without folders, a hub id with its commit."""
+        return self.source.name if self.family != MINIATURE else MINIATURE
+
+
+def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None] | None = None) -> Base:
+    """Find and load the base model for `lora`; before a download `announce` is told what and how much.
+
+    Raises InputRefused when the LoRA is of another family, UsageError when no base model is set and none can be
+    chosen, and what `resolve_base` and `load_pipeline` raise.
+    """
+    source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
+    options = _options(settings.render, lora)
+    pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
+    family = pipeline_family(pipeline)
+    require_family(lora, family)
+    return Base(pipeline=pipeline, source=source, family=family, options=options)
+
+
+def chosen_base(base: str, lora: LoraFile) -> str:
+    """`base`, or for `auto` the default of the LoRA's family; UsageError when there is none."""
+    if base != AUTO:
+        return base
+    family = describe_base(lora.family, lora.metadata, guess_family(lora.modules).candidates).family
+    if family not in DEFAULT_BASES:
+        raise UsageError(
+            f"no base model is set, and there is no default for a LoRA of family `{family}`.",
+            path=lora.path, advice="Set `base` to a diffusers folder, a .safetensors checkpoint or a hub id.",
+        )  # fmt: skip
+    return DEFAULT_BASES[family]
+
+
+def require_family(lora: LoraFile, family: str) -> None:
+    """Raises InputRefused, with what tells, when the LoRA is known to be of another family than the base model."""
+    guess = guess_family(lora.modules)
+    fitting = {guess.family, *guess.candidates}
+    if "unknown" in (guess.family, family) or family in fitting:
+        return
+    raise InputRefused(
+        f"is a LoRA of family {guess.family} ({guess.evidence[0]}), and the base model is of family {family}.",
+        path=lora.path, advice="Set `base` to the model it was trained on.",
+    )  # fmt: skip
+
+
+def with_render_defaults(settings: Settings, base: Base) -> Settings:
+    """Whatever the settings leave open in `[render]`, as the base model's family wants it."""
+    defaults = pipeline_defaults(base.pipeline)
+    asked = asdict(settings.render).items()
+    filled = {name: getattr(defaults, name, None) if value is None else value for name, value in asked}
+    filled.update(base.options)
+    return replace(settings, render=RenderSettings(**filled))
+
+
+def _place(base: str, lora: LoraFile) -> Any:
+    chosen = chosen_base(base, lora)
+    return data_folder(MINIATURE) / "base" if chosen == MINIATURE else chosen
+
+
+def _options(render: RenderSettings, lora: LoraFile) -> dict[str, Any]:
+    """Prediction type, clip skip and sampler: the settings' own, else the LoRA's record of how it was trained."""
+    guess = describe_base(lora.family, lora.metadata)
+    prediction = render.prediction_type
+    if prediction is None and guess.family in _PREDICTS and guess.prediction_type == "v_prediction":
+        prediction = guess.prediction_type
+    skip = render.clip_skip
+    if skip is None and guess.family in _SKIPS_LAYERS:
+        skip = lora.record.settings.clip_skip
+        if skip is not None and skip > 1:
+            warnings.warn(f"clip skip {skip}, as the LoRA was trained", stacklevel=3)
+    return {"prediction_type": prediction, "clip_skip": skip, "sampler": render.sampler}

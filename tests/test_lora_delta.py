@@ -1,0 +1,226 @@
+"""The delta of every kind equals what the library that writes the file computes itself, to 1e-5 of its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import peft
+import pytest
+import torch
+from lycoris.modules.boft import ButterflyOFTModule
+from lycoris.modules.diag_oft import DiagOFTModule
+from lycoris.modules.full import FullModule
+from lycoris.modules.glora import GLoRAModule
+from lycoris.modules.ia3 import IA3Module
+from lycoris.modules.locon import LoConModule
+from lycoris.modules.loha import LohaModule
+from lycoris.modules.lokr import LokrModule
+from lycoris.modules.norms import NormModule
+
+from lora_doctor.lora_delta import adapts_bias, adapts_weight, bias_at, cayley, decomposed, weight_at
+from lora_doctor.lora_keys import parse_keys
+from lora_doctor.lora_kinds import form_of
+
+BOUND = 1e-5
+RANK, ALPHA = 4, 2.0
+
+
+def layer(kind: str) -> torch.nn.Module:
+    torch.manual_seed(5)
+    if kind == "linear":
+        return torch.nn.Linear(24, 32)
+    if kind == "conv":
+        return torch.nn.Conv2d(8, 16, 3, padding=1)
+    return torch.nn.Conv2d(8, 16, 1)
+
+
+def randomise(module: torch.nn.Module) -> None:
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+
+
+def read(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor]]:
+    """What the product makes of the tensors a library saves for one module."""
+    file = {f"lora_unet_x.{name}": tensor for name, tensor in state.items()}
+    parsed = parse_keys(file)
+    assert set(parsed) == set(file)
+    parts = {found.part: file[key].detach().float() for key, found in parsed.items()}
+    return form_of({part: tuple(tensor.shape) for part, tensor in parts.items()}).kind, parts
+
+
+def effect(module: torch.nn.Module, original: torch.nn.Module) -> torch.Tensor:
+    """The weight that `module` computes with, read off its answers to unit inputs: what was trained, in effect."""
+    weight = original.weight
+    bias = original.bias if original.bias is not None else torch.zeros(len(weight))
+    with torch.no_grad():
+        if weight.dim() == 2:
+            return (module(torch.eye(weight.shape[1])) - bias).T
+        size = weight.shape[-1]
+        pictures = torch.zeros(weight.shape[1], weight.shape[1], 2 * size - 1, 2 * size - 1)
+        for channel in range(weight.shape[1]):
+            pictures[channel, channel, size - 1, size - 1] = 1
+        answers = module(pictures) - bias.view(1, -1, 1, 1)
+        middle = slice(size // 2, size // 2 + size)
+        answers = answers[..., middle, middle] if size > 1 else answers
+        return answers.flip(-1, -2).transpose(0, 1)
+
+
+def distance(ours: torch.Tensor, theirs: torch.Tensor, pristine: torch.Tensor) -> float:
+    return float((ours - theirs).norm() / (theirs - pristine).norm())
+
+
+LYCORIS: list[tuple[str, Any, dict[str, Any], tuple[str, ...]]] = [
+    ("lora", LoConModule, {}, ("linear", "conv", "pointwise")),
+    ("lora", LoConModule, {"rs_lora": True}, ("linear",)),
+    ("tucker", LoConModule, {"use_tucker": True}, ("conv",)),
+    ("dora", LoConModule, {"weight_decompose": True, "wd_on_out": True}, ("linear", "conv")),
+    ("dora", LoConModule, {"weight_decompose": True, "wd_on_out": False}, ("linear", "conv")),
+    ("loha", LohaModule, {}, ("linear", "conv")),
+    ("loha", LohaModule, {"use_tucker": True}, ("conv",)),
+    ("loha", LohaModule, {"weight_decompose": True}, ("linear",)),
+    ("lokr", LokrModule, {"factor": 4}, ("linear", "conv")),
+    ("lokr", LokrModule, {"decompose_both": True, "lora_dim": 1}, ("linear",)),
+    ("lokr", LokrModule, {"full_matrix": True}, ("linear", "conv")),
+    ("lokr", LokrModule, {"use_tucker": True, "lora_dim": 1}, ("conv",)),
+    ("lokr", LokrModule, {"weight_decompose": True}, ("linear",)),
+    ("oft", DiagOFTModule, {}, ("linear", "conv")),
+    ("oft", DiagOFTModule, {"constraint": 0.001}, ("linear",)),
+    ("oft", DiagOFTModule, {"rescaled": True}, ("linear", "conv")),
+    ("boft", ButterflyOFTModule, {}, ("linear", "conv")),
+    ("boft", ButterflyOFTModule, {"constraint": 0.001, "rescaled": True}, ("linear",)),
+    ("ia3", IA3Module, {}, ("linear", "conv")),
+    ("ia3", IA3Module, {"train_on_input": True}, ("linear", "conv")),
+    ("glora", GLoRAModule, {}, ("linear", "conv")),
+    ("full", FullModule, {}, ("linear", "conv")),
+]
+CASES = [(kind, maker, options, where) for kind, maker, options, layers in LYCORIS for where in layers]
+
+
+@pytest.mark.parametrize(
+    ("kind", "maker", "options", "where"), CASES, ids=lambda value: str(getattr(value, "__name__", value))
+)
+def test_equals_what_lycoris_trains(kind: str, maker: Any, options: dict[str, Any], where: str) -> None:
+    original = layer(where)
+    pristine, bias = original.weight.detach().clone(), original.bias.detach().clone()
+    module = maker("lora_unet_x", original, 1.0, **{"lora_dim": RANK, "alpha": ALPHA} | options)
+    randomise(module)
+    module.eval()
+    state = module.custom_state_dict() if hasattr(module, "custom_state_dict") else module.state_dict()
+    state = state or module.state_dict()
+    found, parts = read(state)
+    assert found == kind
+    module.apply_to()
+    reference = effect(original, FakeBias(pristine, bias)) if kind != "full" else pristine + parts["diff"]
+
+    ours = weight_at(kind, parts, scale=scale_of(kind, parts), pristine=pristine, weight=1.0)
+    assert distance(ours, reference, pristine) < BOUND
+    assert torch.equal(weight_at(kind, parts, scale=1.0, pristine=pristine, weight=0.0), pristine)
+
+
+class FakeBias:
+    """The untouched layer's weight and bias, for `effect`."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        self.weight, self.bias = weight, bias
+
+
+def scale_of(kind: str, parts: Mapping[str, torch.Tensor]) -> float:
+    """alpha / rank as lora_file does it; the constraint of a rotation."""
+    alpha = float(parts["alpha"]) if "alpha" in parts else None
+    if kind in ("oft", "boft"):
+        return alpha or 0.0
+    rank = form_of({part: tuple(tensor.shape) for part, tensor in parts.items()}).rank
+    return 1.0 if not rank or alpha is None else alpha / rank
+
+
+def test_a_norm_and_its_bias_are_added() -> None:
+    norm = torch.nn.LayerNorm(8)
+    module = NormModule("lora_unet_x", norm, 1.0)
+    randomise(module)
+    found, parts = read({"w_norm": module.w_norm, "b_norm": module.b_norm})
+    assert found == "norm" and adapts_weight(parts) and adapts_bias(parts)
+    weight, bias = module.make_weight(0.5)
+    torch.testing.assert_close(weight_at("norm", parts, scale=1.0, pristine=norm.weight.data, weight=0.5), weight.data)
+    torch.testing.assert_close(bias_at("norm", parts, scale=1.0, pristine=norm.bias.data, weight=0.5), bias.data)
+
+
+PEFT: list[tuple[str, Any]] = [
+    ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, target_modules=["layer"])),
+    ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, use_rslora=True, target_modules=["layer"])),
+    ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, lora_bias=True, target_modules=["layer"])),
+    ("dora", peft.LoraConfig(r=RANK, lora_alpha=8, use_dora=True, target_modules=["layer"])),
+    ("loha", peft.LoHaConfig(r=RANK, alpha=8, target_modules=["layer"])),
+    ("lokr", peft.LoKrConfig(r=1, alpha=8, target_modules=["layer"])),
+    ("oft", peft.OFTConfig(oft_block_size=8, target_modules=["layer"])),
+    ("oft", peft.OFTConfig(oft_block_size=8, block_share=True, target_modules=["layer"])),
+    ("ia3", peft.IA3Config(target_modules=["layer"], feedforward_modules=[])),
+    ("ia3", peft.IA3Config(target_modules=["layer"], feedforward_modules=["layer"])),
+]
+
+
+@pytest.mark.parametrize(("kind", "config"), PEFT, ids=lambda value: getattr(value, "peft_type", value))
+def test_equals_what_peft_trains(kind: str, config: Any) -> None:
+    holder = torch.nn.Module()
+    holder.layer = layer("linear")
+    pristine, bias = holder.layer.weight.detach().clone(), holder.layer.bias.detach().clone()
+    model = peft.get_peft_model(holder, config, low_cpu_mem_usage=False)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    state = peft.get_peft_model_state_dict(model)
+    parsed = parse_keys(state)
+    assert set(parsed) == set(state)
+    assert {found.name for found in parsed.values()} == {"layer"}
+    parts = {found.part: state[key].float() for key, found in parsed.items()}
+    form = form_of({part: tuple(tensor.shape) for part, tensor in parts.items()})
+    assert form.kind == kind
+    scale = 0.0 if kind in ("oft", "ia3") else model.base_model.model.layer.scaling["default"]
+
+    merged = model.merge_and_unload().layer
+    ours = weight_at(kind, parts, scale=scale, pristine=pristine, weight=1.0)
+    assert distance(ours, merged.weight.detach(), pristine) < BOUND
+    if adapts_bias(parts):
+        torch.testing.assert_close(bias_at(kind, parts, scale=scale, pristine=bias, weight=1.0), merged.bias.detach())
+
+
+def test_a_rotation_is_orthogonal_and_the_limit_shrinks_it() -> None:
+    blocks = torch.randn(3, 6, 6, generator=torch.Generator().manual_seed(1))
+    free, held = cayley(blocks), cayley(blocks, 0.01)
+    unit = torch.eye(6, dtype=free.dtype).expand(3, -1, -1)
+    torch.testing.assert_close(free @ free.transpose(1, 2), unit)
+    torch.testing.assert_close(cayley(torch.zeros(3, 6, 6)), unit)
+    assert float((held - unit).norm()) < 0.03 < float((free - unit).norm())
+
+
+def test_decomposing_with_a_weight_s_own_norms_changes_nothing() -> None:
+    weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(decomposed(weight, weight.norm(dim=1)), weight)
+    torch.testing.assert_close(decomposed(weight, weight.norm(dim=0, keepdim=True)), weight)
+
+
+def test_half_the_weight_is_half_the_way() -> None:
+    pristine = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    parts = {"down": torch.ones(2, 4), "up": torch.ones(6, 2), "dora_scale": torch.full((6, 1), 3.0)}
+    whole = weight_at("dora", parts, scale=0.5, pristine=pristine, weight=1.0)
+    half = weight_at("dora", parts, scale=0.5, pristine=pristine, weight=0.5)
+    torch.testing.assert_close(half, (pristine + whole) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("lora", {"down": torch.ones(2, 5), "up": torch.ones(6, 2)}),
+        ("oft", {"oft_blocks": torch.zeros(2, 2, 2)}),
+        ("boft", {"oft_blocks": torch.zeros(1, 2, 2, 2)}),
+        ("ia3", {"weight": torch.ones(5), "on_input": torch.ones(())}),
+        ("oft", {"oft_R": torch.zeros(3, 1)}),
+    ],
+)
+def test_what_does_not_fit_the_layer_is_an_error(kind: str, parts: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(ValueError, match="for"):
+        weight_at(kind, parts, scale=1.0, pristine=torch.ones(6, 4), weight=1.0)
