@@ -102,7 +102,7 @@ def run_checkup(
     clock = _Clock()
     policy, rules = load_judges(settings)
     with clock.stage("files"):
-        lora = read_lora(settings.model)
+        lora = read_lora(settings.model, max_header=settings.max_header)
         require_sound(lora)
         dataset = read_dataset(settings.dataset)
         training = _training_settings(settings, lora)

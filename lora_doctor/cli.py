@@ -50,6 +50,9 @@ _private = click.option(
     "--private/--public", default=None, help="Show training pictures and captions in the report (default: public)."
 )
 _rules = click.option("--rules", type=click.Path(path_type=Path), help="A rules folder of your own.")
+_max_header = click.option(
+    "--max-header", type=int, help="MiB of a LoRA file's header that are read at most (default: 6)."
+)
 _policy = click.option("--policy", help="standard, strict, lenient, or one of your own in the rules folder.")
 
 
@@ -64,6 +67,7 @@ _policy = click.option("--policy", help="standard, strict, lenient, or one of yo
 @click.option("--replicates", type=int, help="Pictures per weight, environment and framing.")
 @click.option("--seed", type=int, help="Another seed renders other pictures.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 ...")
+@_max_header
 @_policy
 @_rules
 @_private
@@ -154,8 +158,11 @@ def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int 
 @click.option("--fast", is_flag=True, help="Spectra of some modules instead of all: about a second for any file.")
 @click.option("--keys", is_flag=True, help="List every module, and every tensor that is not understood.")
 @click.option("--rules", "folder", type=click.Path(path_type=Path), help="A folder of file rules of your own.")
+@_max_header
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
-def inspect_files(files: tuple[Path, ...], fast: bool, keys: bool, folder: Path | None, as_json: bool) -> None:
+def inspect_files(
+    files: tuple[Path, ...], fast: bool, keys: bool, folder: Path | None, max_header: int | None, as_json: bool
+) -> None:
     """Look at LoRA files alone: family, trainer, ranks, scales, spectra, training settings, findings.
 
     Needs no base model, no dataset and no GPU. Several files are shown side by side.
@@ -170,7 +177,7 @@ def inspect_files(files: tuple[Path, ...], fast: bool, keys: bool, folder: Path 
     from lora_doctor.inspection import inspect, to_plain
     from lora_doctor.inspection_page import page, side_by_side
 
-    found = [inspect(path, fast=fast, rules=folder) for path in files]
+    found = [inspect(path, fast=fast, rules=folder, max_header=max_header) for path in files]
     if as_json:
         import json
 
@@ -191,17 +198,18 @@ def rules(rule: str | None, folder: Path | None) -> None:
     """List the rules, or print one as its own file says it."""
     from lora_doctor.errors import UsageError
     from lora_doctor.plugins import data_folder
-    from lora_doctor.rules import load_rules
+    from lora_doctor.rules import FILE_RULES, load_rules
 
     where = folder or data_folder("rules")
-    known = load_rules(where)
+    known = load_rules(where) + (load_rules(where / FILE_RULES) if (where / FILE_RULES).is_dir() else ())
     if rule is None:
         for each in known:
             click.echo(f"{click.style(each.id, bold=True)}  [{each.severity}]\n    {' '.join(each.symptom.split())}")
         return
     if rule not in {each.id for each in known}:
         raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"Known: {', '.join(r.id for r in known)}.")
-    click.echo((where / f"{rule}.yaml").read_text("utf-8").rstrip())
+    own = where / f"{rule}.yaml"
+    click.echo((own if own.is_file() else where / FILE_RULES / own.name).read_text("utf-8").rstrip())
 
 
 # ---------------------------------------------------------------- shown

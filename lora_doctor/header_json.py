@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-MAX_HEADER = 8 * 2**20
+MAX_HEADER = 6 * 2**20
 """Bytes. A LoRA's header has some 100 bytes a tensor; the library would spend 8 seconds on one of 93 MB."""
 MAX_TENSORS = 20_000
 MAX_METADATA = 10_000

@@ -15,11 +15,9 @@ from lora_doctor.lora_base import BaseGuess, describe_base
 from lora_doctor.lora_file import guess_family, read_lora
 from lora_doctor.metadata_leaks import private_paths
 from lora_doctor.plugins import data_folder
-from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.rules import FILE_RULES, evaluate, load_rules
 from lora_doctor.types import FamilyGuess, Finding, LoraFile, Measurement, ModuleSpectrum, NotEvaluated, TrainingRecord
 
-FILE_RULES = "file"
-"""Folder of the rules that judge files alone, inside the rules folder."""
 SAMPLE = 24
 """Modules whose spectra a fast look takes, spread over the file."""
 
@@ -44,14 +42,14 @@ class Inspection:
         return any(each.severity == "blocker" and each.state == "confirmed" for each in self.findings)
 
 
-def inspect(path: Path, *, fast: bool = False, rules: Path | None = None) -> Inspection:
+def inspect(path: Path, *, fast: bool = False, rules: Path | None = None, max_header: int | None = None) -> Inspection:
     """Look at the LoRA file at `path`; `fast` takes the spectra of `SAMPLE` modules instead of all.
 
-    `rules`: a folder of file rules instead of lora-doctor's own. Raises InputRefused for what is not a LoRA,
-    UsageError for rules that cannot be read.
+    `rules`: a folder of file rules instead of lora-doctor's own; `max_header`: as in `read_lora`. Raises InputRefused
+    for what is not a LoRA, UsageError for rules that cannot be read.
     """
     judges = load_rules(rules or data_folder("rules") / FILE_RULES)
-    lora = read_lora(path)
+    lora = read_lora(path, max_header=max_header)
     family = guess_family(lora.modules)
     base = describe_base(family.family, lora.metadata, family.candidates)
     leaks = private_paths(lora.metadata)

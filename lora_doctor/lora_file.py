@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lora_doctor.errors import InputRefused
+from lora_doctor.header_json import Limits
 from lora_doctor.lora_alpha import adapter_fields, alpha_and_divisor
 from lora_doctor.lora_family import family_of
 from lora_doctor.lora_keys import ParsedKey, parse_keys
@@ -24,13 +25,15 @@ _WITHOUT_SCALE = ("oft", "boft")
 """Kinds whose alpha is no scale but the constraint of a rotation, 0 = none."""
 
 
-def read_lora(path: Path) -> LoraFile:
+def read_lora(path: Path, *, max_header: int | None = None) -> LoraFile:
     """The LoRA at `path`, read and understood; every tensor is looked at once.
+
+    `max_header`: MiB of header that are read at most; None = `header_json.MAX_HEADER`.
 
     What is wrong with single modules or tensors is listed in `faults`, and those modules are left out of `modules`.
     Raises InputRefused for anything that is not a sound safetensors file with LoRA keys.
     """
-    header = read_header(path)
+    header = read_header(path, None if max_header is None else Limits(header=max_header * 2**20))
     parsed = parse_keys(header.tensors)
     if not parsed:
         what = f"holds no LoRA: none of its {len(header.tensors)} tensors has a LoRA's name."

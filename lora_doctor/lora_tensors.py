@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
+from lora_doctor.header_json import Limits
 from lora_doctor.safetensors_header import Header, check_regular_file, read_header, shown
 from lora_doctor.safetensors_values import read_tensor
 from lora_doctor.types import LoraFile, LoraModule
@@ -56,5 +58,8 @@ def _header(path: Path) -> Header:
 
 @lru_cache(maxsize=4)
 def _header_of(path: Path, size: int, modified: int) -> Header:
-    """Cached, because `read_parts` is called once a module; size and time tell a file that was replaced."""
-    return read_header(path)
+    """Cached, because `read_parts` is called once a module; size and time tell a file that was replaced.
+
+    Whether a header of that size is wanted was settled when the file was first read.
+    """
+    return read_header(path, Limits(header=sys.maxsize))

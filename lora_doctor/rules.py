@@ -44,6 +44,8 @@ CONFIRMED, SUSPECTED, DOUBTED, NO = 2, 1, -1, -2
 # Evidence whose interval straddles its threshold is as likely on one side as on the other: it counts half.
 HALF = 0.5
 SEVERITIES = ("blocker", "warning", "note")
+FILE_RULES = "file"
+"""Folder, inside the rules folder, of the rules that judge a LoRA file alone."""
 
 
 # ---------------------------------------------------------------- reading

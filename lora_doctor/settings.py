@@ -105,6 +105,8 @@ class Settings:
     training_config: Path | None = None
     seed: int = 0
     device: str = "auto"
+    max_header: int | None = None
+    """MiB of a LoRA file's header that are read at most; None = 6."""
     memory: str = "auto"
     """`auto`, `full`, `tiled`, `offload` or `sequential`: what a small graphics card can hold."""
     character: CharacterSettings = field(default_factory=CharacterSettings)
@@ -134,6 +136,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "out": read.path,
     "seed": read.whole_number(0, 2**63 - 1),
     "device": read.device,
+    "max_header": read.whole_number(1, 1024),
     "memory": read.one_of("auto", "full", "tiled", "offload", "sequential"),
     "character.class_token": read.token,
     "character.spec": read.spec,

@@ -19,6 +19,16 @@ KINDS = {
 }  # fmt: skip
 """What a label says -> the product's own name of the kind; the first that is in the label counts."""
 BOUND = 1e-5
+HALF = ALPHA / RANK
+SCALES = {
+    "LyCORIS LoRA": HALF, "LyCORIS DoRA": HALF, "LyCORIS LoHa": HALF, "LyCORIS GLoRA": HALF, "LyCORIS LoKr, whole": 1.0,
+    "peft LoRA": 1.0, "peft DoRA": 1.0, "peft LoHa": 1.0, "diffusers LoRA, rs": ALPHA / RANK**0.5,
+    "diffusers LoRA, older": 1.0, "diffusers DoRA": HALF, "OneTrainer": HALF, "kohya LoRA, dynamic": 0.5,
+    "no prefix": 1.0, "ai-toolkit": 1.0,
+}  # fmt: skip
+"""Start of a label -> the scale that was trained with, in every module."""
+RANKS = {"LoRA": {RANK}, "DoRA": {RANK}, "LoHa": {RANK}, "GLoRA": {RANK}, "LoRA, dynamic": {2, 4, 8}}
+"""End of a label -> the ranks that were trained."""
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +53,13 @@ def test_a_file_is_understood_applied_exactly_and_rendered(
     assert (lora.faults, lora.unknown_keys, dict(lora.non_finite)) == ((), (), {})
     own = next((own for label, own in KINDS.items() if label in kind), "lora")
     assert own in {module.kind for module in lora.modules}
+    for label, scale in SCALES.items():
+        if kind.startswith(label):
+            assert {round(module.scale, 6) for module in lora.modules} == {round(scale, 6)}
+    if ranks := RANKS.get(kind.partition(" ")[2]):
+        assert {module.rank for module in lora.modules} == ranks
     assert our_error(pipeline, path, expected) <= BOUND
     assert changes_pictures(pipeline, lora)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_rank_and_scale_are_recovered(family: str, pipeline_of: Callable[[str], Any], tmp_path: Path) -> None:
-    scales = {"LyCORIS LoRA": ALPHA / RANK, "LyCORIS LoHa": ALPHA / RANK, "diffusers LoRA": ALPHA / RANK,
-              "diffusers LoRA, rs": ALPHA / RANK**0.5, "kohya LoRA": 1 / RANK}  # fmt: skip
-    for kind, scale in scales.items():
-        writer = next(w for f, k, w in FILES if (f, k) == (family, kind))
-        writer(pipeline_of(family), tmp_path / "x.safetensors")
-        modules = read_lora(tmp_path / "x.safetensors").modules
-        assert {module.rank for module in modules} == {RANK}
-        assert {round(module.scale, 6) for module in modules} == {scale}
 
 
 def made(family: str, kind: str, pipeline: Any, path: Path) -> Expected:

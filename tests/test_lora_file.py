@@ -224,3 +224,12 @@ def test_a_file_replaced_after_reading_is_noticed(tmp_path: Path) -> None:
     kohya(path)
     with pytest.raises(InputRefused, match="has changed since it was read"):
         read_parts(lora, lora.modules[0])
+
+
+def test_a_header_that_is_larger_than_usual_is_read_when_asked_for(tmp_path: Path) -> None:
+    metadata = {f"ss_tag_frequency_{number}": "x" * 2**20 for number in range(7)}
+    path = dotted(tmp_path / "x.safetensors", metadata=metadata)
+    with pytest.raises(InputRefused, match="more than the 6291456 allowed"):
+        read_lora(path)
+    lora = read_lora(path, max_header=8)
+    assert read_parts(lora, lora.modules[0])["down"].size
