@@ -91,9 +91,7 @@ def make_case(
 ) -> Case:
     """A Case; what is not given is empty."""
     pictures = tuple(pictures)
-    file = LoraFile(
-        path=lora, sha256="", size=0, format="diffusers", family="miniature", modules=modules, metadata={}
-    )
+    file = LoraFile(path=lora, sha256="", size=0, format="diffusers", family="miniature", modules=modules, metadata={})
     return Case(
         lora=file,
         dataset=dataset_of(pictures),

@@ -12,9 +12,7 @@ def case(spec: dict[str, str]) -> Case:
         name: LabelSet(attribute=name, labels=("a", "b"), prompts=(("a",), ("b",)), kind=kind, crop="whole")
         for name, kind in kinds.items()
     }
-    lora = LoraFile(
-        path=Path("x"), sha256="", size=0, format="peft", family="sd15", modules=(), metadata={}
-    )
+    lora = LoraFile(path=Path("x"), sha256="", size=0, format="peft", family="sd15", modules=(), metadata={})
     return Case(
         lora=lora, dataset=Dataset(path=Path("d"), images=()), references=(), training=TrainingSettings(), trigger="t",
         label_sets=labels, spec=spec,
