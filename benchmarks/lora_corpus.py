@@ -37,8 +37,8 @@ def measure(families: list[str]) -> dict[str, dict[str, tuple[float, float | str
 def told(error: float | str) -> str:
     """An error in a few characters: a reader that is right, one that is wrong, one that refuses."""
     if isinstance(error, str):
-        return f"refuses ({error})"
-    return f"{error:.0e}" if error <= GOOD else f"**{error:.2f}**"
+        return "refuses"
+    return "0" if error == 0 else f"{error:.0e}" if error <= GOOD else f"**{error:.2f}**"
 
 
 def main() -> None:

@@ -67,18 +67,26 @@ def read_updates(pipeline: Any, lora: LoraFile) -> tuple[Update, ...]:
     it and arrives; also when the file changes nothing.
     """
     require_sound(lora)
-    updates: list[Update] = []
-    misfits: list[LoraModule] = []
-    for module, place in _find_places(pipeline, lora):
-        found = tuple(_updates_of(lora, module, place))
-        if found and all(_fits(update) for update in found):
-            updates += found
-        else:
-            misfits.append(module)
-    if misfits:
-        _refuse_family(lora, misfits, "have another shape in the base model")
-    _verify(lora, updates)
-    return tuple(updates)
+    # All copies are made before anything is computed: large temporaries between them would leave holes in memory.
+    found = [(module, tuple(_updates_of(lora, module, place))) for module, place in _find_places(pipeline, lora)]
+    updates = tuple(update for _, own in found for update in own)
+    misfits = [module for module, own in found if not own]
+    try:
+        misfits += [update.module for update in updates if not _applied(update)]
+        if misfits:
+            _refuse_family(lora, misfits, "have another shape in the base model")
+        missed = [update.module for update in updates if not update.holds(1.0)]
+        silent = all(update.holds(0.0) for update in updates)
+    finally:
+        for update in updates:
+            update.apply(0.0)
+    missed += [update.module for update in updates if not update.holds(0.0)]
+    if missed:
+        what = f"{len(missed)} of {len(lora.modules)} modules do not arrive in the base model: {_some(_names(missed))}"
+        raise InputRefused(what, path=lora.path)
+    if silent:
+        raise InputRefused(_why_silent(updates), path=lora.path)
+    return updates
 
 
 def _find_places(pipeline: Any, lora: LoraFile) -> list[tuple[LoraModule, Place]]:
@@ -119,31 +127,17 @@ def _updates_of(lora: LoraFile, module: LoraModule, place: Place) -> Iterator[Up
         yield Update(module, name, place, live, tuple(each.detach().clone() for each in live), on_device)
 
 
-def _fits(update: Update) -> bool:
-    """Whether the update can be computed for its weight at all."""
+def _applied(update: Update) -> bool:
+    """Apply the update at weight 1, if it can be computed for its weight at all."""
+    import torch
+
     try:
-        update.at(1.0)
+        update.apply(1.0)
+    except torch.OutOfMemoryError:
+        raise
     except (ValueError, RuntimeError):
         return False
     return True
-
-
-def _verify(lora: LoraFile, updates: Sequence[Update]) -> None:
-    """Apply all at weight 1, compare every live tensor with the file's, put all back, and compare again."""
-    try:
-        for update in updates:
-            update.apply(1.0)
-        missed = [update.module for update in updates if not update.holds(1.0)]
-        silent = all(update.holds(0.0) for update in updates)
-    finally:
-        for update in updates:
-            update.apply(0.0)
-    missed += [update.module for update in updates if not update.holds(0.0)]
-    if missed:
-        what = f"{len(missed)} of {len(lora.modules)} modules do not arrive in the base model: {_some(_names(missed))}"
-        raise InputRefused(what, path=lora.path)
-    if silent:
-        raise InputRefused(_why_silent(updates), path=lora.path)
 
 
 def _why_silent(updates: Sequence[Update]) -> str:

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.lora_file import read_lora
-from lora_doctor.lora_places import stability_name
 from lora_doctor.render import Renderer
 from lora_doctor.types import Cell, LoraFile
 from tests.tiny_pipeline import SIZE, tiny_pipeline, tiny_xl_pipeline
@@ -277,22 +276,3 @@ def test_sdxl_renders_with_both_text_encoders_adapted(tmp_path: Path) -> None:
     shown = pictures(render, [plain, adapted, cell(1.0, replicate=1)])
     assert np.abs(shown[plain.key] - directly(pipeline, plain)).max() <= 1
     assert np.abs(shown[plain.key] - shown[adapted.key]).max() > 8
-
-
-def teststability_names_are_those_diffusers_reads(tmp_path: Path) -> None:
-    """diffusers' own converter turns each name back into the one it was made from."""
-    from diffusers.loaders.lora_conversion_utils import (
-        _convert_non_diffusers_lora_to_diffusers,
-        _maybe_map_sgm_blocks_to_diffusers,
-    )
-    from diffusers.utils import convert_unet_state_dict_to_peft
-
-    unet = tiny_xl_pipeline(tmp_path).unet
-    names = [name for name, module in unet.named_modules() if isinstance(module, torch.nn.Linear)]
-    blocks = [name for name in names if name.startswith(("down_blocks", "mid_block", "up_blocks"))]
-    assert len(blocks) > 80
-    keys = {f"lora_unet_{stability_name(name).replace('.', '_')}.lora_down.weight": torch.zeros(1) for name in blocks}
-    keys |= {key.replace("lora_down", "lora_up"): value for key, value in keys.items()}
-    converted, _ = _convert_non_diffusers_lora_to_diffusers(_maybe_map_sgm_blocks_to_diffusers(keys, unet.config))
-    back = convert_unet_state_dict_to_peft({key.removeprefix("unet."): value for key, value in converted.items()})
-    assert {key.removesuffix(".lora_A.weight") for key in back if ".lora_A." in key} == set(blocks)

@@ -1,0 +1,94 @@
+"""Which base model a check-up takes, whether the LoRA belongs to it, and what the LoRA's metadata asks of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_doctor.base_choice import chosen_base, open_base, require_family, with_render_defaults
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.lora_file import guess_family, read_lora
+from lora_doctor.settings import RenderSettings, Settings
+from lora_doctor.types import LoraFile, LoraModule
+
+YUKI = Path(__file__).parents[1] / "fixtures/miniature/patients/yuki/lora.safetensors"
+CROSS = {
+    "sd15": ("down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 768, 320),
+    "sdxl": ("input_blocks_4_1_transformer_blocks_0_attn2_to_k", 2048, 640),
+}
+
+
+def lora_of(family: str, metadata: dict[str, str] | None = None) -> LoraFile:
+    name, inputs, outputs = CROSS[family]
+    module = LoraModule(
+        component="unet", name=name, flattened=True, kind="lora", rank=4, alpha=4.0, scale=1.0, keys={},
+        inputs=inputs, outputs=outputs,
+    )  # fmt: skip
+    assert guess_family([module]).family == family
+    return LoraFile(
+        path=Path("x.safetensors"), sha256="", size=0, format="kohya", family=family, modules=(module,),
+        metadata=metadata or {},
+    )  # fmt: skip
+
+
+def settings_of(**given: Any) -> Settings:
+    return Settings(model=YUKI, trigger="yuki_nk", dataset=YUKI.parent / "dataset", out=Path("out"), **given)
+
+
+def test_without_a_base_the_family_s_usual_one_is_taken() -> None:
+    assert chosen_base("auto", read_lora(YUKI)) == "miniature"
+    assert chosen_base("auto", lora_of("sdxl")) == "stabilityai/stable-diffusion-xl-base-1.0"
+    assert chosen_base("owner/name@abc", lora_of("sdxl")) == "owner/name@abc"
+
+
+def test_where_nothing_tells_the_family_a_base_is_asked_for() -> None:
+    unknown = LoraFile(
+        path=Path("x.safetensors"), sha256="", size=0, format="kohya", family="unknown", modules=(), metadata={}
+    )
+    with pytest.raises(UsageError, match="no base model is set"):
+        chosen_base("auto", unknown)
+
+
+def test_a_lora_of_another_family_is_refused_and_says_why() -> None:
+    with pytest.raises(InputRefused, match=r"family sdxl \(.*2048.*\), and the base model is of family sd15"):
+        require_family(lora_of("sdxl"), "sd15")
+    require_family(lora_of("sdxl"), "sdxl")
+    require_family(lora_of("sdxl"), "unknown")
+
+
+def test_the_bundled_base_opens_with_its_family_s_defaults() -> None:
+    base = open_base(settings_of(device="cpu"), read_lora(YUKI))
+    assert (base.family, base.name, base.source.kind) == ("miniature", "miniature", "folder")
+    render = with_render_defaults(settings_of(render=RenderSettings(steps=3)), base).render
+    assert (render.steps, render.guidance, render.width) == (3, 3.0, 64)
+
+
+@pytest.mark.parametrize(
+    ("family", "metadata", "asked", "prediction", "skip"),
+    [
+        ("sdxl", {"modelspec.prediction_type": "v"}, RenderSettings(), "v_prediction", None),
+        ("sdxl", {"modelspec.prediction_type": "epsilon"}, RenderSettings(), None, None),
+        ("sdxl", {"modelspec.prediction_type": "v"}, RenderSettings(prediction_type="epsilon"), "epsilon", None),
+        ("sd15", {}, RenderSettings(clip_skip=2), None, 2),
+    ],
+)
+def test_prediction_type_and_clip_skip_follow_the_lora_unless_the_settings_say_otherwise(
+    family: str, metadata: dict[str, str], asked: RenderSettings, prediction: str | None, skip: int | None
+) -> None:
+    from lora_doctor.base_choice import _options
+
+    found = _options(asked, lora_of(family, metadata))
+    assert (found["prediction_type"], found["clip_skip"]) == (prediction, skip)
+
+
+def test_a_trained_clip_skip_is_taken_over_and_said(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from lora_doctor.base_choice import _options
+
+    lora = lora_of("sd15")
+    record = replace(lora.record, settings=replace(lora.record.settings, clip_skip=2))
+    with pytest.warns(UserWarning, match="clip skip 2"):
+        assert _options(RenderSettings(), replace(lora, record=record))["clip_skip"] == 2

@@ -1,0 +1,109 @@
+"""Every tensor of a file arrives in the model, is compared there, and leaves no trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lora_doctor.errors import InputRefused
+from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_merge import read_updates
+from tests.tiny_pipeline import tiny_pipeline
+
+LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+OTHER = LAYER.replace("to_q", "to_k")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Any:
+    return tiny_pipeline(tmp_path / "base")
+
+
+def file_of(path: Path, tensors: dict[str, torch.Tensor]) -> Any:
+    save_file(tensors, path / "x.safetensors")
+    return read_lora(path / "x.safetensors")
+
+
+def factors(width: int, size: float = 0.1) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    down, up = (size * torch.randn(shape, generator=generator) for shape in ((2, width), (width, 2)))
+    return {"lora_A.weight": down, "lora_B.weight": up}
+
+
+def named(name: str, parts: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"unet.{name}.{part}": tensor for part, tensor in parts.items()}
+
+
+def test_weights_and_biases_of_norms_are_added(pipeline: Any, tmp_path: Path) -> None:
+    norm = pipeline.unet.get_submodule("mid_block.resnets.0.norm1")
+    weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+    by_weight, by_bias = torch.randn(len(weight)), torch.randn(len(bias))
+    flat = "lora_unet_mid_block_resnets_0_norm1"
+    updates = read_updates(pipeline, file_of(tmp_path, {f"{flat}.w_norm": by_weight, f"{flat}.b_norm": by_bias}))
+    for update in updates:
+        update.apply(0.5)
+    torch.testing.assert_close(norm.weight.detach(), weight + 0.5 * by_weight)
+    torch.testing.assert_close(norm.bias.detach(), bias + 0.5 * by_bias)
+    for update in updates:
+        update.apply(0.0)
+    assert torch.equal(norm.weight, weight) and torch.equal(norm.bias, bias)
+
+
+def test_a_bias_beside_factors_is_added_unscaled(pipeline: Any, tmp_path: Path) -> None:
+    name = "mid_block.attentions.0.proj_in"
+    layer = pipeline.unet.get_submodule(name)
+    bias, added = layer.bias.detach().clone(), torch.randn(len(layer.bias))
+    parts = factors(len(layer.weight)) | {"diff_b": added, "alpha": torch.tensor(1.0)}
+    updates = read_updates(pipeline, file_of(tmp_path, named(name, parts)))
+    assert sorted(update.target for update in updates) == ["bias", "weight"]
+    for update in updates:
+        update.apply(1.0)
+    torch.testing.assert_close(layer.bias.detach(), bias + added)
+
+
+def test_a_bias_that_the_layer_does_not_have_is_refused(pipeline: Any, tmp_path: Path) -> None:
+    width = len(pipeline.unet.get_submodule(LAYER).weight)
+    parts = factors(width) | {"diff_b": torch.ones(width)}
+    with pytest.raises(InputRefused, match="another shape"):
+        read_updates(pipeline, file_of(tmp_path, named(LAYER, parts)))
+
+
+def test_two_layers_that_share_a_weight_do_not_arrive_both(pipeline: Any, tmp_path: Path) -> None:
+    """Only comparing with what the model then holds can notice this."""
+    layer = pipeline.unet.get_submodule(LAYER)
+    pipeline.unet.get_submodule(OTHER).weight = layer.weight
+    before = layer.weight.detach().clone()
+    tensors = named(LAYER, factors(len(before))) | named(OTHER, factors(len(before), size=0.2))
+    with pytest.raises(InputRefused, match="1 of 2 modules do not arrive in the base model"):
+        read_updates(pipeline, file_of(tmp_path, tensors))
+    assert torch.equal(layer.weight, before)
+
+
+def test_one_layer_under_two_names_is_refused(pipeline: Any, tmp_path: Path) -> None:
+    name = "encoder.layers.0.self_attn.q_proj"
+    width = len(pipeline.text_encoder.get_submodule(name).weight)
+    tensors = {f"text_encoder.{start}{name}.{part}": tensor
+               for start in ("", "text_model.") for part, tensor in factors(width).items()}  # fmt: skip
+    with pytest.raises(InputRefused, match="two updates for one weight"):
+        read_updates(pipeline, file_of(tmp_path, tensors))
+
+
+def test_an_update_too_small_for_the_model_s_precision_is_told_from_one_of_zeros(pipeline: Any, tmp_path: Path) -> None:
+    pipeline.unet.half()
+    width = len(pipeline.unet.get_submodule(LAYER).weight)
+    with pytest.raises(InputRefused, match="too small for the base model's float16 weights"):
+        read_updates(pipeline, file_of(tmp_path, named(LAYER, factors(width, size=1e-4))))
+    with pytest.raises(InputRefused, match="zero in every module"):
+        read_updates(pipeline, file_of(tmp_path, named(LAYER, factors(width, size=0.0))))
+
+
+def test_a_file_that_changes_between_two_looks_is_refused(pipeline: Any, tmp_path: Path) -> None:
+    width = len(pipeline.unet.get_submodule(LAYER).weight)
+    lora = file_of(tmp_path, named(LAYER, factors(width)))
+    save_file({"other": torch.ones(3)}, lora.path)
+    with pytest.raises(InputRefused, match="has changed since it was read"):
+        read_updates(pipeline, lora)
