@@ -112,6 +112,15 @@ def test_a_file_of_zeros_was_never_trained(tmp_path: Path) -> None:
     assert "nothing-trained" in rules_of(inspect(changed(tmp_path / "x.safetensors", **zeros)))
 
 
+def test_dead_modules_are_named(tmp_path: Path) -> None:
+    zeros = {
+        key: value * 0 for key, value in load_file(YUKI).items() if "mid_block.resnets.0" in key and "lora_B" in key
+    }
+    found = inspect(changed(tmp_path / "x.safetensors", **zeros))
+    assert "dead-modules" in rules_of(found)
+    assert "unet.mid_block.resnets.0.conv1" in shown(found)
+
+
 def test_alpha_at_the_trainers_default_is_noticed(tmp_path: Path) -> None:
     found = inspect(changed(tmp_path / "x.safetensors", metadata={"lora_alpha": "1"}))
     finding = next(f for f in found.findings if f.rule == "alpha-far-from-rank")

@@ -74,14 +74,21 @@ def block_of(name: str) -> str:
     return found[0].replace(".", "_") if found else "other"
 
 
+def dead(spectra: Sequence[ModuleSpectrum]) -> tuple[ModuleSpectrum, ...]:
+    """The modules whose update is hardly there: below `DEAD` times the median norm of those that have one."""
+    norms = [each.norm for each in spectra if each.norm]
+    typical = statistics.median(norms) if norms else 0.0
+    return tuple(each for each in spectra if each.norm <= DEAD * typical)
+
+
 def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measurement]:
     """The modules' spectra -> `spectrum.*`: medians over modules, root mean square norms, dead modules and outliers."""
     count, note = len(spectra), _left_out(lora, spectra)
     norms = [each.norm for each in spectra]
     none = None if count else "the file has no module with a spectrum of its own"
-    dead = "every update in the file is zero" if count and not any(norms) else None
+    zero = "every update in the file is zero" if count and not any(norms) else None
     typical = statistics.median(norm for norm in norms if norm) if any(norms) else 0.0
-    asleep = [each for each in spectra if each.norm <= DEAD * typical]
+    asleep = dead(spectra)
     rank = max((module.rank for module in lora.modules), default=None)
 
     def told(name: str, value: float | None, unit: str, why: str | None, **where: str) -> Measurement:
@@ -95,9 +102,9 @@ def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measure
     return [
         told("rank", rank, "rank", "the file has no module"),
         told("norm", size, "", none),
-        *(told(name, value, "share", none or dead) for name, value in medians.items()),
+        *(told(name, value, "share", none or zero) for name, value in medians.items()),
         told("dead_share", len(asleep) / count if count else None, "share", none),
-        told("largest_norm_ratio", largest, "times the median", none or dead),
+        told("largest_norm_ratio", largest, "times the median", none or zero),
         *(told("norm", norm, "", None, block=block) for block, norm in _block_norms(spectra).items()),
     ]
 
