@@ -130,7 +130,7 @@ def add_adapters(
 def _run_merged(model: Any) -> None:
     """Let every LoRA layer compute with one merged weight, W + scale * B A, instead of three layers in turn.
 
-    The same function to rounding. A step of the miniature is a third faster on a CPU, where small layers cost more to
+    The same function to rounding. A step of the miniature is a seventh faster on a CPU, where small layers cost more to
     call than to compute.
     """
     import torch
