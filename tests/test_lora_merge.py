@@ -13,6 +13,7 @@ from lora_doctor.errors import InputRefused
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_merge import read_updates
 from tests.tiny_pipeline import tiny_pipeline
+from tests.tiny_transformers import tiny_flux
 
 LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 OTHER = LAYER.replace("to_q", "to_k")
@@ -107,3 +108,30 @@ def test_a_file_that_changes_between_two_looks_is_refused(pipeline: Any, tmp_pat
     save_file({"other": torch.ones(3)}, lora.path)
     with pytest.raises(InputRefused, match="has changed since it was read"):
         read_updates(pipeline, lora)
+
+
+def test_xlabs_processors_and_comfyui_s_text_encoders_arrive_where_they_belong(tmp_path: Path) -> None:
+    flux = tiny_flux(tmp_path / "flux")
+    block, width = flux.transformer.transformer_blocks[0], 32
+    generator = torch.Generator().manual_seed(2)
+
+    def pair(outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(2, width, generator=generator), torch.randn(outputs, 2, generator=generator)
+
+    stems = {
+        "double_blocks.0.processor.qkv_lora1": (pair(3 * width), [block.attn.to_q, block.attn.to_k, block.attn.to_v]),
+        "double_blocks.0.processor.proj_lora2": (pair(width), [block.attn.to_add_out]),
+        "text_encoders.clip_l.transformer.text_model.encoder.layers.0.self_attn.q_proj": (
+            pair(width), [flux.text_encoder.get_submodule("encoder.layers.0.self_attn.q_proj")]
+        ),
+    }  # fmt: skip
+    tensors, wanted = {}, []
+    for stem, ((down, up), layers) in stems.items():
+        below, above = (".down", ".up") if "processor" in stem else (".lora_down", ".lora_up")
+        tensors |= {f"{stem}{below}.weight": down, f"{stem}{above}.weight": up}
+        whole = torch.cat([layer.weight.detach() for layer in layers]) + up @ down
+        wanted += list(zip(layers, whole.split([len(layer.weight) for layer in layers]), strict=True))
+    for update in read_updates(flux, file_of(tmp_path, tensors)):
+        update.apply(1.0)
+    for layer, weight in wanted:
+        torch.testing.assert_close(layer.weight.detach(), weight)
