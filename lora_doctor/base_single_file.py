@@ -26,6 +26,7 @@ WIDTHS = {768: "sd15", 1024: "sd2", 2048: "sdxl"}
 V_PREDICTION = "v_pred"
 """The name of the empty tensor by which v-prediction SDXL checkpoints (NoobAI) mark themselves."""
 ZERO_TERMINAL_SNR = "ztsnr"
+_WHOLE = "Save it again as a whole, or set `base` to the diffusers folder."
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -95,9 +96,26 @@ def load_single_file(path: Path, pipeline_class: str, config: Path, dtype: Any) 
         options = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     try:
         # A folder as `config`: given a hub id, diffusers goes online even with local_files_only.
-        return getattr(diffusers, pipeline_class).from_single_file(
+        pipeline = getattr(diffusers, pipeline_class).from_single_file(
             str(path), config=str(config), local_files_only=True, dtype=dtype, disable_mmap=True, **options
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        if "meta tensor" in str(error):  # how diffusers says it, where it notices
+            raise InputRefused("the checkpoint lacks tensors of the model", path=path, advice=_WHOLE) from error
         line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputRefused(f"the base model does not load: {line}", path=path) from error
+    if lacking := _lacking(pipeline):
+        what = f"the checkpoint lacks {len(lacking)} tensors of the model ({lacking[0]} first)"
+        raise InputRefused(what, path=path, advice=_WHOLE)
+    return pipeline
+
+
+def _lacking(pipeline: Any) -> list[str]:
+    """Parameters that the file did not fill: diffusers leaves them without memory, and says nothing."""
+    return [
+        f"{part}.{name}"
+        for part, module in pipeline.components.items()
+        if hasattr(module, "named_parameters")
+        for name, parameter in module.named_parameters()
+        if parameter.is_meta
+    ]

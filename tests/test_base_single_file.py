@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from fixtures.loras.table import our_error
+from fixtures.loras.written import diffusers_saved
 from lora_doctor import base_classes, base_single_file
-from lora_doctor.base_models import load_pipeline, resolve_base
+from lora_doctor.base_models import load_pipeline, pipeline_family, resolve_base
 from lora_doctor.base_single_file import config_folder_beside, single_file_family, single_file_prediction
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from tests.tiny_pipeline import SIZE, TEXT_WIDTH
+from tests.tiny_pipeline import SIZE, TEXT_WIDTH, tiny_xl_pipeline
 from tests.tiny_single_file import write_checkpoint
 from tests.tiny_transformers import tiny_sd15
 
@@ -78,6 +80,47 @@ def test_a_checkpoint_draws_what_its_folder_draws(checkpoint: Path, folder: Path
 
     one, two = draw(load_pipeline(checkpoint, "cpu", config=folder)), draw(load_pipeline(folder, "cpu"))
     assert np.abs(one - two).max() < 1e-5 and np.ptp(one) > 0
+
+
+def test_an_sdxl_checkpoint_loads_to_the_same_weights_as_its_folder_and_takes_a_lora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # diffusers tells the two encoders of a checkpoint apart by their widths.
+    monkeypatch.setitem(base_single_file.WIDTHS, TEXT_WIDTH + 48, "sdxl")
+    tiny_xl_pipeline(tmp_path / "parts", second_width=48).save_pretrained(tmp_path / "base")
+    expected = load_pipeline(tmp_path / "base", "cpu")
+    path = write_checkpoint(expected, tmp_path / "x.safetensors")
+    loaded = load_pipeline(path, "cpu", config=tmp_path / "base")
+    assert pipeline_family(loaded) == "sdxl"
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        one, two = (getattr(each, name).state_dict() for each in (loaded, expected))
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in two), name
+    lora = tmp_path / "lora.safetensors"
+    wanted = diffusers_saved()(expected, lora)
+    assert our_error(loaded, lora, wanted) < 1e-5
+
+
+def without(path: Path, part: str) -> Path:
+    tensors = load_file(path)
+    lost = next(name for name in tensors if part in name)
+    save_file({name: tensor.clone() for name, tensor in tensors.items() if name != lost}, path)
+    return path
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(checkpoint: Path, folder: Path) -> None:
+    with pytest.raises(InputRefused, match="lacks tensors of the model"):
+        load_pipeline(without(checkpoint, "proj_in.weight"), "cpu", config=folder)
+
+
+def test_a_tensor_that_diffusers_leaves_empty_without_a_word_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(base_single_file.WIDTHS, TEXT_WIDTH + 48, "sdxl")
+    tiny_xl_pipeline(tmp_path / "parts", second_width=48).save_pretrained(tmp_path / "base")
+    path = write_checkpoint(load_pipeline(tmp_path / "base", "cpu"), tmp_path / "x.safetensors")
+    with pytest.raises(InputRefused, match=r"lacks 1 tensors of the model \(text_encoder_2\.text_projection\.weight"):
+        load_pipeline(without(path, "1.model.text_projection"), "cpu", config=tmp_path / "base")
 
 
 def test_a_folder_of_configs_beside_the_file_is_used(checkpoint: Path, folder: Path) -> None:

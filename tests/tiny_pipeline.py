@@ -62,7 +62,7 @@ def tiny_pipeline(folder: Path, *, prediction: str = "v_prediction", clip_sample
     return pipeline
 
 
-def tiny_xl_pipeline(folder: Path) -> Any:
+def tiny_xl_pipeline(folder: Path, *, second_width: int = TEXT_WIDTH) -> Any:
     """The same for Stable Diffusion XL: two text encoders, the second with a projection, and size conditioning."""
     import torch
     from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
@@ -73,14 +73,15 @@ def tiny_xl_pipeline(folder: Path) -> Any:
         torch.manual_seed(2)
         unet = UNet2DConditionModel(
             sample_size=SIZE // 2, block_out_channels=CHANNELS, layers_per_block=2, norm_num_groups=8,
-            cross_attention_dim=2 * TEXT_WIDTH, attention_head_dim=8, transformer_layers_per_block=(1, 2),
+            cross_attention_dim=TEXT_WIDTH + second_width, attention_head_dim=8, transformer_layers_per_block=(1, 2),
             use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=TEXT_WIDTH + 6 * 8,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         config = small.text_encoder.config.__class__(
-            **small.text_encoder.config.to_dict() | {"projection_dim": TEXT_WIDTH, "hidden_act": "gelu"}
+            **small.text_encoder.config.to_dict()
+            | {"projection_dim": TEXT_WIDTH, "hidden_act": "gelu", "hidden_size": second_width}
         )
         second = CLIPTextModelWithProjection(config)
     return StableDiffusionXLPipeline(

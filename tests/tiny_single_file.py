@@ -73,8 +73,44 @@ def _unsquared(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor[:, :, None, None] if is_matrix else tensor
 
 
+def open_clip_names(encoder: Any) -> dict[str, torch.Tensor]:
+    """A CLIP text encoder's tensors in open_clip's naming: query, key and value are one matrix there."""
+    state = {name.removeprefix("text_model."): tensor for name, tensor in encoder.state_dict().items()}
+    laid = {}
+    for name, tensor in state.items():
+        if name == "text_projection.weight":
+            laid["text_projection"] = tensor.T
+        elif ".q_proj." in name:
+            block, kind = name.split(".self_attn.q_proj.")
+            parts = [state[f"{block}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            laid[f"{_renamed(block + '.', _OPEN_CLIP)}attn.in_proj_{kind}"] = torch.cat(parts)
+        elif not re.search(r"\.[kv]_proj\.", name) and not name.endswith("position_ids"):
+            laid[_open_clip_name(name)] = tensor
+    return laid
+
+
+_OPEN_CLIP = {"encoder.layers": "transformer.resblocks"}
+_OPEN_CLIP_ENDS = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm.weight": "ln_final.weight", "final_layer_norm.bias": "ln_final.bias",
+}  # fmt: skip
+_OPEN_CLIP_PARTS = {
+    "self_attn.out_proj": "attn.out_proj", "layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}  # fmt: skip
+
+
+def _open_clip_name(name: str) -> str:
+    if name in _OPEN_CLIP_ENDS:
+        return _OPEN_CLIP_ENDS[name]
+    for old, new in _OPEN_CLIP_PARTS.items():
+        name = name.replace(old, new)
+    return _renamed(name, _OPEN_CLIP)
+
+
 def write_checkpoint(pipeline: Any, path: Path, **extra: torch.Tensor) -> Path:
-    """A Stable Diffusion 1 pipeline's weights in one .safetensors file."""
+    """A Stable Diffusion 1 or XL pipeline's weights in one .safetensors file."""
     layers, levels = pipeline.unet.config.layers_per_block, len(pipeline.vae.config.block_out_channels)
     tensors = dict(extra)
     for name, tensor in pipeline.unet.state_dict().items():
@@ -82,8 +118,12 @@ def write_checkpoint(pipeline: Any, path: Path, **extra: torch.Tensor) -> Path:
     for name, tensor in pipeline.vae.state_dict().items():
         new = vae_name(name, levels)
         tensors[f"first_stage_model.{new}"] = _unsquared(new, tensor)
+    second = getattr(pipeline, "text_encoder_2", None)
+    first = "cond_stage_model" if second is None else "conditioner.embedders.0"
     for name, tensor in pipeline.text_encoder.state_dict().items():
         stem = name if name.startswith("text_model.") else f"text_model.{name}"
-        tensors[f"cond_stage_model.transformer.{stem}"] = tensor
+        tensors[f"{first}.transformer.{stem}"] = tensor
+    if second is not None:
+        tensors |= {f"conditioner.embedders.1.model.{name}": tensor for name, tensor in open_clip_names(second).items()}
     save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, path)
     return path
