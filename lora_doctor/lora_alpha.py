@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 MAX_PATTERN = 512
@@ -19,8 +20,14 @@ def adapter_fields(metadata: Mapping[str, str]) -> Mapping[str, Any]:
 
     Raises ValueError when it is there and is not a JSON object.
     """
+    return _fields(metadata.get("lora_adapter_metadata", "{}"))
+
+
+@lru_cache(maxsize=4)
+def _fields(text: str) -> Mapping[str, Any]:
+    """Cached: it is asked for every module, and a stranger's may be a megabyte long."""
     try:
-        fields = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):

@@ -84,18 +84,6 @@ def scan(path: Path, header: Header) -> Scan:
     return Scan(sha256=digest.hexdigest(), non_finite=MappingProxyType(dict(counts)))
 
 
-def count_non_finite(path: Path, header: Header) -> Mapping[str, int]:
-    """`Scan.non_finite` alone, without the SHA-256; raises the same."""
-    counts: Counter[str] = Counter()
-    with opened(path) as descriptor:
-        require_same(path, descriptor, header.identity)
-        for pieces in chunks(header.tensors):
-            raw = _read(path, descriptor, pieces[0].start, pieces[-1].stop)
-            counts.update(_counts(path, raw, pieces))
-        require_same(path, descriptor, header.identity)
-    return dict(counts)
-
-
 def require_unchanged(path: Path, sha256: str) -> None:
     """Raises InputRefused unless the file at `path` has this SHA-256, in hexadecimal: the last look, after all work."""
     digest = hashlib.sha256()

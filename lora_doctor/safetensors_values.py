@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
 from lora_doctor.regular_file import FileIdentity, changed, opened, read_at, require_same
-from lora_doctor.safetensors_header import Header, TensorEntry
-from lora_doctor.safetensors_scan import count_non_finite
+from lora_doctor.safetensors_header import TensorEntry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,11 +51,6 @@ def read_tensor(path: Path, entry: TensorEntry, identity: FileIdentity | None = 
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in float32 is refused by name
             flat = np.frombuffer(raw, {**_FLOATS, **INTEGERS}[entry.dtype]).astype("<f4")
     return flat.reshape(entry.shape)
-
-
-def non_finite(path: Path, header: Header) -> tuple[str, ...]:
-    """Names of the tensors that hold NaN or infinity, in file order; raises what `count_non_finite` raises."""
-    return tuple(count_non_finite(path, header))
 
 
 @lru_cache(maxsize=1)

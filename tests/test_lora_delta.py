@@ -18,6 +18,7 @@ from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
 from lycoris.modules.norms import NormModule
 
+from fixtures.loras.written import effect, stir
 from lora_doctor.lora_delta import adapts_bias, adapts_weight, bias_at, cayley, decomposed, weight_at
 from lora_doctor.lora_keys import parse_keys
 from lora_doctor.lora_kinds import form_of
@@ -35,13 +36,6 @@ def layer(kind: str) -> torch.nn.Module:
     return torch.nn.Conv2d(8, 16, 1)
 
 
-def randomise(module: torch.nn.Module) -> None:
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
-
-
 def read(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor]]:
     """What the product makes of the tensors a library saves for one module."""
     file = {f"lora_unet_x.{name}": tensor for name, tensor in state.items()}
@@ -49,23 +43,6 @@ def read(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor
     assert set(parsed) == set(file)
     parts = {found.part: file[key].detach().float() for key, found in parsed.items()}
     return form_of({part: tuple(tensor.shape) for part, tensor in parts.items()}).kind, parts
-
-
-def effect(module: torch.nn.Module, original: torch.nn.Module) -> torch.Tensor:
-    """The weight that `module` computes with, read off its answers to unit inputs: what was trained, in effect."""
-    weight = original.weight
-    bias = original.bias if original.bias is not None else torch.zeros(len(weight))
-    with torch.no_grad():
-        if weight.dim() == 2:
-            return (module(torch.eye(weight.shape[1])) - bias).T
-        size = weight.shape[-1]
-        pictures = torch.zeros(weight.shape[1], weight.shape[1], 2 * size - 1, 2 * size - 1)
-        for channel in range(weight.shape[1]):
-            pictures[channel, channel, size - 1, size - 1] = 1
-        answers = module(pictures) - bias.view(1, -1, 1, 1)
-        middle = slice(size // 2, size // 2 + size)
-        answers = answers[..., middle, middle] if size > 1 else answers
-        return answers.flip(-1, -2).transpose(0, 1)
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor, pristine: torch.Tensor) -> float:
@@ -104,27 +81,20 @@ CASES = [(kind, maker, options, where) for kind, maker, options, layers in LYCOR
 )
 def test_equals_what_lycoris_trains(kind: str, maker: Any, options: dict[str, Any], where: str) -> None:
     original = layer(where)
-    pristine, bias = original.weight.detach().clone(), original.bias.detach().clone()
+    pristine = original.weight.detach().clone()
     module = maker("lora_unet_x", original, 1.0, **{"lora_dim": RANK, "alpha": ALPHA} | options)
-    randomise(module)
+    stir(module.parameters(), 0.2)
     module.eval()
     state = module.custom_state_dict() if hasattr(module, "custom_state_dict") else module.state_dict()
     state = state or module.state_dict()
     found, parts = read(state)
     assert found == kind
     module.apply_to()
-    reference = effect(original, FakeBias(pristine, bias)) if kind != "full" else pristine + parts["diff"]
+    reference = effect(original, pristine) if kind != "full" else pristine + parts["diff"]
 
     ours = weight_at(kind, parts, scale=scale_of(kind, parts), pristine=pristine, weight=1.0)
     assert distance(ours, reference, pristine) < BOUND
     assert torch.equal(weight_at(kind, parts, scale=1.0, pristine=pristine, weight=0.0), pristine)
-
-
-class FakeBias:
-    """The untouched layer's weight and bias, for `effect`."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        self.weight, self.bias = weight, bias
 
 
 def scale_of(kind: str, parts: Mapping[str, torch.Tensor]) -> float:
@@ -139,7 +109,7 @@ def scale_of(kind: str, parts: Mapping[str, torch.Tensor]) -> float:
 def test_a_norm_and_its_bias_are_added() -> None:
     norm = torch.nn.LayerNorm(8)
     module = NormModule("lora_unet_x", norm, 1.0)
-    randomise(module)
+    stir(module.parameters(), 0.2)
     found, parts = read({"w_norm": module.w_norm, "b_norm": module.b_norm})
     assert found == "norm" and adapts_weight(parts) and adapts_bias(parts)
     weight, bias = module.make_weight(0.5)
@@ -167,11 +137,7 @@ def test_equals_what_peft_trains(kind: str, config: Any) -> None:
     holder.layer = layer("linear")
     pristine, bias = holder.layer.weight.detach().clone(), holder.layer.bias.detach().clone()
     model = peft.get_peft_model(holder, config, low_cpu_mem_usage=False)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    stir((parameter for parameter in model.parameters() if parameter.requires_grad), 0.2)
     state = peft.get_peft_model_state_dict(model)
     parsed = parse_keys(state)
     assert set(parsed) == set(state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors.torch import save_file
 from fixtures.hostile.safetensors_bytes import stored
 from lora_doctor.errors import InputRefused
 from lora_doctor.safetensors_header import DTYPE_BITS, TensorEntry, read_header
-from lora_doctor.safetensors_scan import CHUNK, Scan, chunks, count_non_finite, require_unchanged, scan
+from lora_doctor.safetensors_scan import CHUNK, Scan, chunks, require_unchanged, scan
 from lora_doctor.safetensors_values import READABLE, read_tensor
 
 TORCH = {
@@ -83,9 +82,8 @@ def test_a_bool_is_0_or_1(tmp_path: Path) -> None:
     assert not scanned(tmp_path / "x").non_finite
     for raw in (b"\0\2\0\0", b"\1\1\1\xff"):
         (tmp_path / "x").write_bytes(stored({"x": ("BOOL", [4], raw)}))
-        for read in (scan, count_non_finite):
-            with pytest.raises(InputRefused, match="'x' is BOOL and holds something other than 0 and 1"):
-                read(tmp_path / "x", read_header(tmp_path / "x"))
+        with pytest.raises(InputRefused, match="'x' is BOOL and holds something other than 0 and 1"):
+            scan(tmp_path / "x", read_header(tmp_path / "x"))
 
 
 DTYPES = st.sampled_from(sorted(READABLE - {"BOOL"}))
@@ -104,7 +102,6 @@ def test_counting_bits_finds_what_decoding_finds(
     decoded = {name: int((~np.isfinite(read_tensor(path, entry))).sum()) for name, entry in header.tensors.items()}
     found = scan(path, header)
     assert dict(found.non_finite) == {name: count for name, count in decoded.items() if count}
-    assert found.non_finite == count_non_finite(path, header)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -142,9 +139,8 @@ def test_a_file_written_to_between_header_and_scan_is_refused(path: Path) -> Non
     with path.open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"\1")
-    for read in (scan, count_non_finite):
-        with pytest.raises(InputRefused, match="has changed"):
-            read(path, header)
+    with pytest.raises(InputRefused, match="has changed"):
+        scan(path, header)
 
 
 def test_another_header_at_the_same_time_and_size_is_refused(path: Path) -> None:
@@ -193,19 +189,17 @@ import re, sys, time
 from pathlib import Path
 import numpy
 from lora_doctor.safetensors_header import read_header
-from lora_doctor.safetensors_scan import count_non_finite, scan
+from lora_doctor.safetensors_scan import scan
 path, peak = Path(sys.argv[1]), lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before, start = peak(), time.process_time()
-assert dict(count_non_finite(path, read_header(path))) == {}
-middle = time.process_time()
 assert dict(scan(path, read_header(path)).non_finite) == {}
-print(middle - start, time.process_time() - middle, (peak() - before) / 1024)
+print(time.process_time() - start, (peak() - before) / 1024)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of /proc")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_200_mb_are_checked_in_less_than_600_ms_and_20_mib(tmp_path: Path, dtype: torch.dtype) -> None:
+def test_200_mb_are_checked_and_hashed_in_less_than_600_ms_and_20_mib(tmp_path: Path, dtype: torch.dtype) -> None:
     """The size of a LoRA of all of SDXL: 2,199 tensors."""
     factor, name = torch.full((32, 2132), 0.5, dtype=dtype), "lora_unet_blocks_{}_attn2_to_k.{}"
     tensors = {name.format(n, part): factor.clone() for n in range(733) for part in ("lora_down", "lora_up")}
@@ -216,7 +210,6 @@ def test_200_mb_are_checked_in_less_than_600_ms_and_20_mib(tmp_path: Path, dtype
         [sys.executable, "-c", LARGE, str(tmp_path / "x")], capture_output=True, text=True, check=True
     )
     (tmp_path / "x").unlink()
-    check, whole, memory = map(float, re.findall(r"\S+", line.stdout))
-    assert check < 0.6
-    assert whole < 1.5
+    seconds, memory = map(float, line.stdout.split())
+    assert seconds < 0.6
     assert memory < 20

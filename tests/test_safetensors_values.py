@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from fixtures.hostile.safetensors_bytes import stored
 from lora_doctor.errors import InputRefused
 from lora_doctor.safetensors_header import DTYPE_BITS, read_header
-from lora_doctor.safetensors_values import INTEGERS, READABLE, non_finite, read_tensor
+from lora_doctor.safetensors_scan import scan
+from lora_doctor.safetensors_values import INTEGERS, READABLE, read_tensor
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
@@ -56,12 +57,12 @@ def test_every_type_there_is_is_read_or_known_not_to_be() -> None:
 def test_every_tensor_that_is_not_finite_is_named(tmp_path: Path) -> None:
     tensors = {"good": np.ones(3), "nan": np.array([1, np.nan]), "inf": np.array([-np.inf]), "count": np.array([3])}
     save_file(tensors, tmp_path / "x")
-    assert set(non_finite(tmp_path / "x", read_header(tmp_path / "x"))) == {"nan", "inf"}
+    assert set(scan(tmp_path / "x", read_header(tmp_path / "x")).non_finite) == {"nan", "inf"}
 
 
 def test_a_double_too_large_for_float32_is_not_finite(tmp_path: Path) -> None:
     save_file({"x": np.array([1e300])}, tmp_path / "x")
-    assert non_finite(tmp_path / "x", read_header(tmp_path / "x")) == ("x",)
+    assert scan(tmp_path / "x", read_header(tmp_path / "x")).non_finite == {"x": 1}
 
 
 def test_a_file_that_shrank_is_refused(tmp_path: Path) -> None:
