@@ -18,6 +18,8 @@ from lora_doctor.types import Dataset, LabelSet, Reading
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
+READING_VERSION = 2
+"""Counted up when a reading holds more than it did: older ones are then made again."""
 THUMBNAIL = 192
 """Longest side, pixels, of dataset pictures in a private report."""
 
@@ -38,7 +40,9 @@ class Instruments:
     def digest(self) -> str:
         """Names these instruments: readings made by others are not reused."""
         labels = repr(sorted(self.label_sets.items()))
-        return hashlib.sha256(f"{self.face.digest}{self.clip.digest}{labels}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{READING_VERSION}{self.face.digest}{self.clip.digest}{labels}".encode()).hexdigest()[
+            :16
+        ]
 
     def read(self, images: Sequence[Any]) -> list[Reading]:
         """Everything the instruments see in some pictures (PIL, RGB)."""

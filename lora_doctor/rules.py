@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +46,10 @@ HALF = 0.5
 SEVERITIES = ("blocker", "warning", "note")
 FILE_RULES = "file"
 """Folder, inside the rules folder, of the rules that judge a LoRA file alone."""
+DATASET_RULES = "dataset"
+"""The same of the rules that judge a dataset, before or after it was trained on."""
+EACH = "*"
+"""In the `where` of a rule with `each`: the value it is being judged for."""
 
 
 # ---------------------------------------------------------------- reading
@@ -141,6 +145,8 @@ def _complaints(rule: Rule, stem: str) -> Iterator[str]:
         yield f"id: {rule.id!r} must equal the file name {stem!r}"
     if not rule.references or not rule.causes:
         yield "references and causes: at least one of each is wanted"
+    if rule.each and not any(where.get(rule.each) == EACH for _, where in _asked(rule.when)):
+        yield f"each: no condition of `when` asks for {{{rule.each}: '{EACH}'}}"
     yield from _condition_complaints(rule.when, "when", rising=True)
     for i, cause in enumerate(rule.causes):
         for j, evidence in enumerate(cause.evidence):
@@ -197,10 +203,64 @@ def evaluate(
     empty: which pictures show it is for whoever knows the matrix, from `Rule.shows`.
     """
     index = {_slot(m.name, m.where): m for m in measurements}
-    outcomes = [(rule, _judge(rule.when, index)) for rule in rules]
-    findings = [_finding(rule, outcome, index) for rule, outcome in outcomes if outcome.low >= SUSPECTED]
-    unjudged = [NotEvaluated(rule=rule.id, reason="; ".join(out.missing)) for rule, out in outcomes if out.undecided]
+    cases = [(one, about) for rule in rules for one, about in _instances(rule, measurements)]
+    outcomes = [(rule, about, _judge(rule.when, index)) for rule, about in cases]
+    findings = [_finding(rule, about, out, index) for rule, about, out in outcomes if out.low >= SUSPECTED]
+    open_ones = [(rule, about, out) for rule, about, out in outcomes if out.undecided]
+    unjudged = [
+        NotEvaluated(rule=_named(rule.id, about), reason="; ".join(out.missing)) for rule, about, out in open_ones
+    ]
     return tuple(sorted(findings, key=_urgency)), tuple(unjudged)
+
+
+def _instances(rule: Rule, measurements: Sequence[Measurement]) -> Iterator[tuple[Rule, Where]]:
+    """The rule itself, or with `each` one rule for every value that what it asks for was measured at.
+
+    Where nothing was measured at any value, the rule itself: it is then not evaluated, and listed as such.
+    """
+    names = {name for name, where in _asked(rule.when) if EACH in where.values()}
+    values = dict.fromkeys(m.where[rule.each] for m in measurements if rule.each in m.where and m.name in names)
+    for value in values:
+        yield _instance(rule, value), {rule.each: value}
+    if not values:
+        yield rule, {}
+
+
+def _asked(condition: Condition) -> Iterator[tuple[str, Where]]:
+    """Name and slice of every measurement a condition asks for."""
+    if condition.measurement is not None:
+        yield condition.measurement, condition.where
+    for part in (*condition.all, *condition.any, *condition.none):
+        yield from _asked(part)
+
+
+def _instance(rule: Rule, value: str) -> Rule:
+    """The rule for one value of its `each`: in slices, in the texts (as `{<each>}`) and in the fixes."""
+
+    def text(words: str) -> str:
+        return words.replace(f"{{{rule.each}}}", value.replace("_", " "))
+
+    def condition(one: Condition) -> Condition:
+        where = {key: value if each == EACH else each for key, each in one.where.items()}
+        return replace(
+            one, where=where, all=tuple(map(condition, one.all)), any=tuple(map(condition, one.any)),
+            none=tuple(map(condition, one.none)),
+        )  # fmt: skip
+
+    def filled(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {key: value if each == EACH else each for key, each in part.items()}
+
+    def cause(one: Cause) -> Cause:
+        evidence = tuple(replace(e, when=condition(e.when), says=text(e.says)) for e in one.evidence)
+        fix = replace(
+            one.fix, advice=text(one.fix.advice), dataset=filled(one.fix.dataset), captions=filled(one.fix.captions)
+        )
+        return replace(one, because=text(one.because), evidence=evidence, fix=fix)
+
+    return replace(
+        rule, symptom=text(rule.symptom), why=text(rule.why), when=condition(rule.when),
+        causes=tuple(cause(one) for one in rule.causes),
+    )  # fmt: skip
 
 
 def failing_examples(rule: Rule) -> tuple[str, ...]:
@@ -326,7 +386,7 @@ def _missing(parts: Sequence[_Outcome]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- findings
 
 
-def _finding(rule: Rule, outcome: _Outcome, index: Index) -> Finding:
+def _finding(rule: Rule, about: Where, outcome: _Outcome, index: Index) -> Finding:
     causes = sorted((_rank(cause, index) for cause in rule.causes), key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,
@@ -338,6 +398,8 @@ def _finding(rule: Rule, outcome: _Outcome, index: Index) -> Finding:
         measurements=tuple(m for m in outcome.seen if not m.name.startswith(GUARD)),
         causes=tuple(causes),
         references=rule.references,
+        about=about,
+        predicts=rule.predicts,
     )
 
 

@@ -255,6 +255,8 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
         "faces": face.faces,
         "score": face.score,
         "box": face.box,
+        "landmarks": face.landmarks,
+        "boxes": face.boxes,
         "attributes": list(reading.probabilities),
     }
     return json.dumps(fields, default=lambda number: number.item()), buffer.getvalue()
@@ -265,7 +267,7 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
 
     with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    box = fields["box"]
+    box, points = fields["box"], fields.get("landmarks")
     return Reading(
         width=fields["width"],
         height=fields["height"],
@@ -274,6 +276,8 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
             score=fields["score"],
             box=None if box is None else (box[0], box[1], box[2], box[3]),
             embedding=arrays.get("face"),
+            landmarks=None if points is None else tuple((x, y) for x, y in points),
+            boxes=tuple((left, top, right, bottom) for left, top, right, bottom in fields.get("boxes", ())),
         ),
         probabilities={name: arrays[f"p{i}"] for i, name in enumerate(fields["attributes"])},
         embedding=arrays.get("embedding"),

@@ -127,7 +127,7 @@ def _prepare(
     import torch
 
     images, model = dataset.images, load_base(folder)
-    pictures = sum(image.repeats for image in images)
+    pictures = round(sum(image.repeats for image in images))
     plan = plan_training(settings, pictures=pictures, resolution=model.resolution, grain=model.grain)
     shares = picture_shares(images, plan.identity_ratio)
     _warn_of_long_captions(images, model.tokenizer)

@@ -143,20 +143,138 @@ class LoraFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Subset:
+    """One folder of pictures as a trainer is told of it, and how a caption is made of a caption file."""
+
+    folder: Path
+    source: str = ""
+    """Where it is told: `dataset.toml, datasets[0].subsets[1]`, or the folder's own name."""
+    recursive: bool = False
+    """Whether pictures of sub-folders belong to it."""
+    files: tuple[str, ...] | None = None
+    """The pictures' names below `folder`, where they are listed; None = every picture there is."""
+    repeats: float = 1
+    """How often each picture is shown in an epoch."""
+    samples: float | None = None
+    """Pictures drawn from it in an epoch, where the trainer is told that instead of repeats."""
+    regularisation: bool = False
+    """True for pictures that should keep the base model as it is: they are no part of the character."""
+    caption_folder: Path | None = None
+    """Where caption files lie, with the pictures' relative names; None = beside the pictures."""
+    caption_extensions: tuple[str, ...] = (".txt", ".caption")
+    """Endings of caption files, the first one that exists counts."""
+    captions: Mapping[str, str] | None = None
+    """Name below `folder` -> caption, where a table (metadata.jsonl) holds them; None = caption files."""
+    caption_lines: Literal["whole", "first", "any"] = "whole"
+    """What of a caption file is used: all of it, its first line, or one line, another each time."""
+    wildcards: bool = False
+    """Whether `{a|b}` in a caption stands for one of its parts, another each time."""
+    prefix: str = ""
+    """Put before every caption, with the separator the trainer puts there."""
+    suffix: str = ""
+    class_tokens: str | None = None
+    """The caption of pictures that have none, for example `ohwx person`."""
+    trigger: str | None = None
+    """Written by the trainer itself in place of `[trigger]`, or before captions that lack it."""
+    separator: str = ","
+    """Between the tokens of a caption."""
+    keep_tokens: int | None = None
+    """How many tokens at a caption's start are neither shuffled nor dropped; None = not said."""
+    shuffle: bool | None = None
+    caption_token_dropout: float | None = None
+    caption_dropout: float | None = None
+    max_tokens: int | None = None
+    """Tokens of the text encoder that are read, start and end not counted: 75, 150, 225; None = not said."""
+    resolution: tuple[int, int] | None = None
+    """Width and height in pixels whose product is the area trained at; None = not said."""
+    buckets: bool | None = None
+    """Whether pictures keep their own aspect ratio, cut to the nearest bucket; False = cut to `resolution`."""
+    bucket_step: int | None = None
+    """Buckets' sides are multiples of it, in pixels."""
+    bucket_bounds: tuple[int, int] | None = None
+    """The smallest and the largest side of a bucket."""
+    upscales: bool | None = None
+    """Whether pictures smaller than their bucket are enlarged; False = they get a smaller bucket."""
+    random_crop: bool | None = None
+    obeys_orientation: bool | None = None
+    """Whether the trainer turns pictures as their EXIF orientation says; None = not known."""
+    role: Role | None = None
+    """Given by the user for all its pictures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How a dataset lies on the disk, as one trainer sees it."""
+
+    trainer: str
+    """Who: `sd-scripts`, `ai-toolkit`, `OneTrainer`, `SimpleTuner`, `musubi-tuner`, `diffusers`; `folder`."""
+    subsets: tuple[Subset, ...]
+    notes: tuple[str, ...] = ()
+    """What a user should know of how this trainer reads it, a sentence each."""
+    trigger: str | None = None
+    """The word that calls the character, where the config or a folder's name says it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureFacts:
+    """What a picture file is, before anybody looks at what it shows."""
+
+    format: str
+    """`PNG`, `JPEG`, `WEBP`, `BMP` ..."""
+    mode: str
+    """As Pillow names it: `RGB`, `RGBA`, `P`, `L`, `CMYK`, `I;16` ..."""
+    frames: int = 1
+    """More than one: an animation, of which trainers see the first frame."""
+    orientation: int = 1
+    """EXIF orientation, 1 to 8; 1 = as stored."""
+    transparent: float = 0.0
+    """Share of the pixels that are at least half transparent, 0 to 1."""
+    perceptual_hash: int = 0
+    """64 bits: equal or nearly so for pictures that look alike."""
+    mirrored_hash: int = 0
+    """The same of the picture turned left to right."""
+    colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Mean CIE Lab colour: lightness 0 to 100, green to red, blue to yellow."""
+    text: tuple[tuple[float, float, float, float], ...] = ()
+    """Left, top, right, bottom of what looks like a line of writing, as shares of width and height."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetImage:
     """One picture of the training set with its caption."""
 
     path: Path
     sha256: str
     width: int
+    """Pixels as stored, EXIF orientation ignored."""
     height: int
     caption: str | None
-    """None = no caption file."""
-    repeats: int = 1
+    """As the trainer sees it, before shuffling and dropping; the first where it may choose; None = there is none."""
+    caption_file: Path | None = None
+    """Where it was read; None = from a table, from the subset, or there is none."""
+    variants: tuple[str, ...] = ()
+    """Every caption the trainer may show, where there is more than one."""
+    subset: int = 0
+    """Index into `Dataset.subsets`."""
+    repeats: float = 1
+    """How often the trainer shows it in an epoch."""
     role: Role | None = None
     """None until classified."""
     role_reason: str = ""
     """Why this role, in a few words."""
+    emphasis: float | None = None
+    """Probability that it is identity-emphasis, 0 to 1; 0 or 1 where the user said so; None until classified."""
+    facts: PictureFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file of a dataset that could not be used, or not as it is meant."""
+
+    path: Path
+    kind: Literal["picture", "caption", "folder"]
+    reason: str
+    """What is wrong and what to do, in a sentence, without the path."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +283,14 @@ class Dataset:
 
     path: Path
     images: tuple[DatasetImage, ...]
+    trainer: str = "folder"
+    """Whose habits it was read with; see `Layout.trainer`."""
+    subsets: tuple[Subset, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    """Files that were left out, and captions that were not read."""
+    regularisation: int = 0
+    """How many pictures only keep the base model as it is; they are not among `images`."""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -353,6 +479,10 @@ class FaceReading:
     """Left, top, right, bottom in pixels of the image."""
     embedding: np.ndarray[Any, Any] | None = None
     """(d,) float32, unit length."""
+    landmarks: tuple[tuple[float, float], ...] | None = None
+    """The chosen face's eyes, nose and mouth corners (image left before image right) in pixels; None = not told."""
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    """Of all faces found, largest first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -400,7 +530,8 @@ class Study:
 class Case:
     """All that audits may look at: files, without any render."""
 
-    lora: LoraFile
+    lora: LoraFile | None
+    """None = the dataset alone is audited."""
     dataset: Dataset
     references: tuple[Reading | None, ...]
     training: TrainingSettings
@@ -482,6 +613,10 @@ class Rule:
     known_problems: str = ""
     shows: Where = field(default_factory=dict)
     """Which cells make good evidence pictures, for example `{framing: full_body}`."""
+    each: str = ""
+    """A key of `where`: the rule is judged once for every value that measurements have there, in its conditions `*`."""
+    predicts: tuple[str, ...] = ()
+    """Rules whose symptom this one lets expect in the LoRA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -516,6 +651,10 @@ class Finding:
     references: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """Keys of evidence cells."""
+    about: Where = field(default_factory=dict)
+    """The slice it was judged for, where the rule has `each`."""
+    predicts: tuple[str, ...] = ()
+    """Rules whose symptom is to be expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

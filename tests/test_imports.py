@@ -19,6 +19,7 @@ JOINERS = [
     "lora_doctor.inspection_page",
     "lora_doctor.base_choice",
     "lora_doctor.instruments",
+    "lora_doctor.dataset_audit",
     "lora_doctor.judgement",
     "lora_doctor.checkup",
     "lora_doctor.retraining",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,12 @@ READING = Reading(
     width=64,
     height=48,
     face=FaceReading(
-        faces=2, score=0.1 + 0.2, box=(1.5, -0.25, 30.0, 1 / 3), embedding=np.arange(4, dtype="float32") / 3
+        faces=2,
+        score=0.1 + 0.2,
+        box=(1.5, -0.25, 30.0, 1 / 3),
+        embedding=np.arange(4, dtype="float32") / 3,
+        landmarks=((0.1, 1 / 7), (2.5, 3.0)),
+        boxes=((1.5, -0.25, 30.0, 1 / 3), (0.0, 0.0, 1.0, 2.0)),
     ),
     probabilities={"hair/colour": np.array([0.25, 0.75]), "eye": np.array([1.0], "float32")},
     embedding=np.ones(3, "float16"),
@@ -161,7 +166,8 @@ def test_a_reading_comes_back_bit_for_bit(run: RunFolder) -> None:
         back = again.get_reading("render", "a")
         assert back is not None
         assert (back.width, back.height, back.face.faces) == (64, 48, 2)
-        assert (back.face.score, back.face.box) == (READING.face.score, READING.face.box)
+        for name in ("score", "box", "landmarks", "boxes"):
+            assert getattr(back.face, name) == getattr(READING.face, name)
         assert list(back.probabilities) == ["hair/colour", "eye"]
         for one, other in (
             (back.face.embedding, READING.face.embedding),
@@ -174,7 +180,7 @@ def test_a_reading_comes_back_bit_for_bit(run: RunFolder) -> None:
             np.testing.assert_array_equal(one, other)
         empty = again.get_reading("dataset", "a")
         assert empty is not None
-        assert asdict(empty.face) == {"faces": 0, "score": None, "box": None, "embedding": None}
+        assert empty.face == FaceReading(faces=0)
         assert (empty.embedding, empty.probabilities) == (None, {})
         assert again.get_reading("render", "b") is None
 

@@ -30,7 +30,7 @@ def audit(case: Case) -> list[Measurement]:
 
 def _spread(shown: list[tuple[DatasetImage, str]], reason: str | None) -> list[Measurement]:
     """The effective number of environments, exp of the entropy of their shares, and each share."""
-    weights: dict[str, int] = {}
+    weights: dict[str, float] = {}
     for image, label in shown:
         weights[label] = weights.get(label, 0) + image.repeats
     total = sum(weights.values())

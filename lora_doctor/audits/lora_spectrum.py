@@ -30,9 +30,9 @@ _BLOCK = re.compile(
 def audit(case: Case) -> list[Measurement]:
     """`spectrum.*` of every module; those whose update needs the base model are left out and counted in the reason.
 
-    Raises InputRefused when the file cannot be read or has changed.
+    Nothing without a LoRA. Raises InputRefused when the file cannot be read or has changed.
     """
-    return summarise(case.lora, spectra(case.lora))
+    return [] if case.lora is None else summarise(case.lora, spectra(case.lora))
 
 
 def spectra(lora: LoraFile, limit: int | None = None) -> tuple[ModuleSpectrum, ...]:

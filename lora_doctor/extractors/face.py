@@ -46,12 +46,16 @@ class FaceReader:
             faces = self._find(np.pad(bgr, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
         if not faces:
             return FaceReading(faces=0)
-        largest = max(faces, key=lambda f: (f.bbox[2] - f.bbox[0]) * (f.bbox[3] - f.bbox[1]))
-        left, top, right, bottom = (float(v) - margin for v in largest.bbox)
-        embedding = np.asarray(largest.normed_embedding, np.float32)
-        return FaceReading(
-            faces=len(faces), score=float(largest.det_score), box=(left, top, right, bottom), embedding=embedding
+        faces.sort(key=lambda f: (f.bbox[0] - f.bbox[2]) * (f.bbox[3] - f.bbox[1]))
+        boxes = [(float(f.bbox[0]), float(f.bbox[1]), float(f.bbox[2]), float(f.bbox[3])) for f in faces]
+        boxes = [(left - margin, top - margin, right - margin, bottom - margin) for left, top, right, bottom in boxes]
+        points = (
+            None if faces[0].kps is None else tuple((float(x) - margin, float(y) - margin) for x, y in faces[0].kps)
         )
+        return FaceReading(
+            faces=len(faces), score=float(faces[0].det_score), box=boxes[0], boxes=tuple(boxes), landmarks=points,
+            embedding=np.asarray(faces[0].normed_embedding, np.float32),
+        )  # fmt: skip
 
     def _find(self, bgr: np.ndarray[Any, Any]) -> list[Any]:
         size = (SMALL_PICTURE, SMALL_PICTURE) if max(bgr.shape[:2]) <= SMALL_PICTURE else None
