@@ -356,6 +356,7 @@ def _facts(
             study.references,
             study.label_sets,
             pictures=save_thumbnails(study.dataset, run) if settings.report.private else None,
+            measurements=measurements,
         ),
         measurements=measurements,
         findings=(),

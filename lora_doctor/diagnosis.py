@@ -1,4 +1,4 @@
-"""Diagnosis <-> `diagnosis.json`: the one file every report, gate and export is made from."""
+"""Diagnosis <-> `diagnosis.json`, which every report, gate and export is made from; AuditRecord -> `audit.json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.types import Diagnosis
+from lora_doctor.types import AuditRecord, Diagnosis
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -21,13 +21,17 @@ FORMAT_VERSION = 1
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def to_json(diagnosis: Diagnosis) -> str:
-    """`diagnosis` as JSON text: indented by one, in the order of the fields, ending in a newline; fit for UTF-8.
+def to_json(diagnosis: Diagnosis | AuditRecord) -> str:
+    """`diagnosis`, or an audit, as JSON text: indented by one, in the order of the fields, ending in a newline.
 
+    Fit for UTF-8.
     Sequences inside the free-form mappings (`lora`, `matrix`, ...) become lists; undecodable bytes of a file name are
     written as `\\xNN`. Raises ValueError for NaN or infinity and TypeError for a value JSON has no form for.
     """
-    plain = _adapter().dump_python(diagnosis, warnings=False)
+    if isinstance(diagnosis, Diagnosis):
+        plain = _adapter().dump_python(diagnosis, warnings=False)
+    else:
+        plain = _audit_adapter().dump_python(diagnosis, warnings=False)
     text = json.dumps(plain, allow_nan=False, default=_number, ensure_ascii=False, indent=1)
     return _LONE_SURROGATE.sub(lambda found: f"\\\\x{ord(found.group()) & 0xFF:02x}", text) + "\n"
 
@@ -67,6 +71,13 @@ def _adapter() -> TypeAdapter[Diagnosis]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Diagnosis)
+
+
+@lru_cache(maxsize=1)
+def _audit_adapter() -> TypeAdapter[AuditRecord]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(AuditRecord)
 
 
 def _version(text: str) -> Any:

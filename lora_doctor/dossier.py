@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Cell, Dataset, LabelSet, LoraFile, Reading, Render, Study
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    IN_CONTEXT,
+    Cell,
+    Dataset,
+    LabelSet,
+    LoraFile,
+    Measurement,
+    Reading,
+    Render,
+    Study,
+)
 
 ARTICLE_BAND = (0.25, 0.4)
 """The identity ratios that the source article calls fine; drawn in the report, judged by the rules."""
@@ -71,8 +82,9 @@ def describe_dataset(
     label_sets: Mapping[str, LabelSet],
     *,
     pictures: Sequence[str] | None = None,
+    measurements: Sequence[Measurement] = (),
 ) -> dict[str, Any]:
-    """Counts by role, framing and environment, exposed ratio and band.
+    """Counts by role, framing and environment, exposed ratio and band; the ratio as measured, where it was.
 
     `pictures`, for private reports alone, are the thumbnails in the run folder, in the dataset's order; with them go
     the captions.
@@ -84,23 +96,41 @@ def describe_dataset(
     total = sum(exposed.values())
     summary: dict[str, Any] = {
         "images": len(dataset.images),
-        "exposures": sum(i.repeats for i in dataset.images),
+        "exposures": round(sum(i.repeats for i in dataset.images), 1),
+        "trainer": dataset.trainer,
+        "notes": list(dataset.notes),
         "roles": {role: sum(i.role == role for i in dataset.images) for role in exposed},
+        "without_role": sum(i.role is None for i in dataset.images),
+        "skipped": dict(Counter(each.kind for each in dataset.skipped)),
         "identity_ratio": exposed[IDENTITY_EMPHASIS] / total if total else None,
         "band": list(ARTICLE_BAND),
         "framings": _counts(pairs, label_sets.get("framing")),
         "environments": _counts(pairs, label_sets.get("environment")),
     }
+    measured = next((m for m in measurements if m.name == "dataset.identity_ratio"), None)
+    if measured is not None:
+        summary["identity_ratio"] = measured.value
+        summary["identity_ratio_interval"] = None if measured.interval is None else list(measured.interval)
     if pictures is not None:
         framing = label_sets.get("framing")
         summary["pictures"] = [
             {
-                "file": file, "role": image.role, "caption": image.caption or "", "repeats": image.repeats,
+                "file": file, "name": name_in(dataset, image.path), "role": image.role, "why": image.role_reason,
+                "sure": None if image.emphasis is None else round(max(image.emphasis, 1 - image.emphasis), 3),
+                "caption": image.caption or "", "repeats": image.repeats,
                 "framing": None if reading is None or framing is None else reading.top_label(framing),
             }
-            for file, (image, reading) in zip(pictures, pairs, strict=True)
+            for file, (image, reading) in zip(pictures, pairs, strict=False)
         ]  # fmt: skip
+        summary["not_shown"] = len(pairs) - len(pictures)
+        summary["skipped_files"] = [f"{name_in(dataset, each.path)}: {each.reason}" for each in dataset.skipped]
     return summary
+
+
+def name_in(dataset: Dataset, path: Path) -> str:
+    """The path as it stands below the dataset; undecodable bytes as `\\xNN`."""
+    name = path.relative_to(dataset.path) if path.is_relative_to(dataset.path) else path
+    return name.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _counts(pairs: Sequence[tuple[Any, Reading | None]], labels: LabelSet | None) -> dict[str, int]:

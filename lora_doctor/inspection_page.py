@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lora_doctor.audits.lora_spectrum import STEPS, dead
 from lora_doctor.safetensors_header import shown
+from lora_doctor.terminal import finding_told, heading, measured, pairs, plain
 from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _SETTINGS = (
     ("prediction_type", "prediction"), ("mixed_precision", "precision"), ("seed", "seed"),
 )  # fmt: skip
 _NO_ENTRY = "metadata has no "
-_STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def page(inspection: Inspection, *, keys: bool = False) -> Iterable[RenderableType]:
@@ -44,17 +44,17 @@ def page(inspection: Inspection, *, keys: bool = False) -> Iterable[RenderableTy
     lora = inspection.lora
     yield Line(Text(f" {plain(lora.path.name)} ", style="bold"), align="left")
     yield _identity(inspection)
-    yield _heading("Ranks and scales")
+    yield heading("Ranks and scales")
     yield _components(lora.modules, inspection.spectra)
     if any(each.energy for each in inspection.spectra):
-        yield _heading("Spectrum")
+        yield heading("Spectrum")
         yield from _spectrum(inspection)
-    yield _heading("Training")
+    yield heading("Training")
     yield from _training(inspection)
-    yield _heading("Findings")
+    yield heading("Findings")
     yield from _findings(inspection)
     if keys:
-        yield _heading("Modules and tensors")
+        yield heading("Modules and tensors")
         yield from _keys(inspection)
 
 
@@ -73,19 +73,12 @@ def side_by_side(inspections: Sequence[Inspection]) -> RenderableType:
     return table
 
 
-def plain(text: str) -> str:
-    """`text` without characters that would move the cursor or be taken for markup."""
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
-
-
 # ---------------------------------------------------------------- what it is
 
 
 def _identity(inspection: Inspection) -> Table:
     lora, record, base = inspection.lora, inspection.lora.record, inspection.base
-    table = _pairs()
+    table = pairs()
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(m.kind for m in lora.modules).most_common())
     table.add_row("adapter", f"{kinds or 'nothing that can be applied'}   ({lora.format} layout)")
     table.add_row("family", _family(inspection))
@@ -152,7 +145,7 @@ def _spectrum(inspection: Inspection) -> Iterable[RenderableType]:
     """Energy held by the strongest directions in the median module, and the norms along the model."""
     curves = [each.energy for each in inspection.spectra if each.energy]
     most = max(len(each.energy) and each.rank for each in inspection.spectra)
-    table = _pairs()
+    table = pairs()
     for step in STEPS:
         if step > max(most, 1):
             break
@@ -175,7 +168,7 @@ def _spectrum(inspection: Inspection) -> Iterable[RenderableType]:
 
 def _block_bars(blocks: Sequence[tuple[str, float]]) -> Table:
     largest = max(norm for _, norm in blocks) or 1.0
-    table = _pairs()
+    table = pairs()
     for name, norm in blocks[:BLOCKS_SHOWN]:
         table.add_row(plain(name), f"{_bar(norm / largest)} {norm:.3g}")
     if len(blocks) > BLOCKS_SHOWN:
@@ -193,7 +186,7 @@ def _bar(share: float) -> str:
 
 def _training(inspection: Inspection) -> Iterable[RenderableType]:
     record = inspection.lora.record
-    table = _pairs()
+    table = pairs()
     progress = record.progress
     if progress.steps is not None or progress.epochs is not None:
         done = [f"{progress.steps} steps" if progress.steps is not None else ""]
@@ -228,31 +221,9 @@ def _findings(inspection: Inspection) -> Iterable[RenderableType]:
     if not inspection.findings:
         yield "[green]Nothing stands out.[/]"
     for number, finding in enumerate(inspection.findings, 1):
-        yield from _finding(number, finding, inspection)
+        yield from finding_told(number, finding, _details(finding, inspection))
     if inspection.not_evaluated:
         yield f"[dim]Could not tell: {', '.join(each.rule for each in inspection.not_evaluated)}[/]"
-
-
-def _finding(number: int, finding: Finding, inspection: Inspection) -> Iterable[RenderableType]:
-    style = _STYLES[finding.severity]
-    sure = "" if finding.state == "confirmed" else f", {finding.state}"
-    yield f"{number}. [{style}]{finding.rule}[/] ({finding.severity}{sure})"
-    table = _pairs(indent=3)
-    table.add_row("", plain(_line(finding.symptom)))
-    for detail in _details(finding, inspection):
-        table.add_row("", plain(detail))
-    cause = finding.causes[0]
-    table.add_row("cause", plain(_line(cause.because)))
-    for evidence in cause.evidence[:3]:
-        table.add_row("", f"- {plain(_line(evidence))}")
-    for name, change in cause.fix.change.items():
-        told = ", ".join(
-            f"{operation.replace('_', ' ')} {setting_text(amount)}" for operation, amount in change.items()
-        )
-        table.add_row("fix", plain(f"{name}: {told}"))
-    if cause.fix.advice:
-        table.add_row("fix", plain(_line(cause.fix.advice)))
-    yield table
 
 
 def _details(finding: Finding, inspection: Inspection) -> list[str]:
@@ -267,7 +238,7 @@ def _details(finding: Finding, inspection: Inspection) -> list[str]:
         "dead-modules": [f"{each.component}.{each.name}" for each in dead(inspection.spectra)],
     }
     if (lines := told.get(finding.rule)) is None:
-        return [f"{m.name} = {m.value:.3g}" for m in finding.measurements if m.value is not None]
+        return measured(finding)
     more = len(lines) - KEYS_SHOWN
     return [*lines[:KEYS_SHOWN], *([f"and {more} more (--keys lists them)"] if more > 0 else [])]
 
@@ -317,23 +288,3 @@ def _summary(inspection: Inspection) -> Iterable[tuple[str, str]]:
     yield "steps done", "-" if done is None else str(done)
     yield "size", f"{lora.size / 2**20:.1f} MiB"
     yield "findings", ", ".join(each.rule for each in inspection.findings) or "none"
-
-
-# ---------------------------------------------------------------- shared forms
-
-
-def _pairs(indent: int = 0) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=bool(indent), padding=(0, 2, 0, indent))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def _heading(text: str) -> RenderableType:
-    return f"\n[bold]{text}[/]"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -20,7 +20,11 @@ Progress = Callable[[str, int, int], None]
 READ_AT_ONCE = 32
 READING_VERSION = 2
 """Counted up when a reading holds more than it did: older ones are then made again."""
+LARGEST_SIDE = 2048
+"""Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
 THUMBNAIL = 192
+SHEET = 600
+"""Pictures of a contact sheet at most."""
 """Longest side, pixels, of dataset pictures in a private report."""
 
 
@@ -69,19 +73,27 @@ def open_instruments(settings: Settings) -> Instruments:
     )
 
 
+def read_dataset_pictures(
+    dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
+) -> tuple[Reading | None, ...]:
+    """A reading per dataset image; None for a picture that has become unreadable since the dataset was surveyed."""
+    pictures = [(image.sha256, image.path) for image in dataset.images]
+    known = _read(f"dataset-{instruments.digest}", pictures, instruments, run, progress, "reading the dataset")
+    return tuple(known.get(image.sha256) for image in dataset.images)
+
+
 def read_references(
     dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
 ) -> tuple[Reading | None, ...]:
     """A reading per dataset image; InputRefused when not one shows a face."""
-    pictures = [(image.sha256, image.path) for image in dataset.images]
-    known = _read(f"dataset-{instruments.digest}", pictures, instruments, run, progress, "reading the dataset")
-    if not any(reading.face.faces for reading in known.values()):
+    readings = read_dataset_pictures(dataset, instruments, run, progress)
+    if not any(reading is not None and reading.face.faces for reading in readings):
         raise InputRefused(
             f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
             path=dataset.path,
             advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
         )
-    return tuple(known[image.sha256] for image in dataset.images)
+    return readings
 
 
 def read_renders(
@@ -102,14 +114,12 @@ def _read(
 
     In batches cut from all the pictures, and a batch is read whole: a reading's last bits depend on its company.
     """
-    from PIL import Image
-
     readings: dict[str, Reading] = {}
     for start in range(0, len(pictures), READ_AT_ONCE):
         batch = pictures[start : start + READ_AT_ONCE]
         stored = {key: run.get_reading(kind, key) for key, _ in batch}
         if any(reading is None for reading in stored.values()):
-            fresh = instruments.read([Image.open(path).convert("RGB") for _, path in batch])
+            fresh = instruments.read([_opened(path) for _, path in batch])
             for (key, _), reading in zip(batch, fresh, strict=True):
                 if stored[key] is None:
                     run.put_reading(kind, key, reading)
@@ -119,14 +129,25 @@ def _read(
     return readings
 
 
+def _opened(path: Path) -> Any:
+    """The picture (PIL, RGB) as it is stored, EXIF ignored, no side above `LARGEST_SIDE`."""
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        opened.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))  # JPEG: decoded small at once
+        picture = opened.convert("RGB")
+    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    return picture
+
+
 def save_thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
-    """Small copies of the dataset's pictures in the run folder, for private reports."""
+    """Small copies of the dataset's first `SHEET` pictures in the run folder, for private reports."""
     from PIL import Image
 
     folder = run.path / "dataset"
     folder.mkdir(exist_ok=True)
-    names = [f"dataset/{number:04d}.png" for number in range(len(dataset.images))]
-    for name, image in zip(names, dataset.images, strict=True):
+    names = [f"dataset/{number:04d}.png" for number in range(min(SHEET, len(dataset.images)))]
+    for name, image in zip(names, dataset.images, strict=False):
         picture = Image.open(image.path).convert("RGB")
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         picture.save(run.path / name)

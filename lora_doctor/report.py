@@ -1,4 +1,4 @@
-"""Draws a Diagnosis as one self-contained HTML page: it arranges and formats, and judges nothing.
+"""Draws a Diagnosis or an AuditRecord as one self-contained HTML page: it arranges and formats, and judges nothing.
 
 The words, the layout and the drawings are templates in `reports/`; here is what a template language does badly:
 pictures as data URIs, cells by axis, the geometry of the chart, numbers as text. The only importer of jinja2.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.types import Diagnosis, Finding, Measurement
+from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
@@ -33,31 +33,60 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
     of the diagnosis are relative to (None: no pictures). Pictures and captions of the dataset are shown only when
     `private`. Raises EnvironmentFailure when a template file is missing.
     """
+    album = _Album(run)
+    axes = _axes(diagnosis.cells)
+    squares = _squares(diagnosis, axes, album)
+    context = {
+        **_shared(diagnosis, templates, album, private),
+        "axes": axes,
+        "squares": squares,
+        "strip": _strip(diagnosis, axes, squares),
+        "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
+        "chart": _chart(diagnosis, axes),
+    }
+    return _environment(templates).get_template("report.html.j2").render(context)
+
+
+def render_audit(record: AuditRecord, *, templates: Path, run: Path | None, private: bool) -> str:
+    """The record of an audit as HTML text, under the same terms as `render_report`."""
+    context = _shared(record, templates, _Album(run), private)
+    return _environment(templates).get_template("audit.html.j2").render(context)
+
+
+def _shared(record: Diagnosis | AuditRecord, templates: Path, album: _Album, private: bool) -> dict[str, Any]:
+    """What both pages need."""
     from markupsafe import Markup
 
     try:
         css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     except OSError as error:
         raise EnvironmentFailure("report template missing.", path=templates, advice="Install it again.") from error
-    album = _Album(run)
-    axes = _axes(diagnosis.cells)
-    squares = _squares(diagnosis, axes, album)
-    context = {
-        "d": diagnosis,
+    return {
+        "d": record,
         "private": private,
         "css": Markup(css),
         "js": Markup(js),
         "csp": _content_security_policy(css, js),
-        "axes": axes,
-        "squares": squares,
-        "strip": _strip(diagnosis, axes, squares),
-        "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
-        "chart": _chart(diagnosis, axes),
-        "unmeasured": _unmeasured(diagnosis.measurements),
-        "find": _finder(diagnosis.measurements),
-        "dataset_pictures": [(p, album.get(p.get("file"))) for p in diagnosis.dataset.get("pictures") or () if private],
+        "unmeasured": _unmeasured(record.measurements),
+        "find": _finder(record.measurements),
+        "bindings": _bindings(record.measurements),
+        "dataset_pictures": [(p, album.get(p.get("file"))) for p in record.dataset.get("pictures") or () if private],
     }
-    return _environment(templates).get_template("report.html.j2").render(context)
+
+
+def _bindings(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """The *visible x captioned* table: one row per attribute and label, the most visible first within an attribute."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for m in measurements:
+        if m.name in ("binding.visible", "binding.captioned") and {"attribute", "label"} <= m.where.keys():
+            key = m.where["attribute"], m.where["label"]
+            rows.setdefault(key, {"attribute": key[0], "label": key[1]})[m.name.partition(".")[2]] = m
+    order = list(dict.fromkeys(attribute for attribute, _ in rows))
+
+    def seen(row: Mapping[str, Any]) -> float:
+        return -(row["visible"].value or 0.0) if "visible" in row else 0.0
+
+    return sorted(rows.values(), key=lambda row: (order.index(row["attribute"]), seen(row)))
 
 
 def _environment(templates: Path) -> Environment:

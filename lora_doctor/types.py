@@ -42,6 +42,9 @@ class Measurement:
     """The slice it belongs to."""
     reason: str | None = None
     """Why `value` is None, or a caveat on it."""
+    pictures: tuple[int, ...] = ()
+    """Indexes into `Dataset.images` of the pictures it is about, worst first (those that lack the token, say): numbers
+    tell a private page which file to name, and a public one nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -770,8 +773,32 @@ class Diagnosis:
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+    dataset_findings: tuple[Finding, ...] = ()
+    """What is wrong with the dataset by itself; it explains, and never holds a release."""
 
     @property
     def confirmed(self) -> tuple[str, ...]:
         """The rules whose finding is confirmed, first things first."""
         return tuple(finding.rule for finding in self.findings if finding.state == "confirmed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditRecord:
+    """Everything an audit of a dataset found; `audit.json` is this, and the audit's report is drawn from it alone."""
+
+    format_version: int
+    created: str
+    """ISO 8601, UTC."""
+    versions: Mapping[str, str]
+    inputs: Mapping[str, str]
+    """Input name -> sha256."""
+    character: Mapping[str, Any]
+    """Trigger, how it is known, and spec."""
+    instruments: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    """As in a Diagnosis."""
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...]
+    not_evaluated: tuple[NotEvaluated, ...]
+    prescription: Prescription
+    timings: Mapping[str, float] = field(default_factory=dict)

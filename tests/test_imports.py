@@ -70,6 +70,7 @@ SHARED = {
     "lora_doctor.captions",
     "lora_doctor.off_spec",
     "lora_doctor.wording",
+    "lora_doctor.terminal",
     "lora_doctor.plugins",
     "lora_doctor.header_json",
     "lora_doctor.safetensors_header",

@@ -1,0 +1,168 @@
+"""One caption -> the caption as it should be: trigger, identity and body tokens, contradictions. Pure.
+
+What is added or replaced follows the source article: the same identity tokens in both roles, body tokens in
+identity-emphasis captions too, and no token of another character's hair.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from lora_doctor.captions import caption_tokens, names, pieces
+from lora_doctor.types import IN_CONTEXT, LabelSet, Role
+
+KEPT = ("identity", "body")
+"""The kinds of attribute that every caption must name; clothes and places only where they are to be seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionPlan:
+    """What the captions of one dataset should say."""
+
+    trigger: str
+    """Empty = not known, nothing is done about it."""
+    spec: Mapping[str, str]
+    """Attribute -> the character's label."""
+    label_sets: Mapping[str, LabelSet]
+    misspelt: Collection[str] = ()
+    """Spellings that mean the trigger, as they are written."""
+    class_words: Collection[str] = ()
+    """Tokens that stand before the trigger: `1girl`, `solo`."""
+    free: Collection[str] = ()
+    """Attributes that in-context captions must name as the picture shows them: environment, pose ..."""
+    unseen: Collection[str] = ()
+    """Tokens that are in most captions and not in the pictures: removed where the picture certainly shows otherwise."""
+    underscores: bool = True
+    """Whether tokens are written `white_hair` rather than `white hair`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mended:
+    """A caption and what was done to it."""
+
+    caption: str
+    changes: tuple[str, ...] = field(default=())
+    """In a few words each, in order; empty = nothing had to be done."""
+
+
+def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Mapping[str, str]) -> Mended:
+    """The caption as it should be.
+
+    `shown`: attribute -> the label that the picture certainly shows. A trait that the picture certainly shows
+    otherwise than the spec is left as the caption has it: there the picture is wrong. `role` None is treated as
+    identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own.
+    """
+    text, done = caption or "", list[str]()
+    if caption is None or not caption.strip():
+        text, done = ", ".join(_spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
+    text = _without_unseen(text, plan, shown, done)
+    text = _corrected(text, plan, shown, done)
+    text = _with_trigger(text, plan, done)
+    text = _completed(text, plan, role, shown, done)
+    return Mended(caption=text if done else (caption or ""), changes=tuple(done))
+
+
+def written_with_underscores(captions: Collection[str]) -> bool:
+    """Whether most tokens of several words are written with underscores; True when there is none."""
+    tokens = [token for caption in captions for token in caption_tokens(caption)]
+    return sum("_" in token for token in tokens) >= sum(" " in token and len(token.split()) <= 4 for token in tokens)
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _opening(plan: CaptionPlan) -> list[str]:
+    return [*list(plan.class_words)[:1], *([plan.trigger] if plan.trigger else [])]
+
+
+def _without_unseen(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: list[str]) -> str:
+    for word in plan.unseen:
+        other = next((s for a, s in shown.items() if _is_label(word, plan.label_sets[a]) and not _same(s, word)), None)
+        if other is not None and names(text, word):
+            text = _replaced(text, word, "")
+            done.append(f"{word} taken out: the picture shows {other}")
+    return text
+
+
+def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: list[str]) -> str:
+    for attribute, own in plan.spec.items():
+        labels = plan.label_sets.get(attribute)
+        if labels is None or labels.kind not in KEPT or shown.get(attribute, own) != own:
+            continue
+        for other in labels.labels:
+            if other != own and names(text, other):
+                text = _replaced(text, other, "" if names(text, own) else _spelled(own, plan))
+                done.append(f"{other} -> {own}")
+    return text
+
+
+def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
+    if not plan.trigger or re.search(rf"(?<![\w-]){re.escape(plan.trigger)}(?![\w-])", text):
+        return text
+    for wrong in sorted(plan.misspelt, key=len, reverse=True):
+        if re.search(_pattern(wrong), text, re.IGNORECASE):
+            done.append(f"{wrong} -> {plan.trigger}")
+            return _replaced(text, wrong, plan.trigger)
+    done.append(f"trigger {plan.trigger} added")
+    return _inserted(text, [plan.trigger], plan)
+
+
+def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[str, str], done: list[str]) -> str:
+    wanted = []
+    for attribute, labels in plan.label_sets.items():
+        own = plan.spec.get(attribute) if labels.kind in KEPT else None
+        if own is not None and shown.get(attribute, own) != own:
+            continue
+        if own is None and role == IN_CONTEXT and attribute in plan.free:
+            own = shown.get(attribute)
+        if own is not None and not any(names(text, label) for label in labels.labels):
+            wanted.append(_spelled(own, plan))
+    if not wanted:
+        return text
+    done.append(f"added {', '.join(wanted)}")
+    return _inserted(text, wanted, plan)
+
+
+# ---------------------------------------------------------------- text
+
+
+def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
+    """Behind the trigger or the class words of a list of tags; behind prose, as a sentence's end."""
+    tokens = caption_tokens(text)
+    if any(len(token.split()) > 4 for token in tokens):
+        if words == [plan.trigger]:
+            return f"{plan.trigger}, {text}"
+        sentence = text.rstrip().endswith((".", "!", "?"))
+        return f"{text.rstrip()} {', '.join(words)}." if sentence else f"{text.rstrip(', ')}, {', '.join(words)}"
+    place = 0
+    while place < len(tokens) and pieces(tokens[place])[0] in {pieces(word)[0] for word in plan.class_words}:
+        place += 1
+    if plan.trigger in tokens:
+        place = tokens.index(plan.trigger) + 1
+    return ", ".join([*tokens[:place], *words, *tokens[place:]])
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """Every mention of `old` replaced; tokens that become empty go."""
+    changed = re.sub(_pattern(old), lambda _: new, text, flags=re.IGNORECASE)
+    return changed if new else ", ".join(caption_tokens(changed))
+
+
+def _pattern(word: str) -> str:
+    """`white_hair` and `white hair` alike, not inside longer words."""
+    parts = [re.escape(part) for part in re.split(r"[_\s]+", word) if part]
+    return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])"
+
+
+def _spelled(label: str, plan: CaptionPlan) -> str:
+    return label if plan.underscores or label == plan.trigger else label.replace("_", " ")
+
+
+def _is_label(word: str, labels: LabelSet) -> bool:
+    return any(_same(word, label) for label in labels.labels)
+
+
+def _same(one: str, other: str) -> bool:
+    return pieces(one) == pieces(other)

@@ -1,0 +1,72 @@
+"""Forms that several pages in a terminal share: pairs, headings, a finding; nothing is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from lora_doctor.wording import setting_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from lora_doctor.types import Finding
+
+_STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def plain(text: str) -> str:
+    """`text` without characters that would move the cursor or be taken for markup."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
+def heading(text: str) -> RenderableType:
+    """A line above a part of the page."""
+    return f"\n[bold]{text}[/]"
+
+
+def pairs(indent: int = 0) -> Table:
+    """An empty table of names and values."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=bool(indent), padding=(0, 2, 0, indent))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def line(text: str) -> str:
+    """White space folded."""
+    return " ".join(text.split())
+
+
+def measured(finding: Finding) -> list[str]:
+    """The finding's measurements, one to a line."""
+    return [f"{m.name} = {m.value:.3g}" for m in finding.measurements if m.value is not None]
+
+
+def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:
+    """One finding: what, how sure, `details`, the likeliest cause with its evidence, the fix."""
+    sure = "" if finding.state == "confirmed" else f", {finding.state}"
+    about = ", ".join(value.replace("_", " ") for value in finding.about.values())
+    told = f"{finding.rule}{f' ({about})' if about else ''}"
+    yield f"{number}. [{_STYLES[finding.severity]}]{plain(told)}[/] ({finding.severity}{sure})"
+    table = pairs(indent=3)
+    table.add_row("", plain(line(finding.symptom)))
+    for detail in details:
+        table.add_row("", plain(detail))
+    cause = finding.causes[0]
+    table.add_row("cause", plain(line(cause.because)))
+    for evidence in cause.evidence[:3]:
+        table.add_row("", f"- {plain(line(evidence))}")
+    for name, change in cause.fix.change.items():
+        asked = ", ".join(f"{how.replace('_', ' ')} {setting_text(amount)}" for how, amount in change.items())
+        table.add_row("fix", plain(f"{name}: {asked}"))
+    if cause.fix.advice:
+        table.add_row("fix", plain(line(cause.fix.advice)))
+    if finding.predicts:
+        table.add_row("expect", plain(", ".join(finding.predicts)))
+    yield table

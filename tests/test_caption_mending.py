@@ -1,0 +1,131 @@
+"""Captions as they should be: what is added, replaced, and left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_doctor.caption_mending import CaptionPlan, mend, written_with_underscores
+from lora_doctor.captions import names
+from lora_doctor.types import FRAMINGS, IDENTITY_EMPHASIS, IN_CONTEXT
+from tests.make_label_set import label_set
+
+SETS = {
+    one.attribute: one
+    for one in (
+        label_set("hair_colour", "identity", "white_hair black_hair red_hair"),
+        label_set("body", "body", "slender athletic curvy", FRAMINGS[1:]),
+        label_set("top", "outfit", "red_shirt blue_shirt", FRAMINGS[1:]),
+        label_set("environment", "environment", "library beach simple_background"),
+    )
+}
+PLAN = CaptionPlan(
+    trigger="yuki_nk", spec={"hair_colour": "white_hair", "body": "slender", "top": "red_shirt"}, label_sets=SETS,
+    misspelt=("yuki_kn", "yuki nk"), class_words=("1girl", "solo"), free=("environment",),
+)  # fmt: skip
+SOUND = "1girl, yuki_nk, white_hair, slender, library"
+
+
+def mended(caption: str | None, **shown: str) -> str:
+    return mend(caption, PLAN, role=IN_CONTEXT, shown=shown).caption
+
+
+def test_a_sound_caption_is_returned_as_it_is_written() -> None:
+    untidy = "1girl,yuki_nk,  white_hair,slender , library,"
+    assert mend(untidy, PLAN, role=IN_CONTEXT, shown={}) == replace(
+        mend(SOUND, PLAN, role=IN_CONTEXT, shown={}), caption=untidy
+    )
+
+
+def test_missing_identity_and_body_tokens_go_behind_the_trigger() -> None:
+    assert mended("1girl, yuki_nk, library") == "1girl, yuki_nk, white_hair, slender, library"
+
+
+def test_a_missing_trigger_goes_behind_the_class_words() -> None:
+    assert mended("1girl, solo, white_hair, slender, library") == "1girl, solo, yuki_nk, white_hair, slender, library"
+
+
+@pytest.mark.parametrize("wrong", ["yuki_kn", "yuki nk", "Yuki_KN"])
+def test_a_misspelt_trigger_is_replaced_where_it_stands(wrong: str) -> None:
+    assert mended(f"1girl, white_hair, {wrong}, slender") == "1girl, white_hair, yuki_nk, slender"
+
+
+def test_another_persons_hair_is_corrected() -> None:
+    assert mended("1girl, yuki_nk, black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+    assert mended("1girl, yuki_nk, black_hair, white_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_where_the_picture_shows_the_other_hair_the_caption_is_right() -> None:
+    assert mended("1girl, yuki_nk, black_hair, slender", hair_colour="black_hair") == (
+        "1girl, yuki_nk, black_hair, slender"
+    )
+
+
+def test_a_place_is_named_as_it_is_seen_and_only_in_context() -> None:
+    bare = "1girl, yuki_nk, white_hair, slender"
+    assert mended(bare, environment="beach") == "1girl, yuki_nk, beach, white_hair, slender"
+    assert mend(bare, PLAN, role=IDENTITY_EMPHASIS, shown={"environment": "beach"}).changes == ()
+    assert mended(bare) == bare
+
+
+def test_clothes_are_not_added_unless_they_are_to_be_free() -> None:
+    assert "red_shirt" not in mended("1girl, yuki_nk", top="red_shirt")
+
+
+def test_a_token_that_the_picture_does_not_show_goes() -> None:
+    plan = replace(PLAN, unseen=("library",))
+    assert mend(SOUND, plan, role=IN_CONTEXT, shown={"environment": "beach"}).caption == (
+        "1girl, yuki_nk, beach, white_hair, slender"
+    )
+    assert mend(SOUND, plan, role=IN_CONTEXT, shown={"environment": "library"}).caption == SOUND
+    assert mend(SOUND, plan, role=IN_CONTEXT, shown={}).caption == SOUND
+
+
+def test_no_caption_becomes_one() -> None:
+    assert mended(None, environment="beach") == "1girl, yuki_nk, white_hair, slender, beach"
+    assert mended("  ") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_prose_stays_prose() -> None:
+    prose = "A portrait of yuki_nk with black hair sitting at a window."
+    assert mended(prose) == "A portrait of yuki_nk with white_hair sitting at a window. slender."
+    plan = replace(PLAN, underscores=False)
+    assert "with white hair sitting" in mend(prose, plan, role=IN_CONTEXT, shown={}).caption
+
+
+def test_spaces_are_kept_where_the_dataset_writes_them() -> None:
+    assert not written_with_underscores(["1girl, white hair, blue eyes"])
+    assert written_with_underscores(["1girl, white_hair, blue_eyes"])
+    plan = replace(PLAN, underscores=False)
+    assert mend("1girl, yuki_nk, slender", plan, role=IN_CONTEXT, shown={}).caption == (
+        "1girl, yuki_nk, white hair, slender"
+    )
+
+
+def test_a_word_inside_a_longer_word_is_left_alone() -> None:
+    assert mended("1girl, yuki_nk, white_hair, slender, black_hair_ribbon") == (
+        "1girl, yuki_nk, white_hair, slender, black_hair_ribbon"
+    )
+
+
+CAPTIONS = st.lists(
+    st.sampled_from(["1girl", "yuki_nk", "yuki_kn", "black_hair", "white_hair", "curvy", "beach", "smile", "a b c d e f"]),
+    max_size=8,
+).map(", ".join)
+
+
+@given(CAPTIONS | st.text(max_size=60), st.sampled_from([IN_CONTEXT, IDENTITY_EMPHASIS, None]))
+def test_mending_twice_changes_nothing_more(caption: str, role: object) -> None:
+    once = mend(caption, PLAN, role=role, shown={"environment": "beach"})  # type: ignore[arg-type]
+    assert mend(once.caption, PLAN, role=role, shown={"environment": "beach"}).changes == ()  # type: ignore[arg-type]
+
+
+@given(CAPTIONS)
+def test_what_is_mended_names_the_trigger_and_the_spec(caption: str) -> None:
+    text = mended(caption)
+    assert "yuki_nk" in text
+    assert names(text, "white_hair") and names(text, "slender")
+    assert not names(text, "black_hair")
