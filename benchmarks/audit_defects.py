@@ -2,9 +2,9 @@
 
     python -m benchmarks.audit_defects --work build/audit [--characters 20] [--first-seed 9001] [--defects NAME ...]
 
-For every character and every defect of `benchmarks/defects/`: a dataset without it, one with a mild and one with a strong
-defect, each audited. Recall and precision per defect; the rule that must speak is part of the defect. Resumable: what
-was found is kept in `--work`. Characters from 9001 were never used while the checks were built.
+For every character and every defect of `benchmarks/defects/`: a dataset without it, one with a mild and one with a
+strong defect, each audited. Recall and precision per defect; the rule that must speak is part of the defect. Resumable:
+what was found is kept in `--work`. Characters from 9001 were never used while the checks were built.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def fires(findings: Sequence[Mapping[str, Any]], defect: Defect) -> bool:
 
 
 def table(results: Sequence[Mapping[str, Any]], names: Sequence[str], defects: Mapping[str, Defect]) -> list[str]:
-    """Markdown: per defect how often its rule spoke of the mild, the strong and the absent one, recall and precision."""
+    """Markdown: per defect how often its rule spoke of the mild, the strong and no defect; recall and precision."""
     lines = ["| defect | rule | mild | strong | without | recall | precision |", "|---|---|---|---|---|---|---|"]
     for name in names:
         defect = defects[name]
@@ -119,9 +119,7 @@ def table(results: Sequence[Mapping[str, Any]], names: Sequence[str], defects: M
         recall = right / (2 * len(results))
         precision = f"{right / (right + false):.2f}" if right + false else "-"
         told = " | ".join(f"{sum(hits[s])} of {len(results)}" for s in SEVERITIES)
-        lines.append(
-            f"| {name} | {defect.rule} | {told} | {false} of {len(alarms)} | {recall:.2f} | {precision} |"
-        )
+        lines.append(f"| {name} | {defect.rule} | {told} | {false} of {len(alarms)} | {recall:.2f} | {precision} |")
     return lines
 
 

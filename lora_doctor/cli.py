@@ -31,6 +31,7 @@ def cli() -> None:
     \b
     lora-doctor check yuki.safetensors        render, measure, judge; writes a report and says what to change
     lora-doctor inspect yuki.safetensors      the file alone, in a second or two: no base model, no dataset
+    lora-doctor audit dataset                 the dataset alone, before or after training: roles, captions, pictures
     lora-doctor report yuki-checkup           judge and draw again, without a GPU
     lora-doctor gate yuki-checkup             the verdict as an exit code
     lora-doctor retrain yuki-checkup --config training.toml
@@ -192,24 +193,84 @@ def inspect_files(
 
 
 @cli.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--trigger", help="The word that calls the character (default: as the config or the captions tell).")
+@click.option("--spec", multiple=True, metavar="ATTRIBUTE=LABEL", help="What the character looks like; repeatable.")
+@click.option("--role", "roles", multiple=True, metavar="GLOB=ROLE", help="Overrule: 'faces/*=identity-emphasis'.")
+@click.option("--resolution", type=int, help="Pixels of the side trained at (default: as the config says).")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <dataset>-audit beside it).")
+@click.option("--fix", type=click.Path(path_type=Path), help="Write corrected captions and plans to this folder.")
+@click.option(
+    "--fail-on", type=click.Choice(["blocker", "warning", "never"]), default="blocker", show_default=True,
+    help="Exit with 1 from which confirmed finding on.",
+)  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--rules", "folder", type=click.Path(path_type=Path), help="A folder of dataset rules of your own.")
+@click.option("--private", is_flag=True, help="Show training pictures, captions and file names in report and JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print audit.json on stdout and nothing else.")
+def audit(
+    dataset: Path, spec: tuple[str, ...], roles: tuple[str, ...], fix: Path | None, fail_on: str, as_json: bool,
+    **given: Any,
+) -> None:  # fmt: skip
+    """Audit a training dataset: roles and identity ratio, captions, pictures; says what the LoRA will suffer from.
+
+    DATASET is a folder of pictures with captions, or the config of a trainer (kohya dataset TOML, ai-toolkit,
+    OneTrainer, SimpleTuner, musubi-tuner ...), read with that trainer's habits. Needs no LoRA, no base model, no GPU;
+    before training is when mending is cheapest.
+
+    \b
+    lora-doctor audit dataset/
+    lora-doctor audit dataset.toml --private          the report shows the pictures, by role
+    lora-doctor audit dataset/ --fix mended/          corrected captions, repeats plan, lists; with a diff
+
+    Killed at any moment, the same command goes on where it was.
+    """
+    from lora_doctor.audit_page import page
+    from lora_doctor.audit_settings import read_settings
+    from lora_doctor.dataset_audit import REPORT, audit_dataset
+    from lora_doctor.dataset_mending import plan_mending
+    from lora_doctor.diagnosis import to_json
+
+    settings = read_settings(dataset, spec=spec, roles=roles, **given)
+    with _bars(as_json) as progress:
+        found = audit_dataset(settings, progress)
+    if as_json:
+        click.echo(to_json(found.record), nl=False)
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=False)
+        for part in page(found):
+            console.print(part)
+    if fix is not None:
+        for path in plan_mending(found).write(fix):
+            click.echo(f"wrote {path}", err=as_json)
+    if not as_json:
+        click.echo(f"\nReport: {settings.out / REPORT}")
+    failing = {"blocker": ("blocker",), "warning": ("blocker", "warning"), "never": ()}[fail_on]
+    sys.exit(int(any(f.state == "confirmed" and f.severity in failing for f in found.findings)))
+
+
+@cli.command()
 @click.argument("rule", required=False)
 @click.option("--rules", "folder", type=click.Path(path_type=Path), help="A rules folder of your own.")
 def rules(rule: str | None, folder: Path | None) -> None:
     """List the rules, or print one as its own file says it."""
     from lora_doctor.errors import UsageError
     from lora_doctor.plugins import data_folder
-    from lora_doctor.rules import FILE_RULES, load_rules
+    from lora_doctor.rules import DATASET_RULES, FILE_RULES, load_rules
 
     where = folder or data_folder("rules")
-    known = load_rules(where) + (load_rules(where / FILE_RULES) if (where / FILE_RULES).is_dir() else ())
+    parts = [part for part in (where, where / FILE_RULES, where / DATASET_RULES) if part.is_dir()]
+    known = [each for part in parts for each in load_rules(part)]
     if rule is None:
         for each in known:
             click.echo(f"{click.style(each.id, bold=True)}  [{each.severity}]\n    {' '.join(each.symptom.split())}")
         return
     if rule not in {each.id for each in known}:
         raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"Known: {', '.join(r.id for r in known)}.")
-    own = where / f"{rule}.yaml"
-    click.echo((own if own.is_file() else where / FILE_RULES / own.name).read_text("utf-8").rstrip())
+    own = next(path for part in parts if (path := part / f"{rule}.yaml").is_file())
+    click.echo(own.read_text("utf-8").rstrip())
 
 
 # ---------------------------------------------------------------- shown

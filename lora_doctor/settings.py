@@ -190,6 +190,16 @@ def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def load_audit_tables(dataset: Path) -> dict[str, Any]:
+    """Dotted keys of the lora-doctor.toml in the dataset's folder, beside the dataset or in the working folder, read.
+
+    Empty where there is none; raises UsageError as `load_settings` does.
+    """
+    places = (dataset / FILE_NAME, dataset.parent / FILE_NAME, Path(FILE_NAME))
+    source = next((path for path in places if path.is_file()), None)
+    return {} if source is None else _read_values(_flatten(_parse(source)), source.parent, str(source))
+
+
 def to_plain(settings: Settings) -> dict[str, Any]:
     """Settings as JSON can hold them; paths become absolute, so that another working folder reads the same."""
 
