@@ -100,7 +100,7 @@ def run_checkup(
     call with the same settings left unfinished. Raises the children of LoraDoctorError.
     """
     clock = _Clock()
-    policy, rules = load_judges(settings)
+    judges = load_judges(settings.judge.rules, settings.judge.policy)
     with clock.stage("files"):
         lora = read_lora(settings.model, max_header=settings.max_header)
         require_sound(lora)
@@ -137,13 +137,13 @@ def run_checkup(
         with clock.stage("measure"):
             measurements = measure(study, case)
         require_unchanged(lora.path, lora.sha256)
-        facts = _facts(settings, study, lora, measurements, instruments, renderer, run, policy, base)
+        facts = _facts(settings, study, lora, measurements, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
         run.put_json("settings", to_plain(settings))
-        return judge(run, rules, policy, private=settings.report.private)
+        return judge(run, judges, private=settings.report.private)
 
 
 @dataclass(frozen=True, kw_only=True)

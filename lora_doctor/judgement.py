@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from lora_doctor.errors import InputRefused
 from lora_doctor.plugins import data_folder
 from lora_doctor.prescription import prescribe
 from lora_doctor.report import render_report
-from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, from_plain
+from lora_doctor.settings import from_plain
 from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
 from lora_doctor.verdict import Policy, decide, load_policy
 
@@ -37,19 +37,32 @@ def judge_run(
         if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
         settings = from_plain(stored)
-        where = rules or settings.judge.rules or data_folder("rules")
+        where = rules or settings.judge.rules
         shown = settings.report.private if private is None else private
-        return judge(run, load_rules(where), load_policy(where, policy or settings.judge.policy), private=shown)
+        return judge(run, load_judges(where, policy or settings.judge.policy), private=shown)
 
 
-def load_judges(settings: Settings) -> tuple[Policy, tuple[Rule, ...]]:
-    """The policy and the rules that the settings name."""
-    folder = settings.judge.rules or data_folder("rules")
-    return load_policy(folder, settings.judge.policy), load_rules(folder)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judges:
+    """What a run is judged by."""
+
+    policy: Policy
+    rules: tuple[Rule, ...]
+    dataset_rules: tuple[Rule, ...]
+    """They explain, and never hold a release."""
 
 
-def judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: bool) -> Diagnosis:
+def load_judges(folder: Path | None, policy: str) -> Judges:
+    """The policy of that name and the rules in `folder`; None = lora-doctor's own, as are dataset rules it lacks."""
+    own = data_folder("rules")
+    where = folder or own
+    about_dataset = where / DATASET_RULES if (where / DATASET_RULES).is_dir() else own / DATASET_RULES
+    return Judges(policy=load_policy(where, policy), rules=load_rules(where), dataset_rules=load_rules(about_dataset))
+
+
+def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
     """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there."""
+    rules, policy = judges.rules, judges.policy
     facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
     training = TrainingSettings(**_tuples(run.get_json("training")))
     labels = {
@@ -64,6 +77,7 @@ def judge(run: RunFolder, rules: Sequence[Rule], policy: Policy, *, private: boo
     verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel)
     diagnosis = replace(
         facts, findings=findings, not_evaluated=not_evaluated, prescription=prescription, verdict=verdict,
+        dataset_findings=evaluate(judges.dataset_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip
     run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))

@@ -414,3 +414,93 @@ def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
 def test_an_example_that_does_not_come_out_is_named(tmp_path: Path) -> None:
     (rule,) = load_text(tmp_path, MINIMAL.replace("value: 0.0", "value: 0.9"))
     assert failing_examples(rule) == ("a-rule: examples.quiet[0] is confirmed",)
+
+
+# ---------------------------------------------------------------- rules judged for each of several things
+
+
+EACH = """
+id: each-rule
+since: "0.3"
+symptom: The {attribute} is named in some captions only.
+why: It matters.
+severity: warning
+each: attribute
+predicts: [hair-flip]
+when: {measurement: x.named, where: {attribute: "*"}, below: 0.5}
+causes:
+  - because: The {attribute} was forgotten.
+    evidence:
+      - when: {measurement: x.seen, where: {attribute: "*"}, above: 0.9}
+        weight: 1.0
+        says: the {attribute} is always seen
+    fix:
+      captions: {add_tokens: "*", to: all}
+      advice: Name the {attribute}.
+references: [https://example.org]
+examples:
+  fires: [[{measurement: x.named, where: {attribute: a}, value: 0.1}]]
+  quiet: [[{measurement: x.named, where: {attribute: a}, value: 0.9}]]
+"""
+
+
+def each_rule(folder: Path, text: str = EACH) -> Rule:
+    (folder / "each-rule.yaml").write_text(text, "utf-8")
+    return load_rules(folder)[0]
+
+
+def test_a_rule_with_each_is_judged_once_for_every_value(tmp_path: Path) -> None:
+    rule = each_rule(tmp_path)
+    named = [number("x.named", value, attribute=name) for name, value in (("eye_colour", 0.1), ("skin", 0.9))]
+    findings, unjudged = evaluate([rule], [*named, number("x.seen", 1.0, attribute="eye_colour")])
+    assert [(f.rule, f.about, f.predicts) for f in findings] == [
+        ("each-rule", {"attribute": "eye_colour"}, ("hair-flip",))
+    ]
+    assert unjudged == ()
+    (cause,) = findings[0].causes
+    assert findings[0].symptom == "The eye colour is named in some captions only."
+    assert (cause.because, cause.fix.advice) == ("The eye colour was forgotten.", "Name the eye colour.")
+    assert cause.fix.captions == {"add_tokens": "eye_colour", "to": "all"}
+    assert cause.log_odds == 1.0
+
+
+def test_a_value_that_was_not_measured_leaves_its_own_case_open(tmp_path: Path) -> None:
+    rule = each_rule(tmp_path)
+    lacking = Measurement(name="x.named", value=None, where={"attribute": "skin"}, reason="nobody looked")
+    findings, unjudged = evaluate([rule], [number("x.named", 0.1, attribute="top"), lacking])
+    assert [f.about for f in findings] == [{"attribute": "top"}]
+    assert [(n.rule, "nobody looked" in n.reason) for n in unjudged] == [("each-rule {attribute: skin}", True)]
+
+
+def test_a_rule_with_each_and_nothing_measured_is_not_evaluated(tmp_path: Path) -> None:
+    findings, unjudged = evaluate([each_rule(tmp_path)], [number("x.other", 0.1, attribute="top")])
+    assert findings == ()
+    assert [n.rule for n in unjudged] == ["each-rule"]
+
+
+def test_a_rule_with_each_that_asks_for_no_star_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="each: no condition of `when` asks for"):
+        each_rule(tmp_path, EACH.replace('{measurement: x.named, where: {attribute: "*"}', "{measurement: x.named"))
+
+
+# ---------------------------------------------------------------- rules of a dataset
+
+
+DATASET = {rule.id: rule for rule in load_rules(FOLDER / "dataset")}
+
+
+@pytest.mark.parametrize("rule", DATASET.values(), ids=DATASET)
+def test_every_dataset_rule_does_what_its_own_examples_say(rule: Rule) -> None:
+    assert len(rule.examples["fires"]) >= 2 and len(rule.examples["quiet"]) >= 2
+    assert failing_examples(rule) == ()
+
+
+@pytest.mark.parametrize("rule", DATASET.values(), ids=DATASET)
+def test_a_dataset_rule_predicts_only_symptoms_that_have_a_rule(rule: Rule) -> None:
+    assert set(rule.predicts) <= set(RULES)
+
+
+def test_a_dataset_rule_reads_no_render_and_has_a_name_of_its_own() -> None:
+    asked = {leaf.measurement for rule in DATASET.values() for leaf in leaves(rule.when)}
+    assert not [name for name in asked if name is not None and name.startswith(RENDERED)]
+    assert not set(DATASET) & (set(RULES) | {rule.id for rule in load_rules(FOLDER / "file")})
