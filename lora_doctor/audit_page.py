@@ -40,7 +40,7 @@ def page(audit: Audit) -> Iterable[RenderableType]:
     from rich.rule import Rule as Line
     from rich.text import Text
 
-    yield Line(Text(f" {plain(name_in(audit.dataset, audit.dataset.path) or '.')} ", style="bold"), align="left")
+    yield Line(Text(f" {plain(audit.dataset.path.name)} ", style="bold"), align="left")
     yield _what(audit)
     yield heading("Roles")
     yield from _roles(audit)
@@ -73,8 +73,9 @@ def _what(audit: Audit) -> Table:
         table.add_row("", f"{dataset.regularisation} regularisation pictures, not looked at")
     table.add_row("trigger", plain(audit.case.trigger or "not known"))
     table.add_row("", f"[dim]{plain(audit.trigger_reason)}[/]")
-    for each in dataset.skipped[:SKIPPED_SHOWN]:
-        table.add_row("[yellow]left out[/]", f"[yellow]{plain(name_in(dataset, each.path))}[/]: {plain(each.reason)}")
+    for each in sorted(dataset.skipped, key=lambda each: each.remark)[:SKIPPED_SHOWN]:
+        label = "[dim]odd[/]" if each.remark else "[yellow]left out[/]"
+        table.add_row(label, f"[yellow]{plain(name_in(dataset, each.path))}[/] {plain(each.reason)}")
     if (more := len(dataset.skipped) - SKIPPED_SHOWN) > 0:
         table.add_row("", f"and {more} more (--json --private lists them)")
     return table
@@ -105,7 +106,7 @@ def _character(audit: Audit) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=True, padding=(0, 2))
-    for name in ("attribute", "character's", "visible", "captioned", "in captions of both roles"):
+    for name in ("attribute", "character's", "visible", "captioned", "in all captions"):
         table.add_column(name, header_style="dim", justify="left" if name in ("attribute", "character's") else "right")
     for attribute, label in audit.case.spec.items():
         visible = _measurement(audit, "binding.visible", attribute=attribute, label=label)

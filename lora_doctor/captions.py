@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
+
+from lora_doctor.types import DatasetImage
 
 _LONGEST_TAG = 4
 """Words; a longer piece of a caption is prose."""
+_SENTENCE = frozenset((
+    "a", "an", "the", "of", "is", "are", "was", "were", "she", "he", "her", "his", "their", "its", "has", "and", "with",
+    "who", "in",
+))  # fmt: skip
+"""A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
+_MARKS = ".,;:!?\"'`()[]{}*“”‘’«»"
+_REMEMBERED = 1 << 15
+"""Captions whose parts are kept: each is asked for hundreds of labels."""
 
 
 def names(caption: str | None, text: str) -> bool:
@@ -13,10 +25,21 @@ def names(caption: str | None, text: str) -> bool:
 
     Case does not matter, underscores and spaces are one. Of a text with commas, every piece must be there.
     """
-    said = pieces(caption or "")
-    prose = [piece for piece in said if len(piece.split()) > _LONGEST_TAG]
-    wanted = pieces(text)
-    return bool(wanted) and all(w in said or any(f" {w} " in f" {p} " for p in prose) for w in wanted)
+    tags, prose = _parts(caption or "")
+    wanted = _folded(text)
+    return bool(wanted) and all(f"\n{w}\n" in tags or f" {w} " in prose for w in wanted)
+
+
+def says(caption: str | None, label: str) -> bool:
+    """Whether the caption says that `label` holds: it names it, or something more precise, or a word made of it.
+
+    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`; `off-white_hair` does not.
+    """
+    tags, prose = _parts(caption or "")
+    wanted = _folded(label)
+    return bool(wanted) and all(
+        f"\n{w}\n" in tags or f" {w}\n" in tags or f" {w} " in prose or _as_adjective(w, tags, prose) for w in wanted
+    )
 
 
 def named(caption: str | None, labels: Iterable[str]) -> list[str]:
@@ -33,3 +56,61 @@ def pieces(caption: str) -> list[str]:
 def caption_tokens(caption: str) -> list[str]:
     """The caption's tokens as they are written, in order: split at commas, white space folded, empty ones left out."""
     return [token for part in caption.split(",") if (token := " ".join(part.split()))]
+
+
+def texts(image: DatasetImage) -> tuple[str, ...]:
+    """Every caption that the trainer may show with the picture; none where there is none, or nothing in it."""
+    all_of_them = image.variants or (() if image.caption is None else (image.caption,))
+    return tuple(text for text in all_of_them if text.strip(" ,\t\r\n\f\v\ufeff"))
+
+
+def sentences(piece: str) -> list[list[str]]:
+    """The words of a piece, sentence by sentence: marks and possessive endings stripped, nothing else changed."""
+    split = ([stripped(word) for word in part.split()] for part in re.split(r"[.;:!?]+(?:\s|$)", piece))
+    return [words for part in split if (words := [word for word in part if word])]
+
+
+def stripped(word: str) -> str:
+    """The word without the marks around it and without a possessive `'s`."""
+    word = word.strip(_MARKS)
+    return word[:-2] if word.endswith(("'s", "’s")) else word
+
+
+def prose_piece(piece: str) -> bool:
+    """Whether a piece between two commas is prose: more than four words, or words that only sentences have."""
+    words = piece.lower().split()
+    return len(words) > _LONGEST_TAG or any(stripped(word) in _SENTENCE for word in words)
+
+
+def is_prose(caption: str) -> bool:
+    """Whether most words of the caption stand in pieces of prose."""
+    words = [(len(piece.split()), prose_piece(piece)) for piece in caption_tokens(caption.replace("_", " "))]
+    return sum(count for count, prose in words if prose) * 2 > sum(count for count, _ in words)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parts(caption: str) -> tuple[str, str]:
+    """The pieces, a line each; and the words of those that are prose between spaces, `|` where a piece ends."""
+    said = pieces(caption)
+    prose = (" ".join(filter(None, map(stripped, piece.split()))) for piece in said if prose_piece(piece))
+    return "".join(f"\n{piece}\n" for piece in said), "".join(f" {piece} |" for piece in prose)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _folded(text: str) -> tuple[str, ...]:
+    return tuple(pieces(text))
+
+
+_ADJECTIVES = {"hair": "haired", "eyes": "eyed", "skin": "skinned"}
+
+
+def _as_adjective(label: str, tags: str, prose: str) -> bool:
+    """`white hair` as `white-haired`."""
+    word = _adjective(label)
+    return bool(word) and (f" {word} " in prose or f"\n{word} " in tags or f" {word} " in tags or f"{word}\n" in tags)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _adjective(label: str) -> str:
+    first, _, last = label.rpartition(" ")
+    return f"{first.replace(' ', '-')}-{_ADJECTIVES[last]}" if first and last in _ADJECTIVES else ""

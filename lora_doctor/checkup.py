@@ -40,6 +40,7 @@ from lora_doctor.metrics.attributes import CONFIDENT
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.plugins import find
 from lora_doctor.prompts import build_prompt
+from lora_doctor.public_measurements import public
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
@@ -136,6 +137,8 @@ def run_checkup(
         )  # fmt: skip
         with clock.stage("measure"):
             measurements = measure(study, case)
+            if not settings.report.private:
+                measurements = public(measurements, instruments.label_sets)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, study, lora, measurements, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
@@ -263,7 +266,7 @@ def _fingerprint(
     """All that changes a render or a reading; a run folder made under another one is refused."""
     return {
         "lora": lora.sha256,
-        "dataset": _dataset_digest(dataset),
+        "dataset": dossier.dataset_digest(dataset),
         "base": base.source.commit
         or (_base_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),
         **{name: value for name, value in base.options.items() if value is not None},
@@ -274,11 +277,6 @@ def _fingerprint(
         "seed": settings.seed,
         "trigger": settings.trigger,
     }
-
-
-def _dataset_digest(dataset: Dataset) -> str:
-    lines = [f"{i.path.relative_to(dataset.path)} {i.sha256} {i.repeats} {i.caption}" for i in dataset.images]
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _base_digest(folder: Path) -> str:
@@ -322,21 +320,14 @@ def _facts(
             "lora-doctor": __version__,
             **_versions(("torch", "diffusers", "transformers", "open_clip_torch", "insightface")),
         },
-        inputs={"lora": lora.sha256, "dataset": _dataset_digest(study.dataset)},
+        inputs={"lora": lora.sha256, "dataset": dossier.dataset_digest(study.dataset)},
         lora=dossier.describe_lora(lora, base.name),
         character={
             "trigger": settings.trigger,
             "class_token": settings.character.class_token,
             "spec": dict(study.spec),
         },
-        instruments={
-            "face": {
-                "name": instruments.face.name,
-                "licence": instruments.face.licence,
-                "sha256": instruments.face.digest,
-            },
-            "clip": {"name": instruments.clip.name, "sha256": instruments.clip.digest},
-        },
+        instruments=instruments.described,
         matrix={
             "weights": sorted({cell.weight for cell in study.cells}),
             "environments": [{"name": name, "trained": trained} for name, trained in environments.items()],

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from lora_doctor import __version__, dossier
-from lora_doctor.dataset import read_dataset
+from lora_doctor.caption_words import CLASS_WORDS
+from lora_doctor.captions import caption_tokens, pieces
+from lora_doctor.captions import texts as captions_of
+from lora_doctor.dataset import survey
+from lora_doctor.dataset_layout import layout_of
 from lora_doctor.diagnosis import FORMAT_VERSION, to_json
+from lora_doctor.errors import UsageError
 from lora_doctor.instruments import (
     Instruments,
     Progress,
@@ -21,25 +29,33 @@ from lora_doctor.instruments import (
 )
 from lora_doctor.plugins import data_folder, find
 from lora_doctor.prescription import prescribe
+from lora_doctor.public_measurements import public
+from lora_doctor.ratio_plan import plan_ratio
 from lora_doctor.report import render_audit
-from lora_doctor.roles import classify_roles
+from lora_doctor.roles import classify_roles, overruled
 from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.spec import induce_spec
+from lora_doctor.spelling import other_spellings
+from lora_doctor.trigger import Vocabulary, induce_trigger
 from lora_doctor.types import (
     AuditRecord,
     Case,
     Dataset,
     Finding,
+    Layout,
     Measurement,
     NotEvaluated,
+    PictureFacts,
     Reading,
     Role,
     TrainingSettings,
 )
 
 AUDIT, REPORT = "audit.json", "audit.html"
+FACTS_VERSION = 1
+"""Counted up when `picture_facts` tells more than it did: what run folders remember is then looked at again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +87,11 @@ class Audit:
 
     case: Case
     record: AuditRecord
+    """What may be written down: without the words of captions, unless it is private."""
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...]
+    """Most pressing first."""
+    not_evaluated: tuple[NotEvaluated, ...]
     trigger_reason: str
     """How the trigger is known."""
     misspelt: tuple[str, ...] = ()
@@ -91,21 +112,6 @@ class Audit:
     def references(self) -> tuple[Reading | None, ...]:
         """What the instruments read, in the order of the pictures."""
         return self.case.references
-
-    @property
-    def measurements(self) -> tuple[Measurement, ...]:
-        """All of them."""
-        return self.record.measurements
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Most pressing first."""
-        return self.record.findings
-
-    @property
-    def not_evaluated(self) -> tuple[NotEvaluated, ...]:
-        """Rules that could not be judged."""
-        return self.record.not_evaluated
 
 
 def open_audit_instruments(settings: AuditSettings) -> Instruments:
@@ -132,38 +138,95 @@ def audit_dataset(
     """
     began = time.monotonic()
     rules = load_rules(settings.rules or data_folder("rules") / DATASET_RULES)
-    dataset = read_dataset(settings.dataset)
-    tools = instruments or open_audit_instruments(settings)
+    layout = layout_of(settings.dataset)
+    _refuse_inside(settings.out, layout)
     with RunFolder(settings.out) as run:
+        dataset = survey(
+            layout, settings.dataset, known=partial(_known, run), remember=partial(_remember, run), progress=progress
+        )
+        tools = instruments or open_audit_instruments(settings)
         references = read_dataset_pictures(dataset, tools, run, progress)
-        dataset = classify_roles(dataset, references, tools.label_sets)
-        case = Case(
-            lora=None, dataset=dataset, references=references, training=settings.training,
-            trigger=settings.trigger or "", label_sets=tools.label_sets,
-            spec=induce_spec(dataset, references, tools.label_sets, settings.spec),
-        )  # fmt: skip
+        dataset = overruled(classify_roles(dataset, references, tools.label_sets), settings.roles)
+        case, trigger_reason = _case(settings, layout, dataset, references, tools)
         measurements = tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
         findings, not_evaluated = evaluate(rules, measurements)
+        plan = plan_ratio(dataset)
+        texts = [text for image in dataset.images for text in captions_of(image)]
+        spellings = other_spellings(texts, case.trigger, Vocabulary(tools.label_sets).knows) if case.trigger else ()
+        pictures = save_thumbnails(dataset, run) if settings.private else None
+        told = measurements if settings.private else public(measurements, tools.label_sets)
+        shown = (findings, not_evaluated) if settings.private else evaluate(rules, told)
         record = AuditRecord(
             format_version=FORMAT_VERSION,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions={"lora-doctor": __version__},
-            inputs={},
-            character={"trigger": case.trigger, "spec": dict(case.spec)},
-            instruments={},
+            inputs={"dataset": dossier.dataset_digest(dataset)},
+            character={"trigger": case.trigger, "known": trigger_reason, "spec": dict(case.spec)},
+            instruments=tools.described,
             dataset=dossier.describe_dataset(
-                dataset, references, tools.label_sets, measurements=measurements,
-                pictures=save_thumbnails(dataset, run) if settings.private else None,
+                dataset, references, tools.label_sets, measurements=measurements, pictures=pictures
             ),
-            measurements=measurements,
-            findings=findings,
-            not_evaluated=not_evaluated,
-            prescription=prescribe(
-                findings, settings.training, measurements, spec=case.spec, label_sets=tools.label_sets
-            ),
+            measurements=told,
+            findings=shown[0],
+            not_evaluated=shown[1],
+            prescription=prescribe(shown[0], settings.training, told, spec=case.spec, label_sets=tools.label_sets),
             timings={"seconds": round(time.monotonic() - began, 2)},
-        )  # fmt: skip
+        )
         run.write_text(AUDIT, to_json(record))
         page = render_audit(record, templates=data_folder("reports"), run=run.path, private=settings.private)
         run.write_text(REPORT, page)
-    return Audit(case=case, record=record, trigger_reason="given" if settings.trigger else "not known")
+    return Audit(
+        case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
+        trigger_reason=trigger_reason, plan=plan.lines, repeats=plan.repeats,
+        misspelt=tuple(each.text for each in spellings), class_words=_class_words(texts),
+    )  # fmt: skip
+
+
+def _case(
+    settings: AuditSettings, layout: Layout, dataset: Dataset, references: tuple[Reading | None, ...],
+    tools: Instruments,
+) -> tuple[Case, str]:  # fmt: skip
+    """All that audits may look at, and how the trigger is known."""
+    induced = induce_trigger(dataset, tools.label_sets)
+    trigger, told = (
+        (settings.trigger, "given") if settings.trigger
+        else (layout.trigger, "the config says so") if layout.trigger
+        else (induced.word or "", induced.reason)
+    )  # fmt: skip
+    spec = induce_spec(dataset, references, tools.label_sets, settings.spec)
+    case = Case(
+        lora=None, dataset=dataset, references=references, training=settings.training, trigger=trigger,
+        label_sets=tools.label_sets, spec=spec,
+    )  # fmt: skip
+    return case, told
+
+
+def _class_words(texts: Sequence[str]) -> tuple[str, ...]:
+    """The class words that at least half of the captions begin with, in their order."""
+    leading: Counter[str] = Counter()
+    for text in texts:
+        leading.update(takewhile(lambda token: " ".join(pieces(token)) in CLASS_WORDS, caption_tokens(text)))
+    return tuple(word for word, count in leading.items() if 2 * count >= len(texts))
+
+
+def _known(run: RunFolder, sha256: str) -> tuple[PictureFacts, int, int] | None:
+    """What an earlier audit in this run folder remembered of a picture."""
+    stored = run.get_json(f"picture-{FACTS_VERSION}-{sha256}")
+    if stored is None:
+        return None
+    facts, width, height = stored
+    shapes = {"colour": tuple(facts["colour"]), "text": tuple(tuple(box) for box in facts["text"])}
+    return PictureFacts(**{**facts, **shapes}), width, height
+
+
+def _remember(run: RunFolder, sha256: str, facts: PictureFacts, width: int, height: int) -> None:
+    run.put_json(f"picture-{FACTS_VERSION}-{sha256}", [asdict(facts), width, height])
+
+
+def _refuse_inside(out: Path, layout: Layout) -> None:
+    """A run folder inside the dataset would be read as part of it the next time."""
+    for subset in layout.subsets:
+        place, folder = out.resolve(), subset.folder.resolve()
+        if place == folder or (subset.recursive and place.is_relative_to(folder)):
+            what = "would lie in the dataset, which is never changed."
+            raise UsageError(what, path=out, advice="Choose another folder with --out.")

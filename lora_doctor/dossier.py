@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.errors import bytes_shown
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
     IN_CONTEXT,
@@ -98,10 +100,9 @@ def describe_dataset(
         "images": len(dataset.images),
         "exposures": round(sum(i.repeats for i in dataset.images), 1),
         "trainer": dataset.trainer,
-        "notes": list(dataset.notes),
         "roles": {role: sum(i.role == role for i in dataset.images) for role in exposed},
         "without_role": sum(i.role is None for i in dataset.images),
-        "skipped": dict(Counter(each.kind for each in dataset.skipped)),
+        "skipped": dict(Counter(each.kind for each in dataset.skipped if not each.remark)),
         "identity_ratio": exposed[IDENTITY_EMPHASIS] / total if total else None,
         "band": list(ARTICLE_BAND),
         "framings": _counts(pairs, label_sets.get("framing")),
@@ -122,15 +123,23 @@ def describe_dataset(
             }
             for file, (image, reading) in zip(pictures, pairs, strict=False)
         ]  # fmt: skip
+        summary["notes"] = list(dataset.notes)
         summary["not_shown"] = len(pairs) - len(pictures)
         summary["skipped_files"] = [f"{name_in(dataset, each.path)}: {each.reason}" for each in dataset.skipped]
     return summary
 
 
+def dataset_digest(dataset: Dataset) -> str:
+    """SHA-256 over the pictures' names, contents, repeats and captions."""
+    lines = [f"{name_in(dataset, i.path)} {i.sha256} {i.repeats} {i.caption}" for i in dataset.images]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+
+
 def name_in(dataset: Dataset, path: Path) -> str:
-    """The path as it stands below the dataset; undecodable bytes as `\\xNN`."""
-    name = path.relative_to(dataset.path) if path.is_relative_to(dataset.path) else path
-    return name.as_posix().encode("utf-8", "backslashreplace").decode()
+    """The path as it stands below the dataset, or below the folder of its config; undecodable bytes as `\\xNN`."""
+    roots = (dataset.path, dataset.path.parent, *(path.parents[1:2]))  # beside a config, or two parts of any path
+    name = next((path.relative_to(root) for root in roots if path.is_relative_to(root)), path)
+    return bytes_shown(name.as_posix())
 
 
 def _counts(pairs: Sequence[tuple[Any, Reading | None]], labels: LabelSet | None) -> dict[str, int]:

@@ -19,7 +19,15 @@ class LoraDoctorError(Exception):
 
 def _one_line(text: str) -> str:
     """White space folded, and control characters escaped: a file name must not move the terminal's cursor."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(bytes_shown(text).split()))
+
+
+def bytes_shown(text: str) -> str:
+    """Text of a file name with the bytes that are in no encoding written as `\\xNN`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a surrogate pair
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class UsageError(LoraDoctorError):

@@ -48,6 +48,12 @@ class Instruments:
             :16
         ]
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """Their names, hashes and licence, as records and reports tell them."""
+        face = {"name": self.face.name, "licence": self.face.licence, "sha256": self.face.digest}
+        return {"face": face, "clip": {"name": self.clip.name, "sha256": self.clip.digest}}
+
     def read(self, images: Sequence[Any]) -> list[Reading]:
         """Everything the instruments see in some pictures (PIL, RGB)."""
         faces = self.face.read(images)

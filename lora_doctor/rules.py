@@ -36,7 +36,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 CHANGES = ("set", "at_least", "at_most", "toward", "times")
 """What a fix can ask of a setting."""
 DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least", "leave_out"}
-CAPTION_KEYS = {"add_tokens", "correct_tokens", "to"}
+CAPTION_KEYS = {"add_tokens", "correct_tokens", "remove_token", "to"}
 SETTINGS = tuple(f.name for f in fields(TrainingSettings) if f.name != "trainer")
 
 # How sure a condition is. Signed, so that `all` is the minimum, `any` the maximum and `none` the negated maximum.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from lora_doctor.errors import bytes_shown
 from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def plain(text: str) -> str:
     """`text` without characters that would move the cursor or be taken for markup."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text)))
 
 
 def heading(text: str) -> RenderableType:
@@ -51,7 +52,7 @@ def measured(finding: Finding) -> list[str]:
 def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:
     """One finding: what, how sure, `details`, the likeliest cause with its evidence, the fix."""
     sure = "" if finding.state == "confirmed" else f", {finding.state}"
-    about = ", ".join(value.replace("_", " ") for value in finding.about.values())
+    about = ", ".join(finding.about.values())
     told = f"{finding.rule}{f' ({about})' if about else ''}"
     yield f"{number}. [{_STYLES[finding.severity]}]{plain(told)}[/] ({finding.severity}{sure})"
     table = pairs(indent=3)

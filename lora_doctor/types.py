@@ -278,6 +278,8 @@ class Skipped:
     kind: Literal["picture", "caption", "folder"]
     reason: str
     """What is wrong and what to do, in a sentence, without the path."""
+    remark: bool = False
+    """True = only odd: nothing that is used was lost by it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.captions import caption_tokens, names, pieces
+from lora_doctor.captions import caption_tokens, is_prose, names, pieces, prose_piece, says, sentences, texts
+from lora_doctor.types import DatasetImage
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,68 @@ def test_tokens_are_what_stands_between_commas() -> None:
 @given(st.lists(st.text("ab_c ", min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)))
 def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None:
     assert caption_tokens(", ".join(tokens)) == tokens
+
+
+@pytest.mark.parametrize(
+    ("caption", "label", "said"),
+    [
+        ("1girl, ice_blue_eyes", "blue_eyes", True),
+        ("1girl, blue_eyes", "blue_eyes", True),
+        ("a white-haired girl reads a book", "white_hair", True),
+        ("1girl, white-haired woman", "white_hair", True),
+        ("off-white_hair", "white_hair", False),
+        ("black_hair_ribbon", "black_hair", False),
+        ("very long hair", "long_hair", True),
+        ("long_hair", "very_long_hair", False),
+        ("", "blue_eyes", False),
+        ("blue_eyes", "", False),
+    ],
+)
+def test_a_more_precise_token_says_the_label(caption: str, label: str, said: bool) -> None:
+    assert says(caption, label) is said
+
+
+@given(st.text("ab_ ,c.", max_size=30), st.text("abc_", min_size=1, max_size=6))
+def test_whatever_a_caption_names_it_also_says(caption: str, label: str) -> None:
+    assert says(caption, label) or not names(caption, label)
+
+
+@pytest.mark.parametrize(
+    ("caption", "text"),
+    [("She sits. Her name is yuki_nk.", "yuki_nk"), ("a photo of yuki_nk's red shirt", "red_shirt"),
+     ("photo of ohwx man", "ohwx"), ('a girl named "yuki_nk" by the sea', "yuki_nk")],
+)  # fmt: skip
+def test_marks_do_not_hide_a_word_of_prose(caption: str, text: str) -> None:
+    assert names(caption, text)
+
+
+@pytest.mark.parametrize(
+    ("piece", "prose"),
+    [("white hair", False), ("looking at viewer", False), ("hands on hips", False), ("photo of ohwx man", True),
+     ("the girl", True), ("one two three four five", True)],
+)  # fmt: skip
+def test_short_tags_are_no_prose_and_sentences_are(piece: str, prose: bool) -> None:
+    assert prose_piece(piece) is prose
+
+
+def test_a_caption_is_prose_when_most_of_its_words_are() -> None:
+    assert is_prose("yuki_nk, a girl in a red shirt walks along the beach")
+    assert not is_prose("1girl, yuki_nk, white_hair, very_long_hair, blue_eyes, a girl of style")
+    assert not is_prose("")
+
+
+def test_a_picture_has_all_its_captions_and_no_empty_ones() -> None:
+    def image(caption: str | None, variants: tuple[str, ...] = ()) -> DatasetImage:
+        return DatasetImage(path=Path("0.png"), sha256="", width=1, height=1, caption=caption, variants=variants)
+
+    assert texts(image("one")) == ("one",)
+    assert texts(image("one", ("one", "two", " "))) == ("one", "two")
+    assert texts(image(None)) == texts(image(" \n")) == texts(image(", ,")) == ()
+
+
+def test_sentences_are_cut_at_their_ends_and_stripped_of_marks() -> None:
+    assert sentences("Yuki's hair is white. She (really) sits!") == [
+        ["Yuki", "hair", "is", "white"],
+        ["She", "really", "sits"],
+    ]
+    assert sentences("...") == []

@@ -59,7 +59,7 @@ def test_help_answers_quickly_and_names_every_exit_code():
     assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "report", "gate", "retrain", "rules"])
+@pytest.mark.parametrize("command", ["check", "inspect", "audit", "report", "gate", "retrain", "rules"])
 def test_every_command_explains_itself(command):
     result = doctor(command, "--help")
     assert result.returncode == 0 and len(result.stdout.splitlines()) > 5
@@ -216,3 +216,43 @@ def test_rules_prints_a_rules_own_words():
 
 def test_an_unknown_rule_names_the_known_ones():
     refused(doctor("rules", "enviroment-lock"), 2, "environment-lock")
+
+
+# ---------------------------------------------------------------- audit
+
+
+def test_an_audit_tells_roles_and_findings_and_writes_its_report(tmp_path):
+    shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
+    result = doctor("audit", tmp_path / "misa", "--trigger", "misa_nk", "--fix", tmp_path / "mended")
+    assert "identity ratio" in result.stdout, result.stderr
+    assert "few-environments" in result.stdout
+    assert str(tmp_path / "misa-audit" / "audit.html") in result.stdout
+    assert (tmp_path / "misa-audit" / "audit.html").is_file()
+    assert (tmp_path / "mended" / "captions" / "00.txt").is_file()
+
+
+def test_an_audit_as_json_is_one_document_that_names_no_file(tmp_path):
+    shutil.copytree(PATIENT / "dataset", tmp_path / "yuki")
+    (tmp_path / "yuki" / "00.txt").write_bytes(b"caf\xe9 \x92")
+    result = doctor("audit", tmp_path / "yuki", "--json", "--fail-on", "never")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["dataset"]["images"] == 42
+    assert "00.png" not in result.stdout
+    assert str(tmp_path) not in result.stdout
+
+
+def test_an_audit_fails_on_what_it_is_asked_to_fail_on(tmp_path):
+    shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
+    answers = [
+        doctor("audit", tmp_path / "misa", "--trigger", "misa_nk", "--fail-on", level).returncode
+        for level in ("never", "warning")
+    ]
+    assert answers == [0, 1]
+
+
+def test_an_audit_of_nothing_is_refused_in_one_line(tmp_path):
+    refused(doctor("audit", tmp_path / "none"), 4, "none")
+    (tmp_path / "empty").mkdir()
+    refused(doctor("audit", tmp_path / "empty"), 4, "empty")
+    refused(doctor("audit", tmp_path / "empty", "--role", "a=b"), 2, "no role")

@@ -19,6 +19,8 @@ JOINERS = [
     "lora_doctor.inspection_page",
     "lora_doctor.base_choice",
     "lora_doctor.instruments",
+    "lora_doctor.ratio_plan",
+    "lora_doctor.dataset_layout",
     "lora_doctor.dataset_audit",
     "lora_doctor.audit_settings",
     "lora_doctor.audit_page",
@@ -38,12 +40,34 @@ PARTS = {
         "lora_kinds",
         "lora_settings",
     },
-    "lora_doctor.safetensors_header": {"file_magic", "regular_file"},
-    "lora_doctor.safetensors_values": {"regular_file"},
-    "lora_doctor.safetensors_scan": {"regular_file"},
+    "lora_doctor.safetensors_header": {"file_magic"},
     "lora_doctor.lora_family": {"lora_family_tables"},
     "lora_doctor.lora_base": {"lora_base_names"},
     "lora_doctor.settings": {"settings_values"},
+    "lora_doctor.dataset": {
+        "caption_bytes",
+        "caption_files",
+        "dataset_names",
+        "dataset_skips",
+        "dataset_tree",
+        "picture_files",
+    },
+    "lora_doctor.picture_files": {"picture_facts"},
+    "lora_doctor.picture_facts": {"perceptual_hash", "picture_text"},
+    "lora_doctor.roles": {"role_geometry", "role_mixture"},
+    "lora_doctor.role_mixture": {"role_geometry"},
+    "lora_doctor.audits.bindings": {"visible"},
+    "lora_doctor.audits.off_spec": {"visible"},
+    "lora_doctor.audits.variety": {"effective_number", "visible"},
+    "lora_doctor.audits.environments": {"effective_number", "visible"},
+    "lora_doctor.audits.entanglement": {"association", "visible"},
+    "lora_doctor.audits.identity_ratio": {"ratio_interval"},
+    "lora_doctor.audits.people": {"face_clusters", "face_shares", "head_pose"},
+    "lora_doctor.audits.face_sizes": {"face_shares"},
+    "lora_doctor.audits.profiles": {"face_shares", "head_pose"},
+    "lora_doctor.audits.bucket_crops": {"buckets", "trained_size"},
+    "lora_doctor.audits.picture_files": {"trained_size"},
+    "lora_doctor.audits.picture_sizes": {"trained_size"},
     "lora_doctor.run_folder": {"run_storage"},
     "lora_doctor.render": {"lora_merge", "memory", "render_prompts"},
     "lora_doctor.base_models": {
@@ -72,6 +96,14 @@ SHARED = {
     "lora_doctor.errors",
     "lora_doctor.captions",
     "lora_doctor.off_spec",
+    "lora_doctor.regular_file",
+    "lora_doctor.caption_words",
+    "lora_doctor.caption_share",
+    "lora_doctor.caption_groups",
+    "lora_doctor.spelling",
+    "lora_doctor.token_count",
+    "lora_doctor.trigger",
+    "lora_doctor.frequent_tokens",
     "lora_doctor.wording",
     "lora_doctor.terminal",
     "lora_doctor.plugins",
@@ -124,7 +156,7 @@ def own_modules(path: Path) -> set[str]:
 
 def allowed(name: str) -> set[str]:
     parts = {f"lora_doctor.{part}" for part in PARTS.get(name, ())}
-    family = {other for other in NAMES.values() for folder in ("metrics", "recorded")
+    family = {other for other in NAMES.values() for folder in ("metrics", "recorded", "layouts")
               if name.startswith(f"lora_doctor.{folder}.") and f".{folder}." in other}  # fmt: skip
     return SHARED | parts | family
 

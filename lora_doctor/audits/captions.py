@@ -1,95 +1,78 @@
-"""What the captions teach: the trigger, the identity tokens, and body tokens in both roles.
+"""Which pictures have a caption, which caption files could not be read, and what the captions call the character.
 
-Shares are weighted by repeats, and have no interval: the dataset is a census.
+Shares are weighted by repeats, and have no interval: the dataset is a census. A picture with several captions counts
+each of them equally.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from lora_doctor.caption_share import captioned, share_of_captions, weight
+from lora_doctor.caption_words import CLASS_WORDS
+from lora_doctor.captions import caption_tokens, pieces, prose_piece, sentences, texts
+from lora_doctor.types import Case, Dataset, Measurement
 
-from lora_doctor.captions import named, names, pieces
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, DatasetImage, LabelSet, Measurement
-
-_NO_CAPTIONS = "no picture has a caption"
+_WORDS_TOLD = 4
 
 
 def audit(case: Case) -> list[Measurement]:
-    """`captions.*`: trigger, missing, identity tokens, body tokens by role, negative tokens, distinct captions."""
-    images = case.dataset.images
-    captioned = [image for image in images if image.caption is not None]
-    return [
-        _share("captions.trigger_coverage", images, lambda i: names(i.caption, case.trigger), "the dataset is empty"),
-        _share("captions.missing_share", images, lambda image: image.caption is None, "the dataset is empty"),
-        *(_token(case, captioned, attribute) for attribute in case.spec),
-        *(_conflict(case, captioned, attribute) for attribute in case.spec),
-        *(_body_tokens(case, captioned, role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT)),
-        _negative_tokens(case),
-        _distinct(captioned),
-    ]
+    """`captions.missing_share`, `.unreadable` (files), `.class_word_coverage`, `.class_word_share` by word."""
+    unreadable = _unreadable_files(case.dataset)
+    return [_missing(case.dataset, unreadable), _unreadable(case.dataset, unreadable), *_class_words(case.dataset)]
 
 
-def _token(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> Measurement:
-    token, where = case.spec[attribute], {"attribute": attribute}
-    name = "captions.identity_token_coverage"
-    return _share(name, captioned, lambda image: names(image.caption, token), _NO_CAPTIONS, where)
-
-
-def _conflict(case: Case, captioned: Sequence[DatasetImage], attribute: str) -> Measurement:
-    """Share of captions that hold another label of the attribute than the spec's."""
-    name, where = "captions.identity_token_conflict", {"attribute": attribute}
-    labels: LabelSet | None = case.label_sets.get(attribute)
-    if labels is None:
-        reason = f"there is no label set for {attribute}"
-        return Measurement(name=name, value=None, unit="share", where=where, reason=reason)
-    others = [label for label in labels.labels if label != case.spec[attribute]]
-    return _share(name, captioned, lambda image: bool(named(image.caption, others)), _NO_CAPTIONS, where)
-
-
-def _body_tokens(case: Case, captioned: Sequence[DatasetImage], role: str) -> Measurement:
-    """Share of the role's captions that hold every body token of the spec."""
-    name, where = "captions.body_token_coverage", {"role": role}
-    tokens = [label for a, label in case.spec.items() if a in case.label_sets and case.label_sets[a].kind == "body"]
-    if not tokens:
-        reason = "the spec names no body attribute"
-        return Measurement(name=name, value=None, unit="share", where=where, reason=reason)
-    own = [image for image in captioned if image.role == role]
-    return _share(
-        name, own, lambda i: all(names(i.caption, token) for token in tokens), f"no {role} picture has a caption", where
-    )
-
-
-def _negative_tokens(case: Case) -> Measurement:
-    """How many negative tokens the training settings name."""
-    tokens = case.training.negative_tokens
+def _missing(dataset: Dataset, unreadable: dict[int, int]) -> Measurement:
+    """Share of the pictures without a caption, or with nothing in it; files that could not be read count elsewhere."""
+    images = dataset.images
+    lacking = [index for index, image in enumerate(images) if not texts(image) and index not in unreadable.values()]
+    total = weight(dataset, range(len(images)))
     return Measurement(
-        name="captions.negative_tokens",
-        value=None if tokens is None else float(len(tokens)),
-        unit="count",
-        n=0 if tokens is None else len(tokens),
-        reason="the training config does not say" if tokens is None else None,
+        name="captions.missing_share", value=weight(dataset, lacking) / total if total else None, unit="share",
+        n=len(images), reason=None if total else "the dataset is empty", pictures=tuple(lacking),
+    )  # fmt: skip
+
+
+def _unreadable(dataset: Dataset, unreadable: dict[int, int]) -> Measurement:
+    count = sum(skipped.kind == "caption" and not skipped.remark for skipped in dataset.skipped)
+    pictures = tuple(dict.fromkeys(unreadable.values()))
+    return Measurement(name="captions.unreadable", value=float(count), unit="count", n=count, pictures=pictures)
+
+
+def _unreadable_files(dataset: Dataset) -> dict[int, int]:
+    """Index into `dataset.skipped` -> index of the picture that the caption file belongs to, where there is one."""
+    files = {image.caption_file: index for index, image in enumerate(dataset.images) if image.caption_file is not None}
+    beside = {image.path.with_suffix(""): index for index, image in enumerate(dataset.images)}
+    found = {}
+    for number, skipped in enumerate(dataset.skipped):
+        index = files.get(skipped.path, beside.get(skipped.path.with_suffix("")))
+        if skipped.kind == "caption" and not skipped.remark and index is not None:
+            found[number] = index
+    return found
+
+
+def _class_words(dataset: Dataset) -> list[Measurement]:
+    """Share of the captions with any class word (`1girl`, `woman`), and of the commonest ones each."""
+    among = captioned(dataset)
+    said = {text: _said(text) for index in among for text in texts(dataset.images[index])}
+
+    def one(word: str) -> Measurement:
+        return share_of_captions(
+            dataset, "captions.class_word_share", among, lambda image, text: word in said[text], where={"word": word}
+        )
+
+    coverage = share_of_captions(
+        dataset, "captions.class_word_coverage", among, lambda image, text: bool(said[text]), about_lacking=True
     )
+    shares = [one(word) for word in sorted(frozenset[str]().union(*said.values()))]
+    return [coverage, *sorted(shares, key=lambda m: -(m.value or 0.0))[:_WORDS_TOLD]]
 
 
-def _distinct(captioned: Sequence[DatasetImage]) -> Measurement:
-    """Different captions out of all captions, order of tags aside; not weighted by repeats."""
-    kinds = {tuple(sorted(pieces(image.caption or ""))) for image in captioned}
-    return Measurement(
-        name="captions.distinct_share",
-        value=len(kinds) / len(captioned) if captioned else None,
-        unit="share",
-        n=len(captioned),
-        reason=None if captioned else _NO_CAPTIONS,
-    )
-
-
-def _share(
-    name: str,
-    images: Sequence[DatasetImage],
-    holds: Callable[[DatasetImage], bool],
-    why_none: str,
-    where: Mapping[str, str] | None = None,
-) -> Measurement:
-    total = sum(image.repeats for image in images)
-    value = sum(image.repeats for image in images if holds(image)) / total if total else None
-    reason = None if total else why_none
-    return Measurement(name=name, value=value, unit="share", n=len(images), where=where or {}, reason=reason)
+def _said(caption: str) -> frozenset[str]:
+    """The class words of a caption: tags, words of prose, and the last word of a short tag (`ohwx man`)."""
+    found: set[str] = set()
+    for token in caption_tokens(caption):
+        folded = "".join(pieces(token)[:1])
+        words = folded.split()
+        if prose_piece(folded):
+            found |= {word for sentence in sentences(folded) for word in sentence} & CLASS_WORDS
+        found |= {folded, *words[-1:]} & CLASS_WORDS
+    return frozenset(found)

@@ -1,97 +1,68 @@
-"""Captions hold the trigger and the tokens of the spec, or not."""
+"""Missing, empty and unreadable captions are counted apart; class words are told."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lora_doctor.audits.captions import audit
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, TrainingSettings
+from lora_doctor.types import Case, Measurement, Skipped
 from tests.audits.make_case import Picture, get, make_case
 
-FACE = Picture(role=IDENTITY_EMPHASIS, caption="1girl, yuki_nk, white_hair, close-up")
-BODY = Picture(role=IN_CONTEXT, caption="1girl, yuki_nk, white_hair, athletic, tall, library")
+
+def with_skipped(case: Case, *names: str, kind: str = "caption") -> list[Measurement]:
+    skipped = tuple(Skipped(path=Path(name), kind=kind, reason="is not UTF-8: byte 3.") for name in names)  # type: ignore[arg-type]
+    return audit(replace(case, dataset=replace(case.dataset, skipped=skipped)))
 
 
-def test_whole_captions_are_fully_covered_but_for_the_face_only_ones() -> None:
-    found = audit(make_case([FACE, BODY, BODY]))
-    assert get(found, "captions.trigger_coverage").value == 1.0
-    assert get(found, "captions.missing_share").value == 0.0
-    assert get(found, "captions.identity_token_coverage", attribute="hair_colour").value == 1.0
-    assert get(found, "captions.identity_token_coverage", attribute="body").value == pytest.approx(2 / 3)
-    assert get(found, "captions.body_token_coverage", role=IDENTITY_EMPHASIS).value == 0.0
-    assert get(found, "captions.body_token_coverage", role=IN_CONTEXT).value == 1.0
-    assert get(found, "captions.distinct_share").value == pytest.approx(2 / 3)
-
-
-def test_every_body_token_must_be_there() -> None:
-    half = Picture(role=IN_CONTEXT, caption="1girl, tall")
-    assert get(audit(make_case([half, BODY])), "captions.body_token_coverage", role=IN_CONTEXT).value == 0.5
-
-
-def test_another_label_of_the_attribute_is_a_conflict() -> None:
-    wrong = Picture(caption="1girl, yuki_nk, black_hair")
-    both = Picture(caption="1girl, yuki_nk, white_hair, red_hair")
-    found = audit(make_case([FACE, BODY, wrong, both]))
-    assert get(found, "captions.identity_token_conflict", attribute="hair_colour").value == 0.5
-    assert get(found, "captions.identity_token_coverage", attribute="hair_colour").value == 0.75
-    assert get(found, "captions.identity_token_conflict", attribute="body").value == 0.0
-
-
-def test_a_missing_caption_lacks_the_trigger_and_says_nothing_else() -> None:
-    found = audit(make_case([FACE, Picture(caption=None)]))
-    assert get(found, "captions.missing_share").value == 0.5
-    assert get(found, "captions.trigger_coverage").value == 0.5
-    token = get(found, "captions.identity_token_coverage", attribute="hair_colour")
-    assert (token.value, token.n) == (1.0, 1)
+def test_missing_and_empty_captions_are_missing() -> None:
+    found = audit(
+        make_case([Picture(caption="a"), Picture(caption=None), Picture(caption=" ,\n"), Picture(caption="b")])
+    )
+    missing = get(found, "captions.missing_share")
+    assert (missing.value, missing.pictures) == (0.5, (1, 2))
 
 
 def test_repeats_count() -> None:
-    found = audit(make_case([FACE, Picture(caption="1girl", repeats=3)]))
-    assert get(found, "captions.trigger_coverage").value == 0.25
+    found = audit(make_case([Picture(caption="a"), Picture(caption=None, repeats=3)]))
+    assert get(found, "captions.missing_share").value == 0.75
+
+
+def test_an_unreadable_caption_is_not_also_missing() -> None:
+    found = with_skipped(make_case([Picture(caption="a"), Picture(caption=None), Picture(caption=None)]), "1.txt")
+    assert get(found, "captions.missing_share").pictures == (2,)
+    unreadable = get(found, "captions.unreadable")
+    assert (unreadable.value, unreadable.pictures) == (1.0, (1,))
+
+
+def test_other_skipped_files_are_no_captions() -> None:
+    found = with_skipped(make_case([Picture(caption="a"), Picture(caption=None)]), "1.png", kind="picture")
+    assert get(found, "captions.unreadable").value == 0.0
+    assert get(found, "captions.missing_share").value == 0.5
+
+
+def test_a_caption_file_of_no_picture_is_counted_and_names_none() -> None:
+    found = get(with_skipped(make_case([Picture(caption="a")]), "elsewhere.txt"), "captions.unreadable")
+    assert (found.value, found.pictures) == (1.0, ())
 
 
 @pytest.mark.parametrize(
-    ("caption", "held"),
-    [
-        ("white_hair", 1.0),
-        ("White Hair, 1girl", 1.0),
-        ("white  hair", 1.0),
-        ("off-white_hair", 0.0),
-        ("a girl with long white hair reads a book", 1.0),
-        ("a girl whose hair is off-white hairy looking", 0.0),
-        ("", 0.0),
-    ],
+    "caption", ["1girl, white_hair", "White_Hair, 1GIRL", "ohwx woman", "yuki_nk, a young woman with a book in hand"]
 )
-def test_a_token_is_a_tag_of_its_own_or_a_phrase_in_prose(caption: str, held: float) -> None:
-    found = audit(make_case([Picture(caption=caption)]))
-    assert get(found, "captions.identity_token_coverage", attribute="hair_colour").value == held
+def test_a_class_word_is_found_in_tags_and_prose(caption: str) -> None:
+    assert get(audit(make_case([Picture(caption=caption)])), "captions.class_word_coverage").value == 1.0
 
 
-def test_a_trigger_of_several_pieces_needs_them_all() -> None:
-    pictures = [Picture(caption="yuki_nk, 1girl, white dress"), Picture(caption="yuki_nk, 1girl")]
-    assert get(audit(make_case(pictures, trigger="yuki_nk, white dress")), "captions.trigger_coverage").value == 0.5
-
-
-def test_the_order_of_tags_makes_no_other_caption() -> None:
-    pictures = [Picture(caption="a, b, c"), Picture(caption="c, a, b"), Picture(caption="a, b")]
-    assert get(audit(make_case(pictures)), "captions.distinct_share").value == pytest.approx(2 / 3)
-
-
-@pytest.mark.parametrize(("tokens", "count"), [(("black_hair", "red_hair"), 2), ((), 0)])
-def test_negative_tokens_are_counted(tokens: tuple[str, ...], count: int) -> None:
-    found = audit(make_case([FACE], training=TrainingSettings(negative_tokens=tokens)))
-    assert get(found, "captions.negative_tokens").value == count
+def test_captions_without_a_class_word_are_told() -> None:
+    found = audit(make_case([Picture(caption="1girl, a"), Picture(caption="1girl, b"), Picture(caption="yuki_nk, c")]))
+    coverage = get(found, "captions.class_word_coverage")
+    assert (coverage.value, coverage.pictures) == (pytest.approx(2 / 3), (2,))
+    assert get(found, "captions.class_word_share", word="1girl").value == pytest.approx(2 / 3)
 
 
 def test_what_cannot_be_said_has_a_reason() -> None:
-    found = audit(make_case([Picture(caption=None, role=IN_CONTEXT)]))
-    assert get(found, "captions.identity_token_coverage", attribute="body").reason == "no picture has a caption"
-    assert get(found, "captions.distinct_share").value is None
-    assert get(found, "captions.negative_tokens").reason == "the training config does not say"
-    role = get(found, "captions.body_token_coverage", role=IDENTITY_EMPHASIS)
-    assert (role.value, role.reason) == (None, "no identity-emphasis picture has a caption")
-    bodyless = audit(make_case([FACE], spec={"hair_colour": "white_hair", "tail": "long_tail"}))
-    assert get(bodyless, "captions.body_token_coverage", role=IN_CONTEXT).reason == "the spec names no body attribute"
-    assert (
-        get(bodyless, "captions.identity_token_conflict", attribute="tail").reason == "there is no label set for tail"
-    )
+    found = audit(make_case([Picture(caption=None)]))
+    assert get(found, "captions.class_word_coverage").reason == "no picture has a caption"
+    assert get(audit(make_case([])), "captions.missing_share").reason == "the dataset is empty"

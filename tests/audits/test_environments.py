@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from lora_doctor.audits.environments import audit
@@ -70,4 +73,25 @@ def test_pictures_that_could_not_be_read_are_counted() -> None:
 def test_without_labels_there_is_a_reason() -> None:
     without = {name: labels for name, labels in LABEL_SETS.items() if name != "environment"}
     found = audit(make_case([Picture(role=IN_CONTEXT)], label_sets=without))
-    assert {m.reason for m in found} == {"there is no label set of environments"}
+    assert all(m.value is None and "there is no label set of environments" in (m.reason or "") for m in found)
+
+
+def test_without_labels_whole_pictures_are_compared_and_that_is_said() -> None:
+    without = {name: labels for name, labels in LABEL_SETS.items() if name != "environment"}
+    case = make_case([Picture(role=IN_CONTEXT)] * 6, label_sets=without)
+    rows = (np.eye(6), np.eye(6)[[0] * 6])
+    apart, alike = (
+        replace(case, references=tuple(r and replace(r, embedding=row[i]) for i, r in enumerate(case.references)))
+        for row in rows
+    )
+    many, one = (get(audit(each), "dataset.environments") for each in (apart, alike))
+    assert one.value == pytest.approx(1) and (many.value or 0) > 3 and one.reason == many.reason is not None
+
+
+def test_a_doubtful_stray_is_no_environment() -> None:
+    case = make_case([scene("library")] * 15 + [scene("beach")])
+    stray = case.references[-1]
+    assert stray is not None
+    doubtful = replace(stray, probabilities={"environment": np.array([0.35, 0.6, 0.03, 0.02])})
+    found = audit(replace(case, references=(*case.references[:-1], doubtful)))
+    assert get(found, "dataset.environments").value == pytest.approx(1)

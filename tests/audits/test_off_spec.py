@@ -65,3 +65,15 @@ def test_no_readable_picture_gives_a_reason_not_zero():
 def test_clothes_may_change():
     names = {m.where["attribute"] for m in audit(make_case([seen("white_hair")], spec={"top": "red_shirt"}))}
     assert names == set() and "top" in LABEL_SETS
+
+
+def test_certain_strangers_are_named_surest_first_and_lie_inside_the_interval():
+    found = hair(*[seen("white_hair")] * 18, *[seen("red_hair")] * 2)
+    assert found.pictures == (18, 19) and found.interval is not None
+    low, high = found.interval
+    assert low <= 0.1 <= high and high < 0.15
+
+
+def test_doubtful_readings_leave_room_above():
+    found = hair(*[seen("white_hair")] * 10, *[seen("red_hair")] * 5, probability=0.9)
+    assert found.value == 0 and found.interval is not None and found.interval[1] > 0.2

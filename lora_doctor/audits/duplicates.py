@@ -1,0 +1,343 @@
+"""Pictures that repeat another: the same file, the same picture saved again, cropped a little, or turned left to right.
+
+Two witnesses, the perceptual hash and the embedding, have to agree, and both are calibrated on the dataset itself:
+pictures of one character in one style may all look alike to either. Where faces were found, eyes, nose and mouth must be
+at the same place, too. The dataset is a census: shares have no interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lora_doctor.types import Case, Dataset, Measurement, Reading
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+BITS = 64
+SAME = 4
+"""Bits of the hash in which a picture differs from itself saved again, at most: as JPEG of quality 80, at another size
+or brightness."""
+NEAR = 12
+"""The same of most pictures cropped by 3 % a side: the most that is called similar, where the dataset allows it."""
+UNLIKE = 20
+"""Bits from which two pictures are certainly not the same: how alike embeddings are among these tells what likeness of
+embeddings means here."""
+ALIKE = 0.96
+"""Cosine from which data set tools drop near-duplicates (anime_screenshot_pipeline, waifuc): the most that is asked."""
+AT_LEAST = 0.9
+"""Cosine below which no two pictures of similar hash are called alike, however varied the dataset."""
+OFTEN, HARDLY, COMMON = 0.95, 0.99, 0.75
+"""Of the pairs that are certainly not the same, the share whose cosine is below what a nearly equal hash has to bring,
+below what a similar one has to bring, and below what says that two pictures clearly differ (that one from above)."""
+MISLED = 0.02
+"""Share of the pairs of similar hash that may clearly differ by their embedding; where there are more, as among
+close-ups before one backdrop, the hash sees too little, and less is called similar."""
+COLOUR = 15.0
+"""Distance of mean colours (CIE76) that a brighter copy may have; the hash does not see colour."""
+MOVED = 0.03
+"""Of the picture's sides, how far the features of a face may be apart: copies have them within 0.016, pictures cropped by
+3 % a side within 0.026."""
+BLOCK = 256
+"""Pictures that are compared with all others at once."""
+SINGLY = 16_384
+"""Pairs of a block up to which their cosines are computed one by one; more share a matrix product."""
+SAMPLED = 50_000
+"""Pairs of pictures that are looked at to see how alike embeddings are."""
+
+
+def audit(case: Case) -> list[Measurement]:
+    """`pictures.duplicate_share` (by repeats: `.duplicate_exposure`), `.largest_duplicate_group`, `.mirrored_share`,
+    `.identical_share`; their pictures are those to take out, so that one of each group is left."""
+    known = [index for index, image in enumerate(case.dataset.images) if image.facts is not None]
+    if len(known) < 2:
+        why = (
+            "there is no second picture to compare with" if len(case.dataset.images) < 2 else "pictures were not hashed"
+        )
+        return [Measurement(name=name, value=None, unit=unit, reason=why) for name, unit in _NAMES]
+    straight, alike = _groups(case, known)
+    identical = _by_content(case.dataset, known)
+    return [*_shares(case.dataset, known, straight, alike), _identical(case.dataset, known, identical)]
+
+
+_NAMES = (
+    ("pictures.duplicate_share", "share"),
+    ("pictures.duplicate_exposure", "share"),
+    ("pictures.largest_duplicate_group", "count"),
+    ("pictures.mirrored_share", "share"),
+    ("pictures.identical_share", "share"),
+)
+
+
+# ---------------------------------------------------------------- measurements
+
+
+def _shares(
+    dataset: Dataset, known: Sequence[int], straight: list[list[int]], alike: list[list[int]]
+) -> list[Measurement]:
+    """Groups of two and more, largest first; without and with mirrored pictures."""
+    extra = _extra(dataset, alike)
+    unturned = {index for group in straight for index in group[1:]}
+    mirrored = tuple(index for index in extra if index not in unturned)
+    largest = alike[0] if alike else []
+    return [
+        Measurement(name=_NAMES[0][0], value=len(extra) / len(known), unit="share", n=len(known), pictures=extra),
+        Measurement(
+            name=_NAMES[1][0], value=_exposure(dataset, known, alike), unit="share", n=len(known), pictures=extra
+        ),
+        Measurement(
+            name=_NAMES[2][0], value=float(max(1, len(largest))), unit="count", n=len(known), pictures=tuple(largest)
+        ),
+        Measurement(
+            name=_NAMES[3][0],
+            value=(len(extra) - sum(len(group) - 1 for group in straight)) / len(known),
+            unit="share", n=len(known), pictures=mirrored,
+        ),
+    ]  # fmt: skip
+
+
+def _identical(dataset: Dataset, known: Sequence[int], groups: list[list[int]]) -> Measurement:
+    """Share of the pictures that are another file's bytes again; not weighted by repeats."""
+    extra = _extra(dataset, groups)
+    return Measurement(name=_NAMES[4][0], value=len(extra) / len(known), unit="share", n=len(known), pictures=extra)
+
+
+def _extra(dataset: Dataset, groups: list[list[int]]) -> tuple[int, ...]:
+    """All but one picture of each group: the largest is kept, of equally large ones the first."""
+    found: list[int] = []
+    for group in groups:
+        kept = max(group, key=lambda index: (dataset.images[index].width * dataset.images[index].height, -index))
+        found += [index for index in group if index != kept]
+    return tuple(found)
+
+
+def _exposure(dataset: Dataset, known: Sequence[int], groups: list[list[int]]) -> float:
+    """Share of an epoch that is spent on pictures beyond the most repeated one of each group; weighted by repeats."""
+    repeats = {index: dataset.images[index].repeats for index in known}
+    again = sum(sum(repeats[index] for index in group) - max(repeats[index] for index in group) for group in groups)
+    total = sum(repeats.values())
+    return again / total if total else 0.0
+
+
+# ---------------------------------------------------------------- groups
+
+
+def _by_content(dataset: Dataset, known: Sequence[int]) -> list[list[int]]:
+    found: dict[str, list[int]] = {}
+    for index in known:
+        found.setdefault(dataset.images[index].sha256, []).append(index)
+    return _ordered([group for sha256, group in found.items() if sha256])
+
+
+def _groups(case: Case, known: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
+    """Groups of two and more pictures that are alike as they are, and of those that are alike or mirrored."""
+    import numpy as np
+
+    looks = _looks_of(case, known)
+    bounds = _bounds(looks)
+    shown = np.unique([case.dataset.images[index].sha256 or str(index) for index in known], return_inverse=True)[1]
+    straight = everything = np.asarray(shown, np.int64)  # the same bytes are the same picture
+    for pairs in _candidates(looks, bounds.bits):
+        kept = _agreed(looks, bounds, pairs)
+        everything = _joined(everything, pairs.rows[kept], pairs.columns[kept])
+        if not pairs.turned:
+            straight = _joined(straight, pairs.rows[kept], pairs.columns[kept])
+    return _members(straight, known), _members(everything, known)
+
+
+def _joined(labels: Array, rows: Array, columns: Array) -> Array:
+    """Group numbers of all pictures after each of the pairs came into one group."""
+    import numpy as np
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    left, right = labels[rows], labels[columns]
+    apart = left != right
+    if not apart.any():
+        return labels
+    count = int(labels.max()) + 1
+    edges = coo_matrix((np.ones(int(apart.sum()), bool), (left[apart], right[apart])), shape=(count, count))
+    renamed: Array = connected_components(edges, directed=False)[1].astype(np.int64)
+    return renamed[labels]
+
+
+def _members(labels: Array, known: Sequence[int]) -> list[list[int]]:
+    found: dict[int, list[int]] = {}
+    for label, index in zip(labels.tolist(), known, strict=True):
+        found.setdefault(label, []).append(index)
+    return _ordered(list(found.values()))
+
+
+def _ordered(groups: list[list[int]]) -> list[list[int]]:
+    return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group[0]))
+
+
+# ---------------------------------------------------------------- likeness
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Looks:
+    """What is compared, a row per picture."""
+
+    hashes: Array
+    """(n, 64) -1 or 1."""
+    mirrored: Array
+    """The same, turned left to right."""
+    colours: Array
+    """(n, 3) CIE Lab."""
+    embeddings: Array | None
+    """(n, d) of unit length, zeros where a picture has none; None = no picture has one."""
+    embedded: Array
+    """(n,) whether a picture has one."""
+    features: Array
+    """(n, 5, 2) where the largest face has its eyes, nose and corners of the mouth, as shares of the sides; NaN where no
+    face was found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bounds:
+    """When two pictures are alike in this dataset."""
+
+    bits: int
+    """Bits in which similar hashes may differ, `SAME` to `NEAR`."""
+    same: float
+    """Cosine from which two pictures of nearly equal hash are the same."""
+    near: float
+    """Cosine from which two pictures of similar hash are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pairs:
+    """Pairs of pictures of similar hash and colour, one row number each."""
+
+    rows: Array
+    columns: Array
+    bits: Array
+    """In which the hashes differ."""
+    turned: bool
+    """True = the one's with the mirrored other's."""
+
+
+def _looks_of(case: Case, known: Sequence[int]) -> _Looks:
+    import numpy as np
+
+    facts = [facts for index in known if (facts := case.dataset.images[index].facts) is not None]
+    found = [reading.embedding if (reading := case.references[index]) is not None else None for index in known]
+    width = next((len(each) for each in found if each is not None), 0)
+    rows = [each if each is not None and len(each) == width else np.zeros(width) for each in found]
+    return _Looks(
+        hashes=_signs(one.perceptual_hash for one in facts),
+        mirrored=_signs(one.mirrored_hash for one in facts),
+        colours=np.array([one.colour for one in facts], np.float32),
+        embeddings=np.array(rows, np.float32) if width else None,
+        embedded=np.array([each is not None and len(each) == width and width > 0 for each in found]),
+        features=np.stack([_features(case.references[index]) for index in known]),
+    )
+
+
+def _features(reading: Reading | None) -> Array:
+    """(5, 2); NaN where there are none."""
+    import numpy as np
+
+    points = None if reading is None else reading.face.landmarks
+    if reading is None or points is None or len(points) != 5:
+        return np.full((5, 2), np.nan)
+    return np.array(points, np.float64) / (max(1, reading.width), max(1, reading.height))
+
+
+def _signs(hashes: Iterator[int]) -> Array:
+    """(n, 64) of -1 and 1: the product of two rows is 64 - 2 x the bits in which they differ."""
+    import numpy as np
+
+    packed = np.array([list(int(one).to_bytes(BITS // 8, "big")) for one in hashes], np.uint8)
+    return np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
+
+
+def _bounds(looks: _Looks) -> _Bounds:
+    """What is more alike than pictures of this dataset are that certainly differ."""
+    import numpy as np
+
+    if looks.embeddings is None or not len(cosines := _unlike(looks, looks.embeddings)):
+        return _Bounds(bits=SAME if looks.embeddings is None else NEAR, same=AT_LEAST, near=ALIKE)
+    often, hardly, common = (float(value) for value in np.quantile(cosines, [OFTEN, HARDLY, COMMON]))
+    return _Bounds(bits=_trusted_bits(looks, common), same=min(AT_LEAST, often), near=min(ALIKE, max(AT_LEAST, hardly)))
+
+
+def _unlike(looks: _Looks, embeddings: Array) -> Array:
+    """Cosines of pairs of pictures that are certainly not the same."""
+    import numpy as np
+
+    count = len(looks.hashes)
+    left, right = np.random.default_rng(0).integers(0, count, (2, min(SAMPLED, 20 * count * count)))
+    usable = looks.embedded[left] & looks.embedded[right]
+    left, right = left[usable], right[usable]
+    distance = (BITS - np.einsum("ij,ij->i", looks.hashes[left], looks.hashes[right])) / 2
+    far = distance >= UNLIKE
+    cosines: Array = np.einsum("ij,ij->i", embeddings[left[far]], embeddings[right[far]])
+    return cosines
+
+
+def _trusted_bits(looks: _Looks, common: float) -> int:
+    """In how many bits hashes may differ before they call too many pairs similar that differ clearly."""
+    import numpy as np
+
+    similar, misled = np.zeros(NEAR + 1), np.zeros(NEAR + 1)
+    for pairs in _candidates(looks, NEAR):
+        cosine, told = _cosines(looks, pairs)
+        bits = pairs.bits[told].astype(int)
+        similar += np.bincount(bits, minlength=NEAR + 1)
+        misled += np.bincount(bits[cosine[told] < common], minlength=NEAR + 1)
+    trusted = np.cumsum(misled) <= MISLED * np.cumsum(similar)
+    return next((bits for bits in range(NEAR, SAME, -1) if trusted[bits]), SAME)
+
+
+def _candidates(looks: _Looks, bits: int) -> Iterator[_Pairs]:
+    """All pairs of pictures of similar colours and features whose hashes differ in at most `bits` bits, in blocks."""
+    import numpy as np
+
+    for start in range(0, len(looks.hashes), BLOCK):
+        block = looks.hashes[start : start + BLOCK]
+        for others, turned in ((looks.hashes, False), (looks.mirrored, True)):
+            distance = (BITS - block @ others[start:].T) / 2
+            row, column = np.nonzero(distance <= bits)
+            apart, row, column = distance[row, column], row + start, column + start
+            colours = np.linalg.norm(looks.colours[row] - looks.colours[column], axis=1)
+            kept = (column > row) & (colours <= COLOUR) & ~_elsewhere(looks, row, column, turned)
+            yield _Pairs(rows=row[kept], columns=column[kept], bits=apart[kept], turned=turned)
+
+
+def _elsewhere(looks: _Looks, row: Array, column: Array, turned: bool) -> Array:
+    """Whether both pictures of a pair show a face, and not with its features at the same place."""
+    import numpy as np
+
+    other = looks.features[column]
+    if turned:
+        other = other[:, [1, 0, 2, 4, 3]] * (-1, 1) + (1, 0)  # what was left is right
+    away: Array = np.abs(looks.features[row] - other).max(axis=(1, 2)) > MOVED  # false where one is NaN
+    return away
+
+
+def _cosines(looks: _Looks, pairs: _Pairs) -> tuple[Array, Array]:
+    """Cosine of each pair's embeddings, and whether both have one."""
+    import numpy as np
+
+    told: Array = looks.embedded[pairs.rows] & looks.embedded[pairs.columns]
+    if looks.embeddings is None:
+        return np.zeros(len(told)), told
+    if len(told) <= SINGLY:
+        return np.einsum("ij,ij->i", looks.embeddings[pairs.rows], looks.embeddings[pairs.columns]), told
+    first, last = int(pairs.rows.min()), int(pairs.rows.max())  # all of one block
+    return (looks.embeddings[first : last + 1] @ looks.embeddings.T)[pairs.rows - first, pairs.columns], told
+
+
+def _agreed(looks: _Looks, bounds: _Bounds, pairs: _Pairs) -> Array:
+    """Which of the pairs are alike by embedding, too. One without embeddings needs a nearly equal hash."""
+    import numpy as np
+
+    cosine, told = _cosines(looks, pairs)
+    agreed = (cosine >= bounds.near) | ((pairs.bits <= SAME) & (cosine >= bounds.same))
+    return np.where(told, agreed, pairs.bits <= SAME)

@@ -1,0 +1,37 @@
+"""Measurements as a public file may hold them: words that only the captions know become numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from lora_doctor.types import LabelSet, Measurement
+
+WORDS = ("token", "spelling", "word")
+"""The keys of slices whose values are taken from captions."""
+
+
+def public(measurements: Iterable[Measurement], label_sets: Mapping[str, LabelSet]) -> tuple[Measurement, ...]:
+    """The measurements with every word of the captions that is no label written as `token 1`, `token 2` ...
+
+    The same word has the same number in all of them; labels are public, they stand in the label file.
+    """
+    known = {_folded(label) for labels in label_sets.values() for label in labels.labels}
+    numbers: dict[tuple[str, str], str] = {}
+    return tuple(_public(each, known, numbers) for each in measurements)
+
+
+def _public(m: Measurement, known: set[str], numbers: dict[tuple[str, str], str]) -> Measurement:
+    where, reason = dict(m.where), m.reason
+    for key in WORDS:
+        word = where.get(key)
+        if word is None or _folded(word) in known:
+            continue
+        told = numbers.setdefault((key, word), f"{key} {sum(kind == key for kind, _ in numbers) + 1}")
+        where[key] = told
+        reason = None if reason is None else reason.replace(word, told)
+    return m if where == m.where else replace(m, where=where, reason=reason)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().replace("_", " ").split())

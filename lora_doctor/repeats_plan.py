@@ -1,0 +1,329 @@
+"""Ways to the source's identity ratio: other repeats, more pictures, or fewer. Pure; exact, in whole numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, Role
+
+TARGET = 0.33
+"""The source article's identity ratio; 0.25 to 0.4 "works for most characters"."""
+NEAR = Fraction(1, 100)
+"""Ratios no further than this from the target are as good as it: among them the smallest change is the best."""
+MOST_REPEATS = 40
+"""Where no folder has more; else twice the most that one has."""
+COMBINATIONS = 20_000
+"""At most so many are tried: all of them for two kinds of folders; of more kinds, those nearest to the exact answer."""
+FARTHEST = 2
+"""Pictures per epoch may become so many times more or fewer, where nothing nearer reaches the target."""
+MOST_DROPPED = 0.5
+"""Share of a role's pictures that it makes sense to drop; past it others must be added."""
+FRACTIONAL = ("OneTrainer",)
+"""Trainers that take repeats which are no whole numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Pictures that have one repeats setting together, most often a folder."""
+
+    name: str
+    emphasis: int
+    """Identity-emphasis pictures, repeats not counted."""
+    context: int
+    """In-context pictures."""
+    repeats: float
+
+    @property
+    def pictures(self) -> int:
+        """Both."""
+        return self.emphasis + self.context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepeatsPlan:
+    """Repeats for every group, and what they come to."""
+
+    repeats: Mapping[str, float]
+    """Group -> repeats; the present ones where none are better."""
+    ratio: float
+    exposures: float
+    """Pictures per epoch, repeats counted."""
+    ratio_before: float
+    exposures_before: float
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountPlan:
+    """Pictures to add or to drop."""
+
+    role: Role
+    pictures: int
+    """0 = none brings the ratio nearer."""
+    ratio: float
+    """What it becomes."""
+
+
+# ---------------------------------------------------------------- repeats
+
+
+def plan_repeats(
+    groups: Sequence[Group], target: float = TARGET, *, keep_exposures: float | None = None, whole: bool = True
+) -> RepeatsPlan | None:
+    """The repeats that bring the identity ratio nearest to `target`; None where no picture has a role.
+
+    Ratios within `NEAR` of it count as equal; among the nearest, the one wins that shows the fewest pictures more or
+    less often than now, so pictures per epoch stay near `keep_exposures` (None = as now). `whole`: whole numbers from 1
+    to `MOST_REPEATS`; else hundredths, of which only the exact answer is tried. Groups of one kind (same mixture of
+    roles, same repeats) stay alike. Never further from the target than now.
+    """
+    goal, pools = _exact(target), _pools([group for group in groups if group.pictures])
+    now = tuple(_exact(pool[0].repeats) for pool in pools)
+    if not pools or not _shown(pools, now):
+        return None
+    before = _shown(pools, now)
+    keep = before if keep_exposures is None else _exact(keep_exposures)
+    tried = _whole_repeats(pools, goal, keep) if whole else _fractional_repeats(pools, goal, keep)
+    allowed = [each for each in tried if keep <= FARTHEST * _shown(pools, each) <= FARTHEST * FARTHEST * keep]
+    best = min([now, *allowed], key=lambda each: _cost(pools, each, now, goal, keep))
+    return RepeatsPlan(
+        repeats={group.name: float(each) for pool, each in zip(pools, best, strict=True) for group in pool},
+        ratio=float(_ratio(pools, best)), exposures=float(_shown(pools, best)),
+        ratio_before=float(_ratio(pools, now)), exposures_before=float(before), changed=best != now,
+    )  # fmt: skip
+
+
+Pools = Sequence[Sequence[Group]]
+
+
+def _pools(groups: Sequence[Group]) -> list[list[Group]]:
+    """Groups with the same repeats and the same share of identity-emphasis, together."""
+    pools: dict[tuple[float, Fraction], list[Group]] = {}
+    for group in groups:
+        pools.setdefault((group.repeats, Fraction(group.emphasis, group.pictures)), []).append(group)
+    return list(pools.values())
+
+
+def _cost(
+    pools: Pools, repeats: Sequence[Fraction], now: Sequence[Fraction], goal: Fraction, keep: Fraction
+) -> tuple[Fraction, ...]:
+    """Smaller is better: how far the ratio is beyond near, how much changes, how far pictures per epoch move, ratio."""
+    error = abs(_ratio(pools, repeats) - goal)
+    longer = keep / _shown(pools, now)
+    pairs = zip(pools, repeats, now, strict=True)
+    moved = sum((_size(pool) * abs(r - old * longer) for pool, r, old in pairs), Fraction(0))
+    return max(Fraction(0), error - NEAR), moved + abs(_shown(pools, repeats) - keep), error
+
+
+def _whole_repeats(pools: Pools, goal: Fraction, keep: Fraction) -> Iterator[tuple[Fraction, ...]]:
+    """Every combination of whole repeats; where those are too many, of those nearest to the exact answer."""
+    now = tuple(_exact(pool[0].repeats) for pool in pools)
+    most, count = max(MOST_REPEATS, math.ceil(2 * max(now))), math.floor(COMBINATIONS ** (1 / len(pools)) + 1e-9)
+    centre = next(_fractional_repeats(pools, goal, keep), now)
+    for combination in product(*(_whole_near(at, most, count) for at in centre)):
+        yield tuple(map(Fraction, combination))
+
+
+def _whole_near(at: Fraction, most: int, count: int) -> list[int]:
+    """The `count` (at least one) whole numbers from 1 to `most` that are nearest to `at`."""
+    return sorted(range(1, most + 1), key=lambda number: (abs(number - at), number))[: max(1, count)]
+
+
+def _fractional_repeats(pools: Pools, goal: Fraction, keep: Fraction) -> Iterator[tuple[Fraction, ...]]:
+    """Hundredths: one factor for groups with more identity-emphasis than the goal, one for the others.
+
+    The two factors solve: exposures as before, ratio as wanted. Nothing where all groups lie on one side.
+    """
+    now = [_exact(pool[0].repeats) for pool in pools]
+    rich = [_emphasis(pool) > goal * _size(pool) for pool in pools]
+    parts = [(_size(pool) * r, _emphasis(pool) * r, side) for pool, r, side in zip(pools, now, rich, strict=True)]
+    shown = [sum((n for n, _, side in parts if side is one), Fraction(0)) for one in (True, False)]
+    faces = [sum((e for _, e, side in parts if side is one), Fraction(0)) for one in (True, False)]
+    if not all(shown) or faces[1] == goal * shown[1]:
+        return
+    up = keep * (goal - faces[1] / shown[1]) / (faces[0] - faces[1] / shown[1] * shown[0])
+    down = (keep - up * shown[0]) / shown[1]
+    yield tuple(
+        max(Fraction(1, 100), Fraction(round(r * (up if side else down) * 100), 100))
+        for r, side in zip(now, rich, strict=True)
+    )
+
+
+def _size(pool: Sequence[Group]) -> int:
+    return sum(group.pictures for group in pool)
+
+
+def _emphasis(pool: Sequence[Group]) -> int:
+    return sum(group.emphasis for group in pool)
+
+
+def _shown(pools: Pools, repeats: Sequence[Fraction]) -> Fraction:
+    return sum((_size(pool) * each for pool, each in zip(pools, repeats, strict=True)), Fraction(0))
+
+
+def _ratio(pools: Pools, repeats: Sequence[Fraction]) -> Fraction:
+    faces = sum((_emphasis(pool) * each for pool, each in zip(pools, repeats, strict=True)), Fraction(0))
+    return faces / _shown(pools, repeats)
+
+
+def _exact(number: float) -> Fraction:
+    """The decimal that was meant: 0.33 is 33/100, and 100/7 is 100/7."""
+    return Fraction(number).limit_denominator(10_000)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def pictures_to_add(
+    emphasis: Sequence[float], context: Sequence[float], target: float = TARGET, *, shown: float | None = None
+) -> CountPlan | None:
+    """How many pictures of the scarcer role to add; None where there is no picture with a role.
+
+    `emphasis`, `context`: how often each picture of the role is shown in an epoch; `shown`: the same of the new ones
+    (None = as those of their role on average, or of all).
+    """
+    goal, faces, rest = _exact(target), _sum(emphasis), _sum(context)
+    if not faces + rest:
+        return None
+    role: Role = IDENTITY_EMPHASIS if faces < goal * (faces + rest) else IN_CONTEXT
+    own = (emphasis if role == IDENTITY_EMPHASIS else context) or [*emphasis, *context]
+    each = _exact(shown) if shown is not None else _sum(own) / len(own)
+    wanted = (goal * rest / (1 - goal) - faces) if role == IDENTITY_EMPHASIS else ((1 - goal) * faces / goal - rest)
+    options = [max(0, math.floor(wanted / each)), max(0, math.ceil(wanted / each))] if each else [0]
+    ratios = {
+        more: (faces + more * each * (role == IDENTITY_EMPHASIS)) / (faces + rest + more * each) for more in options
+    }
+    best = min(ratios, key=lambda more: (abs(ratios[more] - goal), more))
+    return CountPlan(role=role, pictures=best, ratio=float(ratios[best]))
+
+
+def pictures_to_drop(emphasis: Sequence[float], context: Sequence[float], target: float = TARGET) -> CountPlan | None:
+    """How many pictures of the role there is too much of to drop, those shown most often first; None as above.
+
+    One picture of the role stays.
+    """
+    goal, faces, rest = _exact(target), _sum(emphasis), _sum(context)
+    if not faces + rest:
+        return None
+    role: Role = IDENTITY_EMPHASIS if faces > goal * (faces + rest) else IN_CONTEXT
+    own = sorted((_exact(each) for each in (emphasis if role == IDENTITY_EMPHASIS else context)), reverse=True)
+    best, gone = (abs(faces / (faces + rest) - goal), 0, faces / (faces + rest)), Fraction(0)
+    for fewer, each in enumerate(own[:-1], start=1):
+        gone += each
+        ratio = (faces - gone * (role == IDENTITY_EMPHASIS)) / (faces + rest - gone)
+        best = min(best, (abs(ratio - goal), fewer, ratio))
+    return CountPlan(role=role, pictures=best[1], ratio=float(best[2]))
+
+
+def _sum(exposures: Sequence[float]) -> Fraction:
+    return sum(map(_exact, exposures), Fraction(0))
+
+
+# ---------------------------------------------------------------- a dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ways:
+    """Ways to the target for one dataset."""
+
+    says: tuple[str, ...]
+    """A sentence each."""
+    repeats: Mapping[str, float]
+    """Folder below the dataset -> repeats; empty where the present ones are the best."""
+
+
+def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
+    """How the dataset can reach the target: other repeats, pictures to add, or pictures to drop, and what each gives.
+
+    Its pictures have roles (`classify_roles`); those without one are left out of account.
+    """
+    faces, rest = (_exposures(dataset, role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT))
+    whole = dataset.trainer not in FRACTIONAL
+    plan = plan_repeats(folder_groups(dataset), target, whole=whole)
+    if plan is None:
+        return Ways(says=("No picture has a role: the identity ratio is not known.",), repeats={})
+    if abs(_exact(plan.ratio_before) - _exact(target)) <= NEAR:
+        return Ways(says=(f"The identity ratio is {plan.ratio_before:.2f} already.",), repeats={})
+    says = [_repeats_sentence(folder_groups(dataset), plan)] if plan.changed else []
+    if abs(_exact(plan.ratio) - _exact(target)) > NEAR:
+        apart = plan_repeats(role_groups(dataset), target, whole=whole)
+        if apart is not None and abs(apart.ratio - target) < abs(plan.ratio - target):
+            says.append(f"With a folder for each role: {_repeats_sentence(role_groups(dataset), apart)}")
+    if (more := pictures_to_add(faces, rest, target)) is not None and more.pictures:
+        says.append(_count_sentence("Add", more))
+    fewer = pictures_to_drop(faces, rest, target)
+    if fewer is not None and 0 < fewer.pictures <= MOST_DROPPED * len(
+        faces if fewer.role == IDENTITY_EMPHASIS else rest
+    ):
+        says.append(_count_sentence("Drop", fewer))
+    return Ways(says=tuple(says), repeats=plan.repeats if plan.changed else {})
+
+
+def folder_groups(dataset: Dataset) -> tuple[Group, ...]:
+    """The pictures that have a role, by folder: the one whose name gives their repeats (`10_yuki`), else their own.
+
+    Any folder can be given repeats, by a number in its name or a subset of its own in the config.
+    """
+    found: dict[tuple[str, float], list[DatasetImage]] = {}
+    for image in dataset.images:
+        if image.role is not None:
+            found.setdefault((_folder(dataset, image.path), image.repeats), []).append(image)
+    names = [name for name, _ in found]
+    return tuple(
+        _group(name if names.count(name) == 1 else f"{name} ({repeats:g} repeats)", images, repeats)
+        for (name, repeats), images in found.items()
+    )
+
+
+def role_groups(dataset: Dataset) -> tuple[Group, ...]:
+    """The pictures by role, as if each had a folder of its own, shown as often as its pictures are now on average."""
+    groups = []
+    for role in (IDENTITY_EMPHASIS, IN_CONTEXT):
+        images = [image for image in dataset.images if image.role == role]
+        if images:
+            groups.append(_group(role, images, sum(image.repeats for image in images) / len(images)))
+    return tuple(groups)
+
+
+def _group(name: str, images: Sequence[DatasetImage], repeats: float) -> Group:
+    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
+    return Group(name=name, emphasis=faces, context=len(images) - faces, repeats=repeats)
+
+
+def _folder(dataset: Dataset, path: Path) -> str:
+    """Below the dataset's folder, with forward slashes; `.` is that folder itself."""
+    root = next((root for root in (dataset.path, dataset.path.parent) if path.is_relative_to(root)), Path())
+    parts = path.relative_to(root).parent.parts
+    numbered = [i for i, part in enumerate(parts) if re.match(r"\d{1,9}_", part)]
+    return "/".join(parts[: numbered[-1] + 1] if numbered else parts) or "."
+
+
+def _exposures(dataset: Dataset, role: Role) -> list[float]:
+    return [image.repeats for image in dataset.images if image.role == role]
+
+
+def _repeats_sentence(groups: Sequence[Group], plan: RepeatsPlan) -> str:
+    """The repeats that change, the ratio they give, and the epochs that keep the training as long."""
+    changes = [
+        f"{_printable(group.name)} from {group.repeats:.3g} to {plan.repeats[group.name]:g}"
+        for group in groups if plan.repeats[group.name] != group.repeats
+    ]  # fmt: skip
+    epochs = plan.exposures_before / plan.exposures
+    longer = "" if abs(epochs - 1) < 0.05 else f"; {epochs:.2f} times the epochs keep the training as long"
+    return f"Set repeats of {', '.join(changes)}: the identity ratio becomes {plan.ratio:.2f}{longer}."
+
+
+def _count_sentence(verb: str, count: CountPlan) -> str:
+    noun = "picture" if count.pictures == 1 else "pictures"
+    return f"{verb} {count.pictures} {count.role} {noun}: the identity ratio becomes {count.ratio:.2f}."
+
+
+def _printable(name: str) -> str:
+    """Undecodable bytes and control characters escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -1,0 +1,55 @@
+"""Scripts that start a trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_doctor.layouts.command_line import MAX_VALUE, commands_in
+
+SCRIPT = Path("run.sh")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a --x=1 --y 2 --z", {"x": "1", "y": "2", "z": True}),
+        ("a --x='two words' --y-z=3", {"x": "two words", "y_z": "3"}),
+        ("a --x=1 \\\n --y=2", {"x": "1", "y": "2"}),
+        ("a --x=1 ^\r\n --y=2", {"x": "1", "y": "2"}),
+        ("a --x=1 # --y=2", {"x": "1"}),
+        ("D=data\na --x=$D/a --y=${D}", {"x": "data/a", "y": "data"}),
+        ('export D="my data"\na --x="$D"', {"x": "my data"}),
+        ("set D=data\na --x=%D%", {"x": "data"}),
+        ("a --x=$UNKNOWN", {"x": "$UNKNOWN"}),
+        ("a --x=1 --x=2", {"x": "2"}),
+        ("cd x && a --x=-1", {"x": "-1"}),
+    ],
+)
+def test_options_of_a_command(text: str, options: dict[str, object]) -> None:
+    (command,) = commands_in(SCRIPT, text)
+    assert command.options == options
+
+
+def test_each_command_is_told_by_itself() -> None:
+    first, second = commands_in(SCRIPT, "accelerate launch one.py --x=1 && python tools/two.py --y=2")
+    assert first.runs("one.py") and not first.runs("two") and second.runs("two.py")
+
+
+def test_configs_and_plain_texts_hold_no_commands() -> None:
+    assert commands_in(Path("a.toml"), "a --x=1") == [] == commands_in(SCRIPT, "hello") == commands_in(SCRIPT, None)
+
+
+def test_variables_that_double_stay_short() -> None:
+    text = "A=xxxxxxxx\n" + "A=$A$A\n" * 60 + "a --x=$A"
+    (command,) = commands_in(SCRIPT, text)
+    assert len(str(command.options["x"])) <= MAX_VALUE
+
+
+@given(st.text(alphabet=st.sampled_from(list("-=$ab{}%'\"\\\n;&|# ")), max_size=80) | st.text())
+def test_no_text_is_too_odd(text: str) -> None:
+    for command in commands_in(SCRIPT, text):
+        assert command.options

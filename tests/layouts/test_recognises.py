@@ -1,0 +1,104 @@
+"""Which plug-in reads what, and that none is ever thrown off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.dataset_layout import layout_of
+from lora_doctor.plugins import find
+from tests.layouts.lay_out import NAMES, WRITTEN
+
+PLUGINS = find("layouts", needs="recognises")
+ENDINGS = (".toml", ".json", ".yaml", ".yml", ".jsonc", ".sh", ".bat", ".txt", "")
+OWNERS = {
+    "kohya": "kohya", "musubi": "musubi", "ai": "ai_toolkit", "onetrainer": "onetrainer", "simpletuner": "simpletuner",
+    "multidatabackend": "simpletuner", "diffusers": "diffusers", "builtin": "builtin",
+}  # fmt: skip
+KEYS = st.sampled_from(
+    ["datasets", "subsets", "image_dir", "image_directory", "concepts", "concept_file_name", "path", "job", "config",
+     "process", "data_backend_config", "model_family", "trainer", "train_data_dir", "dataset_config", "general", "id",
+     "instance_data_dir", "balancing", "text", "folder_path"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def asked(path: Path, text: str | None) -> list[str]:
+    return [name for name, module in PLUGINS.items() if module.recognises(path, text)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exactly_one_recognises_each_config(name: str) -> None:
+    owner = OWNERS[name.partition(".")[0].partition("_")[0]]
+    assert asked(Path(name), (WRITTEN / name).read_text(encoding="utf-8")) == [owner]
+
+
+def test_only_folder_recognises_a_folder() -> None:
+    assert asked(Path("dataset"), None) == ["folder"]
+    assert asked(Path("dataset.toml"), None) == ["folder"]
+
+
+@given(st.sampled_from(ENDINGS), st.text())
+def test_no_text_makes_a_plugin_raise(ending: str, text: str) -> None:
+    assert len(asked(Path(f"config{ending}"), text)) <= 1
+
+
+@given(VALUES)
+def test_no_document_makes_a_plugin_raise(value: object) -> None:
+    for ending in (".json", ".yaml"):
+        asked(Path(f"config{ending}"), json.dumps(value))
+
+
+@given(st.sampled_from(ENDINGS), st.sampled_from(NAMES), st.data())
+def test_no_broken_config_makes_a_plugin_raise(ending: str, name: str, data: st.DataObject) -> None:
+    text = (WRITTEN / name).read_text(encoding="utf-8")
+    at = data.draw(st.integers(0, len(text)))
+    asked(Path(f"config{ending}"), text[:at] + data.draw(st.text(max_size=4)) + text[at + 1 :])
+
+
+@given(VALUES)
+def test_whatever_is_recognised_is_read_or_refused(value: object) -> None:
+    text, path = json.dumps(value), Path("nowhere/config.json")
+    for name in asked(path, text):
+        try:
+            PLUGINS[name].read(path, text)
+        except (UsageError, InputRefused) as error:
+            assert "\n" not in str(error) and str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 50_000,
+        "a: " * 1000,
+        "&a [*a]",
+        "- " * 50_000,
+        "job: [" * 10_000 + "process",
+        "9" * 10_000,
+        "\x00",
+        "\ud800",
+        "job: x\nconfig: {process: !!python/object:os.system ls}",
+    ],
+)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_hostile_text_is_nobodys(ending: str, text: str) -> None:
+    assert asked(Path(f"config{ending}"), text) == []
+
+
+def test_a_bomb_of_merged_tables_is_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x0: 1, x1: 1, x2: 1, x3: 1, x4: 1, x5: 1, x6: 1, x7: 1, x8: 1}"]
+    lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join([*lines, "job: x", "config: {process: []}"]), encoding="utf-8")
+    with pytest.raises(UsageError):
+        layout_of(path)

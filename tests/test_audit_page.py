@@ -1,0 +1,96 @@
+"""What `audit` shows in a terminal: every part of it, files by name, and no character that moves the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from lora_doctor.audit_page import page
+from lora_doctor.dataset_audit import Audit
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    IN_CONTEXT,
+    AuditRecord,
+    Finding,
+    Fix,
+    Measurement,
+    Prescription,
+    RankedCause,
+    Skipped,
+)
+from tests.audits.make_case import Picture, make_case
+
+RATIO = Measurement(name="dataset.identity_ratio", value=0.5, unit="share", n=2, interval=(0.4, 0.6))
+
+
+def finding(measurement: Measurement) -> Finding:
+    return Finding(
+        rule="trigger-misspelt", symptom="The trigger is misspelt.", why="", state="suspected", severity="warning",
+        strength=1.0, measurements=(measurement,), predicts=("body-drift",),
+        causes=(RankedCause(because="Typed by hand.", fix=Fix(advice="Correct it."), log_odds=1.0, evidence=()),),
+    )  # fmt: skip
+
+
+def audit_of(
+    measurements: Sequence[Measurement] = (RATIO,), findings: Sequence[Finding] = (), skipped: Sequence[Skipped] = ()
+) -> Audit:
+    case = make_case([Picture(role=IDENTITY_EMPHASIS), Picture(role=IN_CONTEXT, repeats=3), Picture(role=None)])
+    record = AuditRecord(
+        format_version=1, created="", versions={}, inputs={}, character={}, instruments={}, dataset={},
+        measurements=tuple(measurements), findings=tuple(findings), not_evaluated=(), prescription=Prescription(),
+    )  # fmt: skip
+    images = [replace(image, path=case.dataset.path / image.path) for image in case.dataset.images]
+    dataset = replace(case.dataset, images=tuple(images), skipped=tuple(skipped))
+    return Audit(
+        case=replace(case, dataset=dataset), record=record, measurements=tuple(measurements), findings=tuple(findings),
+        not_evaluated=(), trigger_reason="given on the command line",
+        plan=("add 3 identity-emphasis pictures",),
+    )  # fmt: skip
+
+
+def shown(audit: Audit, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"), highlight=False)  # noqa: SIM115
+    for part in page(audit):
+        console.print(part)
+    return console.export_text()
+
+
+def test_the_ratio_is_drawn_with_its_interval_and_the_way_to_a_third() -> None:
+    text = shown(audit_of())
+    assert "identity ratio 0.50 [0.40, 0.60]" in text
+    assert text.count("█") == 18
+    assert "add 3 identity-emphasis pictures" in text
+
+
+def test_pictures_without_a_role_are_counted() -> None:
+    assert ["no", "role", "1"] in [line.split() for line in shown(audit_of()).splitlines()]
+
+
+def test_repeats_are_said_where_there_are_any() -> None:
+    assert "3, shown 5 times an epoch" in shown(audit_of())
+
+
+def test_a_finding_names_the_pictures_it_is_about() -> None:
+    late = Measurement(name="captions.trigger_late", value=0.5, unit="share", pictures=(2, 0))
+    text = shown(audit_of([late], [finding(late)]))
+    assert "2.png, 0.png" in text
+    assert "Typed by hand." in text and "Correct it." in text and "body-drift" in text
+
+
+def test_nothing_found_is_said() -> None:
+    assert "Nothing stands out." in shown(audit_of())
+
+
+def test_what_was_left_out_is_named_with_its_reason_and_harmless() -> None:
+    evil = Skipped(path=Path("dataset/\x1b[2J[red]a\udcff.png"), kind="picture", reason="is truncated \x1b]0;x\x07")
+    text = shown(audit_of(skipped=[evil]))
+    assert "is truncated" in text
+    assert "\x1b" not in text and "\x07" not in text
+    assert "\\x1b[2J[red]a\\xff.png" in text
+
+
+def test_the_page_fits_a_narrow_terminal() -> None:
+    assert all(len(line) <= 60 for line in shown(audit_of(), 60).splitlines())

@@ -1,0 +1,124 @@
+"""`audit --fix`: captions corrected in a folder apart, with a diff; lists for a person; the dataset untouched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_instruments
+from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, Mending, plan_mending
+from lora_doctor.errors import UsageError
+from lora_doctor.instruments import Instruments
+
+YUKI = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "yuki" / "dataset"
+SPOILED = {
+    "00": lambda text: text.replace("purple_hair, ", ""),
+    "01": lambda text: text.replace("yuki_nk", "yuki_kn"),
+    "02": lambda text: text.replace("purple_hair", "black_hair"),
+    "03": lambda text: text.replace("athletic, ", "").replace("tall, ", ""),
+    "04": lambda text: text.replace("yuki_nk, ", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def instruments() -> Instruments:
+    return open_audit_instruments(AuditSettings(dataset=YUKI, out=YUKI))
+
+
+@pytest.fixture(scope="module")
+def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("spoiled") / "dataset"
+    shutil.copytree(YUKI, folder)
+    for name, spoil in SPOILED.items():
+        path = folder / f"{name}.txt"
+        before = path.read_text("utf-8")
+        path.write_text(spoil(before), "utf-8")
+        assert path.read_text("utf-8") != before
+    (folder / "05.txt").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mending(spoiled: Path, instruments: Instruments) -> Mending:
+    settings = AuditSettings(dataset=spoiled, out=spoiled.parent / "run", trigger="yuki_nk")
+    return plan_mending(audit_dataset(settings, instruments=instruments))
+
+
+@pytest.fixture(scope="module")
+def written(mending: Mending, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mended") / "out"
+    mending.write(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_every_spoiled_caption_gets_its_tokens_back(written: Path, name: str) -> None:
+    mended = {token.strip() for token in (written / CAPTIONS / f"{name}.txt").read_text("utf-8").split(",")}
+    sound = {token.strip() for token in (YUKI / f"{name}.txt").read_text("utf-8").split(",")}
+    assert sound <= mended
+    assert not mended & {"black_hair", "yuki_kn"}
+
+
+def test_a_missing_caption_is_written_from_the_picture(written: Path) -> None:
+    text = (written / CAPTIONS / "05.txt").read_text("utf-8")
+    assert "yuki_nk" in text
+    assert "purple_hair" in text
+
+
+def test_captions_that_were_sound_are_copied_as_they_were(written: Path, mending: Mending) -> None:
+    changed = {path.stem for path in mending.captions}
+    sound = [path for path in YUKI.glob("*.txt") if path.stem not in changed]
+    assert sound
+    for path in sound:
+        assert (written / CAPTIONS / path.name).read_text("utf-8") == path.read_text("utf-8")
+
+
+def test_the_diff_holds_every_change_and_nothing_else(written: Path, mending: Mending) -> None:
+    diff = (written / DIFF).read_text("utf-8")
+    told = {line.split()[1] for line in diff.splitlines() if line.startswith("--- ")}
+    assert told == {f"{path.stem}.txt" for path in mending.captions}
+    assert {*(f"{name}.txt" for name in SPOILED), "05.txt"} <= told
+
+
+def test_the_sheet_says_what_was_done_to_which_caption(written: Path) -> None:
+    sheet = (written / SHEET).read_text("utf-8")
+    assert "`01.png`: yuki_kn -> yuki_nk" in sheet
+    assert "`02.png`: black_hair -> purple_hair" in sheet
+    assert (written / REMOVE).read_text("utf-8") == ""
+    assert json.loads((written / REPEATS).read_text("utf-8")) == {}
+
+
+def test_the_dataset_is_never_changed(spoiled: Path, mending: Mending, tmp_path: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in spoiled.iterdir()}
+    mending.write(tmp_path / "again")
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in spoiled.iterdir()} == before
+
+
+def test_it_is_written_again_over_itself_and_over_nothing_else(mending: Mending, tmp_path: Path) -> None:
+    mending.write(tmp_path / "out")
+    (tmp_path / "out" / CAPTIONS / "stale.txt").write_text("from an earlier audit")
+    mending.write(tmp_path / "out")
+    assert not (tmp_path / "out" / CAPTIONS / "stale.txt").exists()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        mending.write(tmp_path / "photos")
+
+
+def test_it_is_never_written_into_the_dataset(mending: Mending, spoiled: Path) -> None:
+    with pytest.raises(UsageError, match="never changed"):
+        mending.write(spoiled / "fixed")
+
+
+def test_mending_what_was_mended_changes_nothing(
+    mending: Mending, spoiled: Path, written: Path, instruments: Instruments, tmp_path: Path
+) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(spoiled, copy)
+    for path in (written / CAPTIONS).iterdir():
+        shutil.copyfile(path, copy / path.name)
+    settings = AuditSettings(dataset=copy, out=spoiled.parent / "run", trigger="yuki_nk")
+    assert plan_mending(audit_dataset(settings, instruments=instruments)).captions == {}
