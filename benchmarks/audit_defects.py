@@ -54,7 +54,10 @@ def found_in(draft: Draft, place: Path, tools: Any) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder) / "dataset"
         draft.write(where)
-        settings = AuditSettings(dataset=where, out=place, **{"trigger": draft.trigger, **draft.options})
+        options = {"trigger": draft.trigger, **draft.options}
+        if (config := options.pop("config", None)) is not None:
+            where = where / config
+        settings = AuditSettings(dataset=where, out=place, **options)
         try:
             audit = audit_dataset(settings, instruments=tools)
         except LoraDoctorError as error:

@@ -63,7 +63,8 @@ def _what(audit: Audit) -> Table:
     shown = sum(image.repeats for image in dataset.images)
     again = "" if shown == len(dataset.images) else f", shown {shown:g} times an epoch"
     table.add_row("pictures", f"[bold]{len(dataset.images)}[/]{again}")
-    table.add_row("read as", plain(f"{dataset.trainer} sees it"))
+    habits = "a plain folder" if dataset.trainer == "folder" else f"{dataset.trainer} reads it"
+    table.add_row("read as", plain(habits))
     for note in dataset.notes:
         table.add_row("", f"[dim]{plain(note)}[/]")
     for subset in dataset.subsets if len(dataset.subsets) > 1 else ():
@@ -91,7 +92,7 @@ def _roles(audit: Audit) -> Iterable[RenderableType]:
         bar = f"[cyan]{'█' * filled}[/][dim]{'░' * (BAR - filled)}[/]"
         yield f"  {bar}  identity ratio [bold]{ratio.value:.2f}[/]{interval}"
         marks = "".join("▔" if 0.25 <= (i + 0.5) / BAR <= 0.4 else " " for i in range(BAR))
-        yield f"  [green]{marks}[/]  [dim].25 to .4 works for most characters, .33 is the source's[/]"
+        yield f"  [green]{marks}[/]  [dim].25 to .4 is sound, .33 the aim[/]"
     table = pairs(indent=2)
     for role, count in counts.items():
         table.add_row(role, str(count))

@@ -151,19 +151,21 @@ def sheet(mending: Mending) -> str:
             ],
         ),
         _listed("Advice", audit.record.prescription.advice),
-        _listed(
-            "Captions",
-            [
-                f"`{name_in(audit.dataset, path)}`: {'; '.join(mended.changes)}"
-                for path, mended in mending.captions.items()
-            ],
-        ),
+        _listed("Captions", _grouped(mending)),
     ]
     return "\n".join(part for part in parts if part)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def _grouped(mending: Mending) -> list[str]:
+    """What was done, with the captions it was done to: the same change to forty captions is one line."""
+    groups: dict[str, list[str]] = {}
+    for path, mended in mending.captions.items():
+        groups.setdefault("; ".join(mended.changes), []).append(f"`{name_in(mending.audit.dataset, path)}`")
+    return [f"{done}: {', '.join(names)}" for done, names in groups.items()]
 
 
 def _removals(audit: Audit) -> tuple[Removal, ...]:

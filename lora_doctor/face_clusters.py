@@ -64,8 +64,8 @@ LOOK_ALIKE = 0.15
 STRANGERS, STRANGERS_WEIGH = 0.03, 20.0
 """How often a picture of a set shows somebody else."""
 AS_LIKE = 0.3
-"""How much more alike than strangers a second person's faces must be, in parts of how much the character's large ones are:
-those of one who is always far away hold half of the person, and are a third as alike, about."""
+"""How much more alike than strangers a second person's faces must be, in parts of how much the character's large ones
+are: those of one who is always far away hold half of the person, and are a third as alike, about."""
 ALIKE = 0.75
 """Above this corrected cosine two groups are one person: halves of a set of one person are at 0.9 and above, whatever
 its framings, two people at 0.5 and below, and in between are look-alikes."""
@@ -182,9 +182,9 @@ def kept_share(sides: Array, half: float) -> Array:
 def corrected_cosine(rows: Array, first: Array, second: Array, kept: Array | None = None) -> float | None:
     """Mean cosine between two groups of faces (masks) over the geometric mean of those within them.
 
-    1 for two samples of one person, however poor one of them is; 0 for people at right angles. `kept` (n,): how much of its
-    person each face holds; what poor faces have in common is then not counted. None where a group has fewer than two faces, or where
-    its faces are not like each other at all.
+    1 for two samples of one person, however poor one of them is; 0 for people at right angles. `kept` (n,): how
+    much of its person each face holds; what poor faces have in common is then not counted. None where a group has fewer
+    than two faces, or where its faces are not like each other at all.
     """
     import numpy as np
 

@@ -1,11 +1,13 @@
 """How far a head is turned, from the five points that face detectors give: eyes, nose, corners of the mouth.
 
-Turned by an angle, the tip of the nose, which lies before the plane of the eyes, moves along the line between them by
-its depth times the sine, while that line shrinks by the cosine. So shift / distance of the eyes = depth / distance x
-tangent. The line between the eyes itself is the horizontal, so a tilted picture or head changes nothing; a nod moves
-the nose along the other axis. The camera is taken to be far away. One depth serves all: for a nose a fifth longer or
-shorter than the average an angle of 30 degrees reads 25 or 35, and a nod of 20 degrees makes it 6 wrong at most.
-Beyond about 60 degrees detectors no longer place the far eye, and angles read too small.
+Eyes and mouth span a plane, and the tip of the nose lies before it. Seen from afar, a head that is turned by an angle
+has the nose shifted beside the middle of that plane, along the line of the eyes, by its depth times the sine, while
+the distance of the eyes shrinks by the cosine: shift / distance = depth / true distance x tangent. Measured along the
+lines of the face itself (from eye to eye, from the eyes to the mouth), a tilted head or picture changes nothing, and
+a nod next to nothing.
+
+One depth serves all: for a nose a fifth shorter or longer than the average, 30 degrees read 25 or 35. A camera that
+is near adds some. Beyond about 60 degrees detectors no longer place the far eye, and angles read too small.
 """
 
 from __future__ import annotations
@@ -15,26 +17,25 @@ from collections.abc import Sequence
 
 Points = Sequence[tuple[float, float]]
 """Eyes, nose, corners of the mouth, image left before image right, in pixels."""
-NOSE_DEPTH = 0.6
-"""Tip of the nose before the plane of the eyes / distance of the eyes: of MediaPipe's canonical face model."""
+NOSE_DEPTH = 0.55
+"""Tip of the nose before the plane of eyes and mouth / distance of the eyes; about that of MediaPipe's canonical face."""
 HUMAN_EYES = 1.3
 """Distance of the eyes / distance of the eyes from the mouth: 0.87 in insightface's template of a frontal face; drawn
 faces with eyes wide apart and a mouth close below reach 2. What a nose is there, no head model says."""
 
 
 def nose_shift(points: Points) -> float | None:
-    """How far the nose lies beside the middle of the eyes, along their line, in eye distances; positive = to image
-    right.
+    """How far the nose lies beside the line from the eyes' middle to the mouth's, in eye distances; positive = to image right.
 
-    The same after any turn, shift or scaling of the picture; mirrored pictures change its sign. None where the eyes
-    coincide.
+    The same after any shift, turn or stretching of the picture; mirrored pictures change its sign. None where eyes and
+    mouth lie on one line.
     """
-    (ax, ay), (bx, by), (nx, ny) = points[0], points[1], points[2]
+    (ax, ay), (bx, by), (nx, ny), (cx, cy), (dx, dy) = points
     ex, ey = bx - ax, by - ay
-    square = ex * ex + ey * ey
-    if not square > 0:
-        return None
-    return ((nx - (ax + bx) / 2) * ex + (ny - (ay + by) / 2) * ey) / square
+    nx, ny = nx - (ax + bx) / 2, ny - (ay + by) / 2
+    mx, my = (cx + dx - ax - bx) / 2, (cy + dy - ay - by) / 2
+    area = ex * my - ey * mx
+    return (nx * my - ny * mx) / area if area > 0 else None
 
 
 def yaw(points: Points) -> float | None:

@@ -57,8 +57,10 @@ is only roughly known, and that does not average out over more pictures."""
 GEOMETRY_ALONE = 3.0
 """The same where CLIP read no framing: portraits of an adult and half bodies of a big-headed character have the same
 boxes, and which shots a dataset holds is its maker's choice."""
-CLIP_TEACHES = 30.0
-"""The same for how well the boxes agree with what CLIP reads."""
+CLIP_TEACHES = 60.0
+"""The same for how well the boxes agree with what CLIP reads. In larger datasets what is usual weighs as much against
+the pictures as in one of so many: else thousands would teach that CLIP means something else by its words, at any height.
+"""
 
 # ---- What is usual, and how many pictures it weighs against those of the dataset.
 USUAL_SHOTS = (0.25, 0.12, 0.33, 0.30)
@@ -66,7 +68,7 @@ SHOTS_WEIGH = 4.0
 CLIP_SAYS = ((0.88, 0.10, 0.02), (0.65, 0.32, 0.03), (0.06, 0.82, 0.12), (0.02, 0.14, 0.84))
 """Row: shot; column: how often CLIP says close-up, upper body, full body of it. A zero-shot reader of three framings
 is right about six times in seven; head and shoulders is none of its three labels, and nearer to "portrait"."""
-CLIP_WEIGHS = 6.0
+CLIP_WEIGHS = 12.0
 CLIP_TEMPER = 0.7
 """Exponent on CLIP's probabilities: zero-shot answers to free texts are surer than they are right."""
 PLAIN = (0.50, 0.50, 0.22, 0.25)
@@ -139,17 +141,17 @@ def _fit(seen: Seen, heads: float) -> _Fit:
     """Expectation-maximisation from what is usual."""
     import numpy as np
 
-    shape, now = _shape(seen, heads) * seen.allowed, _usual()
+    shape, now, weigh = _shape(seen, heads) * seen.allowed, _usual(), _weigh(len(seen.below))
     for _ in range(ROUNDS):
         says = _says(seen, now)
         joint = now["shots"] * shape * says
         rows = joint / joint.sum(axis=1, keepdims=True)
-        learned, now = now, _learned(rows, seen, now)
+        learned, now = now, _learned(rows, seen, now, weigh)
         if max(float(np.abs(now[name] - learned[name]).max()) for name in now) < SETTLED:
             break
     boxes = np.log((learned["shots"] * shape).sum(axis=1)).sum()
     both = np.log(joint.sum(axis=1)).sum()
-    return _Fit(rows=rows, geometry=float(boxes), agreement=float(both - boxes) + _log_prior(learned))
+    return _Fit(rows=rows, geometry=float(boxes), agreement=float(both - boxes) + _log_prior(learned, weigh))
 
 
 def _says(seen: Seen, now: Mapping[str, Array]) -> Array:
@@ -200,39 +202,41 @@ def _usual() -> dict[str, Array]:
     }  # fmt: skip
 
 
-def _learned(rows: Array, seen: Seen, now: Mapping[str, Array]) -> dict[str, Array]:
+def _weigh(count: int) -> dict[str, float]:
+    """How many pictures what is usual weighs, in a dataset of `count`."""
+    habits = {"clip": CLIP_WEIGHS, "plain": PLAIN_WEIGHS, "face": FACE_WEIGHS}
+    return {"shots": SHOTS_WEIGH} | {name: each * max(1.0, count / CLIP_TEACHES) for name, each in habits.items()}
+
+
+def _learned(rows: Array, seen: Seen, now: Mapping[str, Array], weigh: Mapping[str, float]) -> dict[str, Array]:
     """The parameters that fit the posteriors, with what is usual weighed in."""
     import numpy as np
 
     usual, asked = _usual(), ~np.isnan(seen.clip[:, 0])
-    shots = rows.sum(axis=0) + SHOTS_WEIGH * usual["shots"]
+    shots = rows.sum(axis=0) + weigh["shots"] * usual["shots"]
     clip = seen.clip[asked]
     meant = now["clip"] * ((rows[asked] / (clip @ now["clip"].T)).T @ clip)  # which label was meant, per shot
-    confusion = meant + CLIP_WEIGHS * usual["clip"]
+    confusion = meant + weigh["clip"] * usual["clip"]
     known = ~np.isnan(seen.plain)
     return {
         "shots": shots / shots.sum(),
         "clip": confusion / confusion.sum(axis=1, keepdims=True),
-        "plain": _share(rows[known], seen.plain[known], usual["plain"], PLAIN_WEIGHS),
-        "face": _share(rows, (~np.isnan(seen.below)).astype(float), usual["face"], FACE_WEIGHS),
+        "plain": _share(rows[known], seen.plain[known], usual["plain"], weigh["plain"]),
+        "face": _share(rows, (~np.isnan(seen.below)).astype(float), usual["face"], weigh["face"]),
     }
 
 
-def _share(rows: Array, holds: Array, usual: Array, weigh: float) -> Array:
-    share: Array = (rows.T @ holds + weigh * usual) / (rows.sum(axis=0) + weigh)
+def _share(rows: Array, holds: Array, usual: Array, weighs: float) -> Array:
+    share: Array = (rows.T @ holds + weighs * usual) / (rows.sum(axis=0) + weighs)
     return share
 
 
-def _log_prior(now: Mapping[str, Array]) -> float:
+def _log_prior(now: Mapping[str, Array], weigh: Mapping[str, float]) -> float:
     """Dirichlet densities of what was learned, around what is usual, up to a constant."""
     import numpy as np
 
     usual = _usual()
-    bits = [
-        SHOTS_WEIGH * (usual["shots"] * np.log(now["shots"])).sum(),
-        CLIP_WEIGHS * (usual["clip"] * np.log(now["clip"])).sum(),
-    ]
-    for name, weigh in (("plain", PLAIN_WEIGHS), ("face", FACE_WEIGHS)):
-        p, q = usual[name], now[name]
-        bits.append(weigh * (p * np.log(q) + (1 - p) * np.log(1 - q)).sum())
-    return float(sum(bits))
+    shares = {name: (usual[name] * np.log(now[name])).sum() for name in ("shots", "clip")}
+    for name in ("plain", "face"):
+        shares[name] = (usual[name] * np.log(now[name]) + (1 - usual[name]) * np.log(1 - now[name])).sum()
+    return float(sum(weigh[name] * shares[name] for name in shares))

@@ -1,4 +1,4 @@
-"""Face embeddings as margin-trained recognisers make them, with the person, the size and the turn of each face known."""
+"""Face embeddings as margin-trained recognisers make them, with the person and the size of each face known."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ def test_the_diff_holds_every_change_and_nothing_else(written: Path, mending: Me
 
 def test_the_sheet_says_what_was_done_to_which_caption(written: Path) -> None:
     sheet = (written / SHEET).read_text("utf-8")
-    assert "`01.png`: yuki_kn -> yuki_nk" in sheet
-    assert "`02.png`: black_hair -> purple_hair" in sheet
+    assert "- yuki_kn -> yuki_nk: `01.png`\n" in sheet
+    assert "- black_hair -> purple_hair: `02.png`\n" in sheet
     assert (written / REMOVE).read_text("utf-8") == ""
     assert json.loads((written / REPEATS).read_text("utf-8")) == {}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.face_clusters import Faces, corrected_cosine, kept_share, sort_faces
-from tests.make_faces import DIMENSIONS, Crowd, directions, faces
+from tests.make_faces import DIMENSIONS, LARGE, Crowd, directions, faces
 
 SEEDS = range(6)
 
@@ -42,13 +42,23 @@ def test_different_strangers_are_different_people(seed: int) -> None:
     assert len(set(found.person)) == 13
 
 
+def mistakes(found: Faces, people: list[int], crowd: Crowd) -> tuple[int, int]:
+    """How many large faces of the second person were not found, and how many of the character's were given away.
+
+    A small face of the second person may stay in doubt: half of a person is no proof against anybody.
+    """
+    triples = list(zip(found.person, people, crowd.sides, strict=True))
+    missed = sum(truth == 1 and person != 1 and side == LARGE for person, truth, side in triples)
+    return missed, sum(truth == 0 and person > 0 for person, truth, _ in triples)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("second", [4, 9, 13, 20])
+@pytest.mark.parametrize("second", [6, 9, 13, 20])
 def test_a_second_person_is_one_group_and_the_smaller(second: int, seed: int) -> None:
     people = [0] * (42 - second) + [1] * second
-    found = sort(faces(people, seed))
-    wrong = sum((person == 1) != (truth == 1) for person, truth in zip(found.person, people, strict=True))
-    assert wrong <= 1, "a small face may stay in doubt"
+    crowd = faces(people, seed)
+    found = sort(crowd)
+    assert mistakes(found, people, crowd) == (0, 0)
     assert found.likeness is not None
     assert abs(found.likeness) < 0.25
 
@@ -57,17 +67,21 @@ def test_a_second_person_is_one_group_and_the_smaller(second: int, seed: int) ->
 @pytest.mark.parametrize("alike", [0.3, 0.5])
 def test_a_look_alike_is_another_person(alike: float, seed: int) -> None:
     people = [0] * 28 + [1] * 14
-    found = sort(faces(people, seed, alike))
-    wrong = sum((person == 1) != (truth == 1) for person, truth in zip(found.person, people, strict=True))
-    assert wrong <= 2
-    assert found.likeness == pytest.approx(alike, abs=0.15)
+    crowd = faces(people, seed, alike)
+    found = sort(crowd)
+    missed, given_away = mistakes(found, people, crowd)
+    assert missed == 0
+    assert given_away <= 2, "small faces of either lie between two who are alike"
+    assert found.likeness == pytest.approx(alike, abs=0.2)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_second_person_who_has_all_far_pictures_is_no_framing_of_the_first(seed: int) -> None:
     people = [0] * 26 + [1] * 16
-    found = sort(faces(people, seed, far=[person == 1 for person in people]))
-    assert sum((person == 1) != (truth == 1) for person, truth in zip(found.person, people, strict=True)) <= 2
+    crowd = faces(people, seed, far=[person == 1 for person in people])
+    found = sort(crowd)
+    assert mistakes(found, people, crowd) == (0, 0)
+    assert found.person.count(1) >= 10, "some of them hold too little to tell"
 
 
 def test_repeats_decide_who_the_character_is() -> None:

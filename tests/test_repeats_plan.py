@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.repeats_plan import (
@@ -105,6 +105,7 @@ def test_a_wanted_length_of_the_epoch_is_kept_where_it_can_be() -> None:
     assert plan.ratio == pytest.approx(1 / 3)
 
 
+@settings(max_examples=30)
 @given(groups=some_groups(), whole=st.booleans(), target=st.sampled_from([0.25, 0.33, 0.4, 0.5]))
 def test_a_plan_is_never_worse_and_tells_the_truth(groups: list[Group], whole: bool, target: float) -> None:
     plan = plan_repeats(groups, target, whole=whole)

@@ -181,7 +181,7 @@ def test_an_eye_that_says_the_same_of_every_picture_is_not_believed(stuck: int) 
         blind = [dataclasses.replace(r, probabilities={**r.probabilities, "framing": row}) for r in drawn.readings]
         pairs = zip(chances(blind), drawn.roles, drawn.readings, strict=True)
         right += [(chance >= 0.5) == (role == IDENTITY_EMPHASIS) for chance, role, r in pairs if r.face.box is not None]
-    assert np.mean(right) >= 0.85
+    assert np.mean(right) >= 0.75
 
 
 def test_backgrounds_that_are_all_plain_say_nothing() -> None:
@@ -190,6 +190,12 @@ def test_backgrounds_that_are_all_plain_say_nothing() -> None:
         return [dataclasses.replace(r, probabilities={**r.probabilities, "environment": ground}) for r in ADULT]
 
     assert chances(with_plain(0.98)) == pytest.approx(chances(with_plain(0.02)), abs=0.05)
+
+
+@pytest.mark.parametrize("pictures", [ADULT, BIG_HEADED], ids=["adult", "big-headed"])
+def test_more_pictures_of_the_same_kind_never_unlearn_what_fewer_taught(pictures: list[Reading]) -> None:
+    for times in (2, 10, 60):
+        assert all((chance >= 0.9) == (i % len(pictures) < 6) for i, chance in enumerate(chances(pictures * times)))
 
 
 def test_the_order_of_the_pictures_does_not_matter() -> None:

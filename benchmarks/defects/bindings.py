@@ -122,10 +122,10 @@ def mostly(attribute: str, options: Sequence[str], mild: float) -> Callable[[Dra
 
 
 def one_light(draft: Draft, severity: Severity) -> None:
-    """Every picture's mean colour brought to the same one: seven tenths of the way (mild) or nearly."""
+    """Every picture's mean colour brought to the same one: four fifths of the way (mild) or nearly."""
     drawn = [np.asarray(picture.drawn().convert("RGB"), dtype=float) for picture in draft.pictures]
     means = [pixels.mean(axis=(0, 1)) for pixels in drawn]
-    way = 0.75 if severity == "mild" else 0.95
+    way = 0.8 if severity == "mild" else 0.95
     for picture, pixels, mean in zip(draft.pictures, drawn, means, strict=True):
         graded = pixels + way * (np.mean(means, axis=0) - mean)
         picture.image = Image.fromarray(np.clip(graded, 0, 255).astype(np.uint8))
@@ -173,7 +173,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("few environments", "few-environments", few_environments),
     Defect("one outfit", "one-outfit", one_outfit),
     Defect("one pose", "one-pose", mostly("pose", words.POSES, 0.88)),
-    Defect("one expression", "one-expression", mostly("expression", words.EXPRESSIONS, 0.92)),
+    Defect("one expression", "one-expression", mostly("expression", words.EXPRESSIONS, 0.94)),
     Defect("one framing", "one-framing", mostly("framing", words.FRAMINGS, 0.92)),
     Defect("one light", "one-light", one_light),
     Defect("outfit by place", "entangled", outfit_by_place, {"pair": "top x environment"}),

@@ -1,8 +1,8 @@
 """Pictures that repeat another: the same file, the same picture saved again, cropped a little, or turned left to right.
 
-Two witnesses, the perceptual hash and the embedding, have to agree, and both are calibrated on the dataset itself:
-pictures of one character in one style may all look alike to either. Where faces were found, eyes, nose and mouth must be
-at the same place, too. The dataset is a census: shares have no interval.
+Two witnesses, the perceptual hash and the embedding, have to agree, and what they say is calibrated on the dataset
+itself: pictures of one character in one style may all look alike to either. Where faces were found, eyes, nose and
+mouth must be at the same place, too. The dataset is a census: shares have no interval.
 """
 
 from __future__ import annotations
@@ -28,20 +28,18 @@ UNLIKE = 20
 """Bits from which two pictures are certainly not the same: how alike embeddings are among these tells what likeness of
 embeddings means here."""
 ALIKE = 0.96
-"""Cosine from which data set tools drop near-duplicates (anime_screenshot_pipeline, waifuc): the most that is asked."""
-AT_LEAST = 0.9
-"""Cosine below which no two pictures of similar hash are called alike, however varied the dataset."""
-OFTEN, HARDLY, COMMON = 0.95, 0.99, 0.75
-"""Of the pairs that are certainly not the same, the share whose cosine is below what a nearly equal hash has to bring,
-below what a similar one has to bring, and below what says that two pictures clearly differ (that one from above)."""
+"""Cosine that pictures of similar hash need: where data set tools drop near-duplicates (anime_screenshot_pipeline)."""
+COMMON = 0.75
+"""Of the pairs that are certainly not the same, the share that is less alike than two pictures need to be for the
+embedding not to contradict a nearly equal hash."""
 MISLED = 0.02
 """Share of the pairs of similar hash that may clearly differ by their embedding; where there are more, as among
 close-ups before one backdrop, the hash sees too little, and less is called similar."""
 COLOUR = 15.0
 """Distance of mean colours (CIE76) that a brighter copy may have; the hash does not see colour."""
-MOVED = 0.03
-"""Of the picture's sides, how far the features of a face may be apart: copies have them within 0.016, pictures cropped by
-3 % a side within 0.026."""
+MOVED = 0.02
+"""Of the picture's sides, how far apart the features of a face may be: copies have them within 0.016, and 99 % of
+pictures cropped by 3 % a side within 0.021."""
 BLOCK = 256
 """Pictures that are compared with all others at once."""
 SINGLY = 16_384
@@ -137,16 +135,17 @@ def _groups(case: Case, known: Sequence[int]) -> tuple[list[list[int]], list[lis
     """Groups of two and more pictures that are alike as they are, and of those that are alike or mirrored."""
     import numpy as np
 
-    looks = _looks_of(case, known)
+    contents = [case.dataset.images[index].sha256 or str(index) for index in known]
+    _, first, content = np.unique(contents, return_index=True, return_inverse=True)
+    looks = _looks_of(case, [known[place] for place in first])  # the same bytes are the same picture
     bounds = _bounds(looks)
-    shown = np.unique([case.dataset.images[index].sha256 or str(index) for index in known], return_inverse=True)[1]
-    straight = everything = np.asarray(shown, np.int64)  # the same bytes are the same picture
+    straight = everything = np.arange(len(first))
     for pairs in _candidates(looks, bounds.bits):
         kept = _agreed(looks, bounds, pairs)
         everything = _joined(everything, pairs.rows[kept], pairs.columns[kept])
         if not pairs.turned:
             straight = _joined(straight, pairs.rows[kept], pairs.columns[kept])
-    return _members(straight, known), _members(everything, known)
+    return _members(straight[content], known), _members(everything[content], known)
 
 
 def _joined(labels: Array, rows: Array, columns: Array) -> Array:
@@ -194,20 +193,18 @@ class _Looks:
     embedded: Array
     """(n,) whether a picture has one."""
     features: Array
-    """(n, 5, 2) where the largest face has its eyes, nose and corners of the mouth, as shares of the sides; NaN where no
-    face was found."""
+    """(n, 5, 2) where the largest face has its eyes, nose and corners of the mouth, as shares of the sides; NaN = no
+    face."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Bounds:
-    """When two pictures are alike in this dataset."""
+    """What hash and embedding mean in this dataset."""
 
     bits: int
     """Bits in which similar hashes may differ, `SAME` to `NEAR`."""
-    same: float
-    """Cosine from which two pictures of nearly equal hash are the same."""
-    near: float
-    """Cosine from which two pictures of similar hash are."""
+    common: float
+    """Cosine that different pictures commonly stay under; two of less clearly differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,7 +232,7 @@ def _looks_of(case: Case, known: Sequence[int]) -> _Looks:
         colours=np.array([one.colour for one in facts], np.float32),
         embeddings=np.array(rows, np.float32) if width else None,
         embedded=np.array([each is not None and len(each) == width and width > 0 for each in found]),
-        features=np.stack([_features(case.references[index]) for index in known]),
+        features=np.stack([_features(case.references[index]) for index in known]).astype(np.float32),
     )
 
 
@@ -258,13 +255,16 @@ def _signs(hashes: Iterator[int]) -> Array:
 
 
 def _bounds(looks: _Looks) -> _Bounds:
-    """What is more alike than pictures of this dataset are that certainly differ."""
+    """How alike pictures of this dataset are that certainly differ."""
     import numpy as np
 
-    if looks.embeddings is None or not len(cosines := _unlike(looks, looks.embeddings)):
-        return _Bounds(bits=SAME if looks.embeddings is None else NEAR, same=AT_LEAST, near=ALIKE)
-    often, hardly, common = (float(value) for value in np.quantile(cosines, [OFTEN, HARDLY, COMMON]))
-    return _Bounds(bits=_trusted_bits(looks, common), same=min(AT_LEAST, often), near=min(ALIKE, max(AT_LEAST, hardly)))
+    if looks.embeddings is None:
+        return _Bounds(bits=SAME, common=-1.0)
+    cosines = _unlike(looks, looks.embeddings)
+    if not len(cosines):
+        return _Bounds(bits=NEAR, common=-1.0)
+    common = float(np.quantile(cosines, COMMON))
+    return _Bounds(bits=_trusted_bits(looks, common), common=common)
 
 
 def _unlike(looks: _Looks, embeddings: Array) -> Array:
@@ -305,20 +305,35 @@ def _candidates(looks: _Looks, bits: int) -> Iterator[_Pairs]:
             distance = (BITS - block @ others[start:].T) / 2
             row, column = np.nonzero(distance <= bits)
             apart, row, column = distance[row, column], row + start, column + start
-            colours = np.linalg.norm(looks.colours[row] - looks.colours[column], axis=1)
-            kept = (column > row) & (colours <= COLOUR) & ~_elsewhere(looks, row, column, turned)
-            yield _Pairs(rows=row[kept], columns=column[kept], bits=apart[kept], turned=turned)
+            for agree in (_further, _of_one_colour, _at_one_place):
+                kept = agree(looks, row, column, turned)
+                row, column, apart = row[kept], column[kept], apart[kept]
+            yield _Pairs(rows=row, columns=column, bits=apart, turned=turned)
 
 
-def _elsewhere(looks: _Looks, row: Array, column: Array, turned: bool) -> Array:
-    """Whether both pictures of a pair show a face, and not with its features at the same place."""
+def _further(looks: _Looks, row: Array, column: Array, turned: bool) -> Array:
+    """Each pair once."""
+    once: Array = column > row
+    return once
+
+
+def _of_one_colour(looks: _Looks, row: Array, column: Array, turned: bool) -> Array:
     import numpy as np
 
-    other = looks.features[column]
+    near: Array = np.linalg.norm(looks.colours[row] - looks.colours[column], axis=1) <= COLOUR
+    return near
+
+
+def _at_one_place(looks: _Looks, row: Array, column: Array, turned: bool) -> Array:
+    """False where both pictures show a face, but not with its features at the same place."""
+    import numpy as np
+
+    features = looks.features
     if turned:
-        other = other[:, [1, 0, 2, 4, 3]] * (-1, 1) + (1, 0)  # what was left is right
-    away: Array = np.abs(looks.features[row] - other).max(axis=(1, 2)) > MOVED  # false where one is NaN
-    return away
+        features = features[:, [1, 0, 2, 4, 3]].copy()  # what was left is right
+        features[:, :, 0] = 1 - features[:, :, 0]
+    there: Array = ~(np.abs(looks.features[row] - features[column]).max(axis=(1, 2)) > MOVED)  # NaN is not above
+    return there
 
 
 def _cosines(looks: _Looks, pairs: _Pairs) -> tuple[Array, Array]:
@@ -339,5 +354,5 @@ def _agreed(looks: _Looks, bounds: _Bounds, pairs: _Pairs) -> Array:
     import numpy as np
 
     cosine, told = _cosines(looks, pairs)
-    agreed = (cosine >= bounds.near) | ((pairs.bits <= SAME) & (cosine >= bounds.same))
+    agreed = (cosine >= ALIKE) | ((pairs.bits <= SAME) & (cosine >= bounds.common))
     return np.where(told, agreed, pairs.bits <= SAME)

@@ -79,7 +79,7 @@ def _yaws(faces: Sequence[FaceReading]) -> list[float]:
 
 
 def _strangers(found: Faces, places: Sequence[int], weights: Sequence[float], caveat: str | None) -> Measurement:
-    """Share of the pictures whose (largest) face is not the character's; no interval where that could be either of two."""
+    """Share of the pictures whose largest face is not the character's; no interval where that may be either of two."""
     held = [person > 0 for person in found.person]
     value, interval = share(weights, held, found.stranger)
     second = _weight_of(found, weights, 1) / sum(weights)

@@ -15,6 +15,8 @@ from lora_doctor.visible import Visible, look, said_share
 
 NAMES = {"pose": "dataset.poses", "expression": "dataset.expressions", "framing": "dataset.framings"}
 UNITS = {"pose": "poses", "expression": "expressions", "framing": "framings"}
+SURE = 0.8
+"""Probability from which a picture is taken to show a label: a doubtful stray among many makes no outfit."""
 LIGHT_REACH = 10.0
 """Difference of mean colour in CIE Lab over which one light grows into two: four or five just noticeable differences
 (2.3), as between noon and evening, or lamp light and daylight."""
@@ -79,22 +81,31 @@ def _outfit_captioned(case: Case, seen: Sequence[Visible]) -> Measurement:
 
 
 def _effective(name: str, unit: str, seen: Sequence[Visible], rows: Sequence[Sequence[int]]) -> Measurement:
-    """The effective number of joint labels of `rows` (the same pictures in each of `seen`)."""
+    """The effective number of joint labels of `rows` (the same pictures in each of `seen`).
+
+    Pictures that CLIP is not sure of are left out of the value, unless they are most of them, and widen the interval.
+    """
     import numpy as np
 
-    told = np.zeros(len(rows[0]), dtype=np.int64)
-    drawn = np.zeros((DRAWS, len(rows[0])), dtype=np.int64)
+    n, repeats = len(rows[0]), seen[0].repeats[list(rows[0])]
+    told, sure = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
+    drawn = np.zeros((DRAWS, n), dtype=np.int64)
     for i, (visible, chosen) in enumerate(zip(seen, rows, strict=True)):
         own, count = list(chosen), len(visible.labels.labels)
         told = told * count + visible.probability[own].argmax(axis=1)
+        sure &= visible.probability[own].max(axis=1) >= SURE
         drawn = drawn * count + visible.draws(DRAWS, SEED + i)[:, own]
     _, flat = np.unique(np.concatenate([told[None], drawn]), return_inverse=True)
-    table = flat.reshape(DRAWS + 1, len(told))
-    number = of_labels(table[0], table[1:], seen[0].repeats[list(rows[0])])
-    interval = (number.low, number.high) if number.low < number.high else None
+    table = flat.reshape(DRAWS + 1, n)
+    kept = sure if 2 * sure.sum() >= n else np.ones(n, dtype=bool)
+    value = of_labels(table[0, kept], table[:0, kept], repeats[kept]).value
+    doubt = of_labels(table[0], table[1:], repeats)
+    interval = min(value, doubt.low), max(value, doubt.high)
     unread = max(visible.unread for visible in seen)
     reason = f"{unread} pictures could not be read" if unread else None
-    return Measurement(name=name, value=number.value, unit=unit, n=len(told), interval=interval, reason=reason)
+    return Measurement(
+        name=name, value=value, unit=unit, n=n, interval=interval if interval[0] < interval[1] else None, reason=reason
+    )
 
 
 # ---------------------------------------------------------------- by likeness

@@ -19,8 +19,10 @@ from lora_doctor.regular_file import check_regular_file, opened, read_at
 
 MAX_CONFIG = 2**22
 """Bytes. OneTrainer writes statistics of each concept into its file; a hundred concepts have some 500 KB."""
-MAX_YAML = 2**18
-"""Characters; the parser reads some 300 KB a second, and a config with a hundred folders has 30 KB."""
+MAX_YAML = 2**16
+"""Characters; the parser reads some 30 KB a second, and a config with a hundred folders has 30 KB."""
+MAX_DOTS = 200
+"""Of one line of TOML: the parser's time grows with the square of the parts of a key."""
 MAX_DEPTH = 64
 """Brackets in one another; configs nest six deep."""
 
@@ -86,6 +88,8 @@ def _json(text: str) -> Any:
 
 
 def _toml(text: str) -> Any:
+    if any(line.count(".") > MAX_DOTS for line in text.split("\n")):
+        raise ValueError(f"a line has more than {MAX_DOTS} dots")
     return _shallow(tomllib.loads(text))
 
 

@@ -140,7 +140,9 @@ def _balancing(concept: Section) -> dict[str, Any]:
     strategy = (concept.text("balancing_strategy") or "REPEATS").rpartition(".")[2]
     if strategy not in ("REPEATS", "SAMPLES"):
         concept.refuse(concept.place, "balancing_strategy", "REPEATS or SAMPLES", strategy)
-    return {"samples": float(int(amount))} if strategy == "SAMPLES" else {"repeats": amount}
+    if strategy == "REPEATS":
+        return {"repeats": amount}
+    return {"samples": float(int(amount))} if amount >= 1 else {"repeats": 0}
 
 
 def _captions(concept: Section, folder: Path, recursive: bool, told: _Told) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from lora_doctor.types import Case, Layout, Subset, TrainingSettings
 from tests.audits.make_case import Picture, make_case
 
 
-def case_of(subset: Subset) -> Case:
-    """The pictures of one subset, really read from the disk."""
-    dataset = survey(Layout(trainer="sd-scripts", subsets=(subset,)), subset.folder)
+def case_of(subset: Subset, root: Path | None = None) -> Case:
+    """The pictures of one subset, really read from the disk; `root`: what the user gave."""
+    dataset = survey(Layout(trainer="sd-scripts", subsets=(subset,)), root or subset.folder)
     return Case(
         lora=None, dataset=dataset, references=(None,) * len(dataset.images), training=TrainingSettings(), trigger="",
         label_sets={}, spec={},
@@ -57,7 +57,7 @@ def test_captions_in_a_folder_of_their_own_are_seen(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "images", a="", b="")
     (tmp_path / "labels" / "a.txt").write_text("1girl", encoding="utf-8")
     subset = Subset(folder=folder, caption_folder=tmp_path / "labels", caption_extensions=(".caption",))
-    assert audit(case_of(subset))[0].value == 0.5
+    assert audit(case_of(subset, tmp_path))[0].value == 0.5
 
 
 def test_a_file_that_cannot_be_read_is_another_fault(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.caption_files import captions_of
-from lora_doctor.errors import UsageError
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import UsageError
 from lora_doctor.types import Layout
 from tests.layouts.lay_out import lay_out, noted, written
 

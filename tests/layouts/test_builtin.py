@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_doctor.errors import UsageError
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import UsageError
 from lora_doctor.plugins import data_folder
 from tests.layouts.lay_out import folders, lay_out, written
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.caption_files import captions_of
-from lora_doctor.errors import UsageError
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import UsageError
 from tests.layouts.lay_out import folders, lay_out, noted, written
 
 ROWS = [{"file_name": "1.png", "text": "ohwx by the sea"}, {"file_name": "2.png", "text": ""},

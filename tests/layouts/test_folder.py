@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.caption_files import captions_of
-from lora_doctor.errors import InputRefused
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import InputRefused
 from lora_doctor.types import Layout, Subset
 from tests.layouts.lay_out import folders, noted
 

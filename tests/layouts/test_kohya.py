@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_doctor.caption_files import captions_of
+from lora_doctor.dataset_layout import layout_of
 from lora_doctor.errors import UsageError
 from lora_doctor.layouts import kohya
-from lora_doctor.dataset_layout import layout_of
 from tests.layouts.lay_out import folders, lay_out, noted, written
 
 THREE = ("closeup", "context", "reg")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.caption_files import captions_of
-from lora_doctor.errors import UsageError
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import UsageError
 from lora_doctor.types import Layout, Subset
 from tests.layouts.lay_out import folders, lay_out, noted, written
 
@@ -57,6 +57,11 @@ def test_concepts_in_a_file_of_their_own_are_found_above_the_config(tmp_path: Pa
     (subset,) = layout.subsets
     assert (subset.folder, subset.repeats, subset.resolution) == (tmp_path / "a", 2.5, (512, 512))
     assert subset.source == "concepts.json, concepts[0]" and noted(layout, "relative")
+
+
+def test_less_than_one_sample_is_none(tmp_path: Path) -> None:
+    (subset,) = concepts(tmp_path, {"path": "a", "balancing": 0.5, "balancing_strategy": "SAMPLES"}).subsets
+    assert (subset.samples, subset.repeats) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.dataset_layout import layout_of
+from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import find
 from tests.layouts.lay_out import NAMES, WRITTEN
 
@@ -85,6 +85,7 @@ def test_whatever_is_recognised_is_read_or_refused(value: object) -> None:
         "- " * 50_000,
         "job: [" * 10_000 + "process",
         "9" * 10_000,
+        f"[{'.'.join('a' * 500_000)}]",
         "\x00",
         "\ud800",
         "job: x\nconfig: {process: !!python/object:os.system ls}",
