@@ -130,7 +130,9 @@ def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: S
             continue
         if _stem(name) in stems:
             where = "a table" if subset.captions is not None else f"files that end in {_or(subset.caption_extensions)}"
-            yield Remark(name=name, kind="caption", says=f"is not read: captions are in {where} here.")
+            known = subset.captions is not None or subset.caption_extensions
+            says = f"captions are in {where} here." if known else "caption files are not read here."
+            yield Remark(name=name, kind="caption", says=f"is not read: {says}")
         elif (picture := alike.get(_folded(_stem(name)))) is not None:
             same = unicodedata.normalize("NFC", _stem(picture)) == unicodedata.normalize("NFC", _stem(name))
             how = "has the same letters in other code points as" if same else f"{_CASE} from"

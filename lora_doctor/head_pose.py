@@ -18,14 +18,14 @@ from collections.abc import Sequence
 Points = Sequence[tuple[float, float]]
 """Eyes, nose, corners of the mouth, image left before image right, in pixels."""
 NOSE_DEPTH = 0.55
-"""Tip of the nose before the plane of eyes and mouth / distance of the eyes; about that of MediaPipe's canonical face."""
+"""Tip of the nose before the plane of eyes and mouth / distance of the eyes; about that of MediaPipe's face model."""
 HUMAN_EYES = 1.3
 """Distance of the eyes / distance of the eyes from the mouth: 0.87 in insightface's template of a frontal face; drawn
 faces with eyes wide apart and a mouth close below reach 2. What a nose is there, no head model says."""
 
 
 def nose_shift(points: Points) -> float | None:
-    """How far the nose lies beside the line from the eyes' middle to the mouth's, in eye distances; positive = to image right.
+    """How far the nose lies beside the line from between the eyes to the mouth, in eye distances; positive = right.
 
     The same after any shift, turn or stretching of the picture; mirrored pictures change its sign. None where eyes and
     mouth lie on one line.

@@ -59,8 +59,7 @@ GEOMETRY_ALONE = 3.0
 boxes, and which shots a dataset holds is its maker's choice."""
 CLIP_TEACHES = 60.0
 """The same for how well the boxes agree with what CLIP reads. In larger datasets what is usual weighs as much against
-the pictures as in one of so many: else thousands would teach that CLIP means something else by its words, at any height.
-"""
+the pictures as in one of so many: else thousands would teach, for any height, that CLIP uses its words otherwise."""
 
 # ---- What is usual, and how many pictures it weighs against those of the dataset.
 USUAL_SHOTS = (0.25, 0.12, 0.33, 0.30)

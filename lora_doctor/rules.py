@@ -408,8 +408,14 @@ def _finding(rule: Rule, about: Where, outcome: _Outcome, index: Index) -> Findi
         causes=tuple(causes),
         references=rule.references,
         about=about,
-        predicts=rule.predicts,
+        predicts=rule.predicts if _predicts(rule, about) else (),
     )
+
+
+def _predicts(rule: Rule, about: Where) -> bool:
+    """Whether the rule's prediction is about the thing it was judged for: `hair_colour`, or a pair with it."""
+    named = {part for value in about.values() for part in (value, *value.split(" x "))}
+    return not rule.predicts_for or bool(named & set(rule.predicts_for))
 
 
 def _rank(cause: Cause, index: Index) -> RankedCause:

@@ -622,6 +622,8 @@ class Rule:
     """A key of `where`: the rule is judged once for every value that measurements have there, in its conditions `*`."""
     predicts: tuple[str, ...] = ()
     """Rules whose symptom this one lets expect in the LoRA."""
+    predicts_for: tuple[str, ...] = ()
+    """Values of `each`, or parts of a pair, for which it does; empty = for every one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

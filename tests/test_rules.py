@@ -464,6 +464,14 @@ def test_a_rule_with_each_is_judged_once_for_every_value(tmp_path: Path) -> None
     assert cause.log_odds == 1.0
 
 
+def test_a_prediction_may_hold_for_some_values_only(tmp_path: Path) -> None:
+    rule = each_rule(tmp_path, EACH.replace("predicts: [hair-flip]", "predicts: [hair-flip]\npredicts_for: [hair]"))
+    found, _ = evaluate([rule], [number("x.named", 0.1, attribute=name) for name in ("hair", "skin", "hair x top")])
+    assert {f.about["attribute"]: f.predicts for f in found} == {
+        "hair": ("hair-flip",), "skin": (), "hair x top": ("hair-flip",),
+    }  # fmt: skip
+
+
 def test_a_value_that_was_not_measured_leaves_its_own_case_open(tmp_path: Path) -> None:
     rule = each_rule(tmp_path)
     lacking = Measurement(name="x.named", value=None, where={"attribute": "skin"}, reason="nobody looked")

@@ -85,15 +85,19 @@ def small_faces(draft: Draft, severity: Severity) -> None:
 
 
 def _from_afar(picture: Image.Image) -> Image.Image:
-    """Twice as large, the picture itself in the middle below; its edges go on to the new ones."""
+    """The picture in the middle below of a larger one, to whose edges its own go on."""
     pixels, side = np.asarray(picture), SIZE // 2
-    return Image.fromarray(np.pad(pixels, ((SIZE, 0), (side, side), (0, 0)), mode="edge"))
+    return _larger(Image.fromarray(np.pad(pixels, ((SIZE, 0), (side, side), (0, 0)), mode="edge")))
 
 
 def larger_pictures(draft: Draft) -> None:
-    """Every picture at twice its size: room for small faces that can still be found."""
+    """Every picture at four times its size: room for small faces that can still be found."""
     for picture in draft.pictures:
-        picture.image = picture.drawn().resize((2 * SIZE, 2 * SIZE))
+        picture.image = _larger(picture.drawn())
+
+
+def _larger(picture: Image.Image) -> Image.Image:
+    return picture.resize((4 * SIZE, 4 * SIZE))
 
 
 def _turn(draft: Draft, low: float, high: float) -> None:

@@ -27,7 +27,7 @@ from lora_doctor.types import (
 INSTRUMENT_ERROR = 0.003
 """How often a role that the classifier is surest of is wrong, at most. Measured (`benchmarks.roles`): none of 6000 on
 the miniature, below 0.001 on paper (photos, anime, big-headed); three times that, for what neither shows."""
-LEAN = 0.9
+LEAN = 1.1
 """Standard deviation, in nats, by which the classifier's log-odds lean one way in all pictures of one dataset: what
 makes the 90 % interval hold the truth in 9 of 10 datasets on paper, big-headed ones too, which need the most."""
 LEAN_WITHOUT_CLIP = 2.0

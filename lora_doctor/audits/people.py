@@ -17,10 +17,11 @@ from lora_doctor.types import Case, FaceReading, Measurement
 
 Box = tuple[float, float, float, float]
 
-SECOND_FACE = 0.5
-"""Height of the second largest face / height of the largest, from which it is another subject and no passer-by."""
-SAME_FACE = 0.3
-"""Overlap (intersection over union) from which two boxes are one face found twice."""
+SECOND_FACE = 0.75
+"""Height of the second largest face / height of the largest, from which it is another subject: it stands beside the
+first. Smaller ones are passers-by, or hands and shoes that a detector takes for faces."""
+SAME_FACE = 0.5
+"""Share of the smaller of two boxes inside the other from which they are one face found twice."""
 FACE_ERROR = 0.02
 """How often a face as large as the other is none: a detector's average precision on large faces is 0.95 (SCRFD-10GF on
 WIDER FACE's easy set), and most of what it lacks is missed faces and low scores."""
@@ -180,9 +181,9 @@ def _height(box: Box) -> float:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
+    """Share of the smaller box that lies inside the other."""
     wide = min(one[2], other[2]) - max(one[0], other[0])
     tall = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0.0, wide) * max(0.0, tall)
-    both = (one[2] - one[0]) * _height(one) + (other[2] - other[0]) * _height(other) - shared
-    return shared / both if both > 0 else 0.0
+    least = min((one[2] - one[0]) * _height(one), (other[2] - other[0]) * _height(other))
+    return shared / least if least > 0 else 1.0
