@@ -99,7 +99,7 @@ def _roles(audit: Audit) -> Iterable[RenderableType]:
     if unknown:
         table.add_row("no role", str(unknown))
     for line in audit.plan:
-        table.add_row("to reach .33", plain(line))
+        table.add_row("", plain(line))
     yield table
 
 

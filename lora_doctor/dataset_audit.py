@@ -30,7 +30,7 @@ from lora_doctor.instruments import (
 from lora_doctor.plugins import data_folder, find
 from lora_doctor.prescription import prescribe
 from lora_doctor.public_measurements import public
-from lora_doctor.ratio_plan import plan_ratio
+from lora_doctor.repeats_plan import ways_to
 from lora_doctor.report import render_audit
 from lora_doctor.roles import classify_roles, overruled
 from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
@@ -146,11 +146,11 @@ def audit_dataset(
         )
         tools = instruments or open_audit_instruments(settings)
         references = read_dataset_pictures(dataset, tools, run, progress)
-        dataset = overruled(classify_roles(dataset, references, tools.label_sets), settings.roles)
+        dataset = classify_roles(overruled(dataset, settings.roles), references, tools.label_sets)
         case, trigger_reason = _case(settings, layout, dataset, references, tools)
         measurements = tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
         findings, not_evaluated = evaluate(rules, measurements)
-        plan = plan_ratio(dataset)
+        ways = ways_to(dataset)
         texts = [text for image in dataset.images for text in captions_of(image)]
         spellings = other_spellings(texts, case.trigger, Vocabulary(tools.label_sets).knows) if case.trigger else ()
         pictures = save_thumbnails(dataset, run) if settings.private else None
@@ -164,7 +164,7 @@ def audit_dataset(
             character={"trigger": case.trigger, "known": trigger_reason, "spec": dict(case.spec)},
             instruments=tools.described,
             dataset=dossier.describe_dataset(
-                dataset, references, tools.label_sets, measurements=measurements, pictures=pictures
+                dataset, references, tools.label_sets, measurements=measurements, pictures=pictures, ways=ways.says
             ),
             measurements=told,
             findings=shown[0],
@@ -177,7 +177,7 @@ def audit_dataset(
         run.write_text(REPORT, page)
     return Audit(
         case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
-        trigger_reason=trigger_reason, plan=plan.lines, repeats=plan.repeats,
+        trigger_reason=trigger_reason, plan=ways.says, repeats=ways.repeats,
         misspelt=tuple(each.text for each in spellings), class_words=_class_words(texts),
     )  # fmt: skip
 

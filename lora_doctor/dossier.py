@@ -85,6 +85,7 @@ def describe_dataset(
     *,
     pictures: Sequence[str] | None = None,
     measurements: Sequence[Measurement] = (),
+    ways: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Counts by role, framing and environment, exposed ratio and band; the ratio as measured, where it was.
 
@@ -112,6 +113,8 @@ def describe_dataset(
     if measured is not None:
         summary["identity_ratio"] = measured.value
         summary["identity_ratio_interval"] = None if measured.interval is None else list(measured.interval)
+    # Sentences about repeats name folders: those are for private eyes.
+    summary["plan"] = [says for says in ways if pictures is not None or says.startswith(("Add", "Drop", "The"))]
     if pictures is not None:
         framing = label_sets.get("framing")
         summary["pictures"] = [

@@ -21,7 +21,7 @@ NOSE_DEPTH = 0.55
 """Tip of the nose before the plane of eyes and mouth / distance of the eyes; about that of MediaPipe's face model."""
 HUMAN_EYES = 1.3
 """Distance of the eyes / distance of the eyes from the mouth: 0.87 in insightface's template of a frontal face; drawn
-faces with eyes wide apart and a mouth close below reach 2. What a nose is there, no head model says."""
+faces have eyes wider apart and the mouth closer below (1.7 in the miniature), and no head model fits their noses."""
 
 
 def nose_shift(points: Points) -> float | None:

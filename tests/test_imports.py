@@ -19,7 +19,6 @@ JOINERS = [
     "lora_doctor.inspection_page",
     "lora_doctor.base_choice",
     "lora_doctor.instruments",
-    "lora_doctor.ratio_plan",
     "lora_doctor.dataset_layout",
     "lora_doctor.dataset_audit",
     "lora_doctor.audit_settings",

@@ -23,8 +23,7 @@ QUANTILES = {"10": 0.1, "50": 0.5, "90": 0.9}
 LATENT = 8
 """Picture pixels a side of a latent one."""
 BOX_ERROR = 0.08
-"""Standard error of the logarithm of a face box's height: where chin and brows are drawn differs by detector and by
-pose."""
+"""Standard error of the logarithm of a face box's height, assumed: where chin and brows lie differs by detector."""
 OWN_SIZE = "nothing says at what resolution they are trained: measured as stored, at which faces are largest"
 
 

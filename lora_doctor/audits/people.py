@@ -23,8 +23,8 @@ first. Smaller ones are passers-by, or hands and shoes that a detector takes for
 SAME_FACE = 0.5
 """Share of the smaller of two boxes inside the other from which they are one face found twice."""
 FACE_ERROR = 0.02
-"""How often a face as large as the other is none: a detector's average precision on large faces is 0.95 (SCRFD-10GF on
-WIDER FACE's easy set), and most of what it lacks is missed faces and low scores."""
+"""How often a second face as large as the first is none. Assumed; detectors reach an average precision of 0.95 on large
+faces (SCRFD-10GF, WIDER FACE easy), which counts missed ones too."""
 UNIT_ERROR = 0.01
 """By how much the square of an embedding's length may miss 1: float16 and rounding, not NaN or zeros."""
 TOO_CLOSE = 0.4

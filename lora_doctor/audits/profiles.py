@@ -18,8 +18,7 @@ BEYOND = (15, 30, 45)
 """Degrees asked for; rules choose one. 30 to 45 is what portraitists call three quarters."""
 QUANTILES = {"10": 0.1, "50": 0.5, "90": 0.9}
 YAW_ERROR = 6.0
-"""Degrees, standard error of one reading: noses differ in depth by a tenth, landmarks by a few hundredths of the
-eyes' distance."""
+"""Degrees, standard error of one reading, assumed: noses differ in depth, and landmarks are a few pixels off."""
 MIN_FACES = 5
 """Fewer faces have no spread to speak of."""
 OUTLIER = 4.0
