@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.buckets import Fit, fit
@@ -78,6 +78,8 @@ def test_every_picture_covers_its_bucket_in_its_own_shape(
 @given(picture=SIZES, trainer=st.sampled_from(TRAINERS))
 @settings(max_examples=200, deadline=None)
 def test_a_picture_on_its_side_gets_its_bucket_on_its_side(picture: tuple[int, int], trainer: str) -> None:
+    # Trainers round the ratio to two digits, which is coarse for 1 : 54 and fine for 54 : 1: no mirror image out there.
+    assume(max(picture) <= 8 * min(picture))
     one, other = (fit(size, SQUARE, trainer=trainer) for size in (picture, picture[::-1]))
     # The nearest ratio is not the nearest inverse ratio: neighbours in the list are all that may differ.
     assert abs(one.bucket[0] - other.bucket[1]) <= 256 or one.lost > 0.2
