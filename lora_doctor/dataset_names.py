@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lora_doctor.errors import bytes_shown
 from lora_doctor.types import Subset
 
 PICTURES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif")
@@ -90,10 +91,7 @@ def remarks(names: Sequence[str], captions: Sequence[str], subset: Subset, train
 
 def shown(name: str) -> str:
     """A file's name as it can be shown anywhere: bytes in no encoding as \\xNN, control characters escaped."""
-    try:
-        text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a surrogate pair, out of a table
-        text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = bytes_shown(name)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -113,8 +113,6 @@ def describe_dataset(
     if measured is not None:
         summary["identity_ratio"] = measured.value
         summary["identity_ratio_interval"] = None if measured.interval is None else list(measured.interval)
-    # Sentences about repeats name folders: those are for private eyes.
-    summary["plan"] = [says for says in ways if pictures is not None or says.startswith(("Add", "Drop", "The"))]
     if pictures is not None:
         framing = label_sets.get("framing")
         summary["pictures"] = [
@@ -127,6 +125,7 @@ def describe_dataset(
             for file, (image, reading) in zip(pictures, pairs, strict=False)
         ]  # fmt: skip
         summary["notes"] = list(dataset.notes)
+        summary["plan"] = list(ways)  # names folders
         summary["not_shown"] = len(pairs) - len(pictures)
         summary["skipped_files"] = [f"{name_in(dataset, each.path)}: {each.reason}" for each in dataset.skipped]
     return summary

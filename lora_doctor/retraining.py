@@ -154,8 +154,9 @@ def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
         known = look_at(plan.settings, plan.run, known, {}).dataset
     roles = {image.sha256: image for image in known.images}
     images = tuple(
-        replace(image, role=roles[image.sha256].role, role_reason=roles[image.sha256].role_reason)
+        replace(image, role=seen.role, role_reason=seen.role_reason, emphasis=seen.emphasis)
         for image in dataset.images
+        for seen in (roles[image.sha256],)
     )
     return replace(dataset, images=images)
 
