@@ -21,7 +21,7 @@ from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.captions import named
-from lora_doctor.dataset import read_dataset
+from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import (
     Instruments,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.captions import caption_tokens
-from lora_doctor.types import Dataset, LeftOutPictures
+from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures
 
 ADDED = "added"
 """Sub-folder of the copy that holds the added pictures."""
@@ -73,12 +73,36 @@ def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mappin
     return [*kept[:place], *missing, *kept[place:]]
 
 
+def places_in_copy(dataset: Dataset) -> dict[Path, Path]:
+    """Picture -> where it lies below a copy's root: as below the dataset, or below the folder of its config.
+
+    Pictures from elsewhere lie in a folder named after theirs, numbered where another one has the name.
+    """
+    roots = (dataset.path.parent, dataset.path)
+    near = {i.path: i.path.relative_to(root) for i in dataset.images for root in roots if i.path.is_relative_to(root)}
+    names = {place.parts[0] for place in near.values()}
+    far: dict[Path, str] = {}
+    for folder in dict.fromkeys(_folder_of(i, dataset) for i in dataset.images if i.path not in near):
+        free = (folder.name, *(f"{folder.name}-{number}" for number in range(2, len(names) + 3)))
+        far[folder] = next(name for name in free if name not in names)
+        names.add(far[folder])
+    elsewhere = ((i.path, _folder_of(i, dataset)) for i in dataset.images if i.path not in near)
+    return near | {path: Path(far[folder]) / path.relative_to(folder) for path, folder in elsewhere}
+
+
+def _folder_of(image: DatasetImage, dataset: Dataset) -> Path:
+    """The folder of the picture's subset, or its own."""
+    folder = dataset.subsets[image.subset].folder if dataset.subsets else image.path.parent
+    return folder if image.path.is_relative_to(folder) else image.path.parent
+
+
 def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_out: Mapping[Path, str]) -> str:
     """A unified diff of every caption that changes or goes; both mappings as the functions above return them."""
     lines: list[str] = []
     for part in parts:
+        places = places_in_copy(part)
         for image in part.images:
-            picture = image.path.relative_to(part.path)
+            picture = places[image.path]
             name, before = picture.with_suffix(".txt").as_posix(), [(image.caption or "") + "\n"]
             if image.path in left_out:
                 gone = f"/dev/null ({picture.as_posix()} is left out: it shows {left_out[image.path]})"
@@ -103,8 +127,9 @@ def copy_dataset(dataset: Dataset, added: Dataset | None, captions: Mapping[Path
 
 
 def _copy(part: Dataset, captions: Mapping[Path, str], folder: Path) -> None:
+    places = places_in_copy(part)
     for image in part.images:
-        target = folder / image.path.relative_to(part.path)
+        target = folder / places[image.path]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(image.path, target)

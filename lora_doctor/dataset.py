@@ -1,14 +1,13 @@
 """Pictures and captions on the disk -> Dataset, as a trainer sees it; every picture is really decoded, once, by itself.
 
-What cannot be used is skipped by name, with a reason (`survey`), or refused (`read_dataset`). Nothing outside the
-dataset is opened, nothing waits, and memory holds one picture at a time.
+What cannot be used is skipped by name, with a reason, or refused. Nothing outside the dataset is opened, nothing
+waits, and memory holds one picture at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +36,6 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 STAGE = "reading the files"
 
-_REPEATS = re.compile(r"(\d{1,9})_")
-"""kohya's folder names: `10_yuki` = each picture in it is seen ten times an epoch."""
-
 
 def survey(
     layout: Layout,
@@ -48,26 +44,19 @@ def survey(
     known: Known = lambda sha256: None,
     remember: Remember = lambda sha256, facts, width, height: None,
     progress: Progress = lambda stage, done, total: None,
+    strict: bool = False,
 ) -> Dataset:
     """The dataset that `layout` describes, sorted by path; `root` is what the user gave: a folder or a config.
 
     A picture whose SHA-256 is `known` is not decoded again, and each new one is told to `remember` at once, so that a
     survey that was stopped resumes. `Dataset.skipped` names what cannot be used, or is not as it is meant: pictures
     that are left out, captions that are not read (their picture stays, without one), and oddities of files that were
-    read all the same. Raises InputRefused when no picture is left, and for a folder of too many files.
+    read all the same. Raises InputRefused when no picture is left, and for a folder of too many files; when `strict`,
+    for the first picture or caption that cannot be used, a symbolic link that leads out of the dataset, and two
+    captions of one picture that differ.
     """
-    return _Survey(layout=layout, root=root, known=known, remember=remember, progress=progress).dataset()
-
-
-def read_dataset(folder: Path) -> Dataset:
-    """Every picture in `folder` and its sub-folders, sorted by path, with captions and repeats; hidden files left out.
-
-    Repeats come from the nearest enclosing `<number>_<name>` folder below `folder`, else 1. Sizes are those of the
-    stored pixels, EXIF rotation ignored, as trainers do. Raises InputRefused, naming the file: no folder, no picture,
-    a picture that does not decode, a caption that is not UTF-8, a symbolic link that leads out of the folder.
-    """
-    layout = Layout(trainer="folder", subsets=(Subset(folder=folder, recursive=True),))
-    return _Survey(layout=layout, root=folder, skips=Skips(strict=True), named_repeats=True).dataset()
+    skips = Skips(strict=strict)
+    return _Survey(layout=layout, root=root, known=known, remember=remember, progress=progress, skips=skips).dataset()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -80,8 +69,6 @@ class _Survey:
     remember: Remember = lambda sha256, facts, width, height: None
     progress: Progress = lambda stage, done, total: None
     skips: Skips = field(default_factory=Skips)
-    named_repeats: bool = False
-    """Whether folders inside a subset tell repeats; a layout has told them otherwise."""
     seen: dict[str, Seen] = field(default_factory=dict)
     """By SHA-256: copies, and folders that are listed twice, are decoded once."""
     caption_bytes: int = 0
@@ -155,7 +142,7 @@ class _Survey:
         path = subset.folder / name
         try:
             sha256, (facts, width, height) = self._picture(path, bounds)
-            repeats = _named_repeats(name, path) if self.named_repeats else _repeats(subset, count)
+            repeats = _repeats(subset, count)
         except InputRefused as error:
             self.skips.skip(error, "picture")
             return None
@@ -266,14 +253,3 @@ def _folders(layout: Layout) -> list[Path]:
 def _repeats(subset: Subset, count: int) -> float:
     """How often an epoch shows each of the `count` pictures of a subset."""
     return subset.repeats if subset.samples is None else subset.samples / count
-
-
-def _named_repeats(name: str, path: Path) -> int:
-    """What the nearest folder in `name` says that counts, else 1; `path`: of the picture."""
-    for folder in reversed(Path(name).parts[:-1]):
-        if match := _REPEATS.match(folder):
-            if int(match[1]) == 0:
-                what = "is in a folder with 0 repeats: the trainer never sees it."
-                raise InputRefused(what, path=path, advice="Rename the folder or take it out.")
-            return int(match[1])
-    return 1

@@ -1,12 +1,13 @@
-"""What the user gave, a folder or a trainer's config -> the layout of the dataset behind it."""
+"""What the user gave, a folder or a trainer's config -> the layout of the dataset behind it, and the dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from lora_doctor.dataset import survey
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import find
-from lora_doctor.types import Layout
+from lora_doctor.types import Dataset, Layout
 
 MAX_CONFIG = 2**22
 """Bytes; a config that lists ten thousand captions is smaller."""
@@ -29,6 +30,16 @@ def layout_of(path: Path) -> Layout:
             layout: Layout = layouts[name].read(path, text)
             return layout
     raise UsageError("is no dataset config known here.", path=path, advice=f"Known: {', '.join(layouts)}.")
+
+
+def read_dataset(path: Path) -> Dataset:
+    """The dataset that a LoRA is trained on: what its layout names, sorted by path, with captions and repeats.
+
+    Sizes are those of the stored pixels, EXIF rotation ignored, as trainers do. Raises as `layout_of` does, and
+    InputRefused, naming the file: no picture, a picture that does not decode, a caption that is not UTF-8, a symbolic
+    link that leads out of the dataset.
+    """
+    return survey(layout_of(path), path, strict=True)
 
 
 def _text(path: Path) -> str:

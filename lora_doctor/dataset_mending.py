@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
+from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
-from lora_doctor.errors import UsageError
+from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.metrics.attributes import CONFIDENT
 from lora_doctor.off_spec import shown_instead
-from lora_doctor.types import Finding, LabelSet, Reading
+from lora_doctor.types import Dataset, Finding, LabelSet, Reading
 from lora_doctor.wording import setting_text
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
@@ -51,23 +52,25 @@ class Mending:
     def diff(self) -> str:
         """A unified diff of every caption that changes."""
         lines: list[str] = []
+        places = places_in_copy(self.audit.dataset)
         for image in self.audit.dataset.images:
             if (mended := self.captions.get(image.path)) is not None:
-                name = Path(name_in(self.audit.dataset, image.path)).with_suffix(".txt").as_posix()
+                name = bytes_shown(places[image.path].with_suffix(".txt").as_posix())
                 before = [] if image.caption is None else [image.caption + "\n"]
                 lines += difflib.unified_diff(before, [mended.caption + "\n"], name, f"{name} (mended)", n=0)
         return "".join(lines)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write everything to `folder`; UsageError where that is the dataset, or holds something else already."""
-        _refuse(folder, self.audit.dataset.path)
+        _refuse(folder, self.audit.dataset)
         shutil.rmtree(folder / CAPTIONS, ignore_errors=True)
+        places = places_in_copy(self.audit.dataset)
         for image in self.audit.dataset.images:
             mended = self.captions.get(image.path)
             text = image.caption if mended is None else mended.caption
             if text is not None:
                 ending = ".txt" if image.caption_file is None else image.caption_file.suffix
-                path = (folder / CAPTIONS / _below(image.path, self.audit.dataset.path)).with_suffix(ending)
+                path = (folder / CAPTIONS / places[image.path]).with_suffix(ending)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text + "\n", "utf-8", errors="backslashreplace")
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,12 +196,9 @@ def _shown(reading: Reading, labels: LabelSet, framing: str | None) -> str | Non
     return reading.top_label(labels) if visible and row is not None and row.max() > CONFIDENT else None
 
 
-def _below(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-
-
-def _refuse(folder: Path, dataset: Path) -> None:
-    if folder.resolve().is_relative_to(dataset.resolve()):
+def _refuse(folder: Path, dataset: Dataset) -> None:
+    read = {dataset.path, *(subset.folder for subset in dataset.subsets)}
+    if any(folder.resolve().is_relative_to(each.resolve()) for each in read):
         raise UsageError("lies in the dataset, which is never changed.", path=folder, advice="Choose another folder.")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SHEET).is_file())):
         raise UsageError("is not empty and holds no mending.", path=folder, advice="Choose another folder.")

@@ -297,11 +297,11 @@ def _group(name: str, images: Sequence[DatasetImage], repeats: float) -> Group:
 
 
 def _folder(dataset: Dataset, path: Path) -> str:
-    """Below the dataset's folder, with forward slashes; `.` is that folder itself."""
-    root = next((root for root in (dataset.path, dataset.path.parent) if path.is_relative_to(root)), Path())
-    parts = path.relative_to(root).parent.parts
+    """Below the dataset's folder or its config's, else the whole path; forward slashes, `.` is that folder itself."""
+    root = next((root for root in (dataset.path, dataset.path.parent) if path.is_relative_to(root)), None)
+    parts = (path if root is None else path.relative_to(root)).parent.parts
     numbered = [i for i, part in enumerate(parts) if re.match(r"\d{1,9}_", part)]
-    return "/".join(parts[: numbered[-1] + 1] if numbered else parts) or "."
+    return Path(*(parts[: numbered[-1] + 1] if numbered else parts)).as_posix()
 
 
 def _exposures(dataset: Dataset, role: Role) -> list[float]:

@@ -20,7 +20,7 @@ from lora_doctor.corrected_dataset import (
     pictures_to_leave_out,
     without,
 )
-from lora_doctor.dataset import read_dataset
+from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.instruments import Progress

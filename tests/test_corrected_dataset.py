@@ -12,9 +12,10 @@ from lora_doctor.corrected_dataset import (
     corrected_captions,
     joined,
     pictures_to_leave_out,
+    places_in_copy,
     without,
 )
-from lora_doctor.dataset import read_dataset
+from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.types import LeftOutPictures
 
 TRIGGER = "yuki_nk"
@@ -116,3 +117,20 @@ def test_only_the_pictures_that_show_the_attribute_otherwise_are_left_out(tmp_pa
     diff = caption_diff({}, [data], left_out)
     assert "+++ /dev/null (0.png is left out: it shows pink_hair)" in diff
     assert diff.count("-1girl, white_hair") == 1 and "1.txt" not in diff
+
+
+def test_pictures_of_a_config_keep_their_folders_and_never_meet(tmp_path):
+    beside, far, also_far = tmp_path / "conf" / "a", tmp_path / "x" / "a", tmp_path / "y" / "a"
+    for folder in (beside, far, also_far):
+        folder.parent.mkdir()
+        dataset(folder, f"1girl, {folder.parent.name}")
+    lines = [f'[[datasets.subsets]]\nimage_dir = "{each}"\nnum_repeats = 3\n' for each in (beside, far, also_far)]
+    config = tmp_path / "conf" / "dataset.toml"
+    config.write_text("[[datasets]]\ncaption_extension = '.txt'\n" + "".join(lines))
+    data = read_dataset(config)
+    assert [image.repeats for image in data.images] == [3, 3, 3]
+    places = places_in_copy(data)
+    assert places[beside / "0.png"] == Path("a/0.png")
+    assert len(set(places.values())) == 3
+    copy = copy_dataset(data, None, {}, tmp_path / "copy")
+    assert sorted(path.read_text() for path in copy.rglob("*.txt")) == ["1girl, conf\n", "1girl, x\n", "1girl, y\n"]

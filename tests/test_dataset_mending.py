@@ -122,3 +122,26 @@ def test_mending_what_was_mended_changes_nothing(
         shutil.copyfile(path, copy / path.name)
     settings = AuditSettings(dataset=copy, out=spoiled.parent / "run", trigger="yuki_nk")
     assert plan_mending(audit_dataset(settings, instruments=instruments)).captions == {}
+
+
+def test_a_config_of_two_folders_is_mended_folder_by_folder(instruments: Instruments, tmp_path: Path) -> None:
+    """Files of the same name in two folders have each its own corrected caption; neither folder is written to."""
+    for number, picture in enumerate(sorted(YUKI.glob("*.png"))):
+        folder = tmp_path / "ab"[number % 2] / "set"
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending in (".png", ".txt"):
+            shutil.copy(picture.with_suffix(ending), folder / f"{number // 2:02d}{ending}")
+    (tmp_path / "b" / "set" / "00.txt").write_text("1girl, yuki_nk, black_hair\n", "utf-8")
+    config = tmp_path / "b" / "dataset.toml"
+    folders = "".join(f'[[datasets.subsets]]\nimage_dir = "{tmp_path / name / "set"}"\n' for name in ("a", "b"))
+    config.write_text("[[datasets]]\ncaption_extension = '.txt'\n" + folders, "utf-8")
+    settings = AuditSettings(dataset=config, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    with pytest.raises(UsageError):
+        mending.write(tmp_path / "a" / "set" / "mended")
+    mending.write(tmp_path / "out")
+    count = len(list(YUKI.glob("*.txt")))
+    written = list((tmp_path / "out" / CAPTIONS).rglob("*.txt"))
+    assert len(written) == count
+    texts = [path.read_text("utf-8") for path in written if path.name == "00.txt"]
+    assert len(texts) == 2 and all("black_hair" not in text and "purple_hair" in text for text in texts)

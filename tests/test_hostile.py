@@ -12,7 +12,7 @@ import pytest
 from fixtures.hostile.make import CASES, Case, make
 from fixtures.hostile.other_formats import MARKER, pickled
 from fixtures.hostile.table import lines
-from lora_doctor.dataset import read_dataset
+from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import InputRefused, LoraDoctorError, UsageError
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import read_parts, require_sound

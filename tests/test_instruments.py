@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lora_doctor.dataset import read_dataset
+from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.instruments import Instruments, open_instruments, read_references, silent
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings
