@@ -59,7 +59,9 @@ _policy = click.option("--policy", help="standard, strict, lenient, or one of yo
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Path(path_type=Path), help="The folder the LoRA was trained on.")
+@click.option(
+    "--dataset", type=click.Path(path_type=Path), help="What the LoRA was trained on: a folder, or a trainer's config."
+)
 @click.option("--trigger", help="The word that calls the character.")
 @click.option("--base", help="A diffusers folder, a .safetensors checkpoint, or a hub id (owner/name@revision).")
 @click.option("--memory", help="auto, full, tiled, offload or sequential: what the graphics card can hold.")
