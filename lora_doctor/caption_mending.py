@@ -136,8 +136,8 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
             return f"{plan.trigger}, {text}"
         sentence = text.rstrip().endswith((".", "!", "?"))
         return f"{text.rstrip()} {', '.join(words)}." if sentence else f"{text.rstrip(', ')}, {', '.join(words)}"
-    place = 0
-    while place < len(tokens) and pieces(tokens[place])[0] in {pieces(word)[0] for word in plan.class_words}:
+    place, leading = 0, [pieces(word)[:1] for word in plan.class_words]
+    while place < len(tokens) and pieces(tokens[place])[:1] in leading:  # `_` has no piece
         place += 1
     if plan.trigger in tokens:
         place = tokens.index(plan.trigger) + 1

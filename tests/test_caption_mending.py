@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lora_doctor.caption_mending import CaptionPlan, mend, written_with_underscores
@@ -117,6 +117,7 @@ CAPTIONS = st.lists(
 ).map(", ".join)
 
 
+@example("_", IN_CONTEXT)  # a token without a letter
 @given(CAPTIONS | st.text(max_size=60), st.sampled_from([IN_CONTEXT, IDENTITY_EMPHASIS, None]))
 def test_mending_twice_changes_nothing_more(caption: str, role: object) -> None:
     once = mend(caption, PLAN, role=role, shown={"environment": "beach"})  # type: ignore[arg-type]
