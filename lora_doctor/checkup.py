@@ -44,6 +44,7 @@ from lora_doctor.public_measurements import public
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
+from lora_doctor.sequence import Sequenced, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.types import (
@@ -120,27 +121,34 @@ def run_checkup(
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
         outfit = {name: spec[name] for name in asked}
-        cells = _plan(settings, dataset, references, instruments.label_sets, outfit)
-        run.put_plan(_fingerprint(settings, lora, dataset, renderer, instruments, base), cells)
-        with clock.stage("render"):
-            _render(run, renderer, cells, progress)
-        with clock.stage("read"):
-            readings, missing = read_renders(run, instruments, progress)
-        study = Study(
-            cells=cells, renders=readings, missing=missing, dataset=dataset, references=references,
-            label_sets=instruments.label_sets, spec=spec, ship_weights=settings.matrix.ship_weights,
-            asked=asked,
-        )  # fmt: skip
+        plan = _plan(settings, dataset, references, instruments.label_sets, outfit)
+        fingerprint = _fingerprint(settings, lora, dataset, renderer, instruments, base)
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
         )  # fmt: skip
+
         with clock.stage("measure"):
-            measurements = measure(study, case)
-            if not settings.report.private:
-                measurements = public(measurements, instruments.label_sets)
+            of_files = audited(case)
+
+        def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
+            run.put_plan(fingerprint, known)
+            with clock.stage("render"):
+                _render(run, renderer, new, len(known) - len(new), progress)
+            with clock.stage("read"):
+                readings, missing = read_renders(run, instruments, progress)
+            study = Study(
+                cells=tuple(known), renders=readings, missing=missing, dataset=dataset, references=references,
+                label_sets=instruments.label_sets, spec=spec, ship_weights=settings.matrix.ship_weights,
+                asked=asked, bound=bound,
+            )  # fmt: skip
+            with clock.stage("measure"):
+                found = (*measure(study), *of_files)
+                return study, found if settings.report.private else public(found, instruments.label_sets)
+
+        done = until_decided(plan, settings.matrix, judges, see, run)
         require_unchanged(lora.path, lora.sha256)
-        facts = _facts(settings, study, lora, measurements, instruments, renderer, run, judges.policy, base)
+        facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
@@ -181,11 +189,14 @@ def look_at(settings: Settings, run: Path, dataset: Dataset, spec: Mapping[str, 
     return Looked(dataset=roles, unnamed=unnamed, off_spec=off_spec)
 
 
-def measure(study: Study, case: Case) -> tuple[Measurement, ...]:
-    """Everything that metrics and audits have to say, in the order of their file names."""
-    looked = [m for module in find("metrics", needs="measure").values() for m in module.measure(study)]
-    audited = [m for module in find("audits", needs="audit").values() for m in module.audit(case)]
-    return (*looked, *audited)
+def measure(study: Study) -> tuple[Measurement, ...]:
+    """Everything that metrics have to say of renders, in the order of their file names."""
+    return tuple(m for module in find("metrics", needs="measure").values() for m in module.measure(study))
+
+
+def audited(case: Case) -> tuple[Measurement, ...]:
+    """Everything that audits have to say of the files, in the order of their file names."""
+    return tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
 
 
 # ---------------------------------------------------------------- looking
@@ -253,7 +264,7 @@ def _plan(
         weights=sorted({0.0, *matrix.weights}),
         environments=[*((name, True) for name in trained), *((name, False) for name in novel)],
         framings=matrix.framings,
-        replicates=matrix.replicates,
+        replicates=matrix.most_replicates,
         prompt_of=prompt_of,
         negative_prompt=settings.render.negative_prompt or "",
         seed=settings.seed,
@@ -287,29 +298,31 @@ def _base_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], progress: Progress) -> None:
+def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, progress: Progress) -> None:
+    """Render what is missing of a round's cells; `before` = how many cells earlier rounds had."""
     done = set(cells) - set(run.pending())
-    ready = len(done)
-    progress("rendering", ready, len(cells))
+    ready, total = before + len(done), before + len(cells)
+    progress("rendering", ready, total)
     for cell, picture in renderer.render(cells, done):
         if isinstance(picture, str):
             run.save_missing(cell, picture)
         else:
             run.save_image(cell, picture)
         ready += 1
-        progress("rendering", ready, len(cells))
+        progress("rendering", ready, total)
 
 
 # ---------------------------------------------------------------- telling
 
 
 def _facts(
-    settings: Settings, study: Study, lora: LoraFile, measurements: tuple[Measurement, ...],
-    instruments: Instruments, renderer: Any, run: RunFolder, policy: Policy, base: Base,
+    settings: Settings, done: Sequenced, lora: LoraFile, instruments: Instruments, renderer: Any, run: RunFolder,
+    policy: Policy, base: Base,
 ) -> Diagnosis:  # fmt: skip
     """A Diagnosis with everything that was seen and nothing judged yet."""
     from lora_doctor.metrics.ruler import build_ruler
 
+    study, measurements = done.study, done.measurements
     ruler = build_ruler(study)
     score_of = None if isinstance(ruler, str) else ruler.score
     environments = {cell.environment: cell.trained for cell in study.cells}
@@ -332,7 +345,13 @@ def _facts(
             "weights": sorted({cell.weight for cell in study.cells}),
             "environments": [{"name": name, "trained": trained} for name, trained in environments.items()],
             "framings": list(dict.fromkeys(cell.framing for cell in study.cells)),
-            "replicates": settings.matrix.replicates,
+            "replicates": done.looks[-1].rounds,
+            "rounds": {
+                "looks": [look.rounds for look in done.looks],
+                "bound": round(done.looks[-1].bound, 3),
+                "at_most": settings.matrix.most_replicates,
+                "stopped": done.stopped,
+            },
             "ship_weights": list(study.ship_weights),
             "prompts": list(dict.fromkeys(cell.prompt for cell in study.cells)),
             "negative_prompt": study.cells[0].negative_prompt,

@@ -67,7 +67,9 @@ _policy = click.option("--policy", help="standard, strict, lenient, or one of yo
 @click.option("--memory", help="auto, full, tiled, offload or sequential: what the graphics card can hold.")
 @click.option("--training-config", type=click.Path(path_type=Path), help="The training config, to be prescribed for.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <model>-checkup beside it).")
-@click.option("--replicates", type=int, help="Pictures per weight, environment and framing.")
+@click.option("--replicates", type=int, help="Exactly so many pictures per weight, environment and framing; one look.")
+@click.option("--full", is_flag=True, default=None, help="Render every round, and look once, at the end.")
+@click.option("--budget", type=int, help="Pictures at most; without it, rounds go on until the verdict is clear.")
 @click.option("--seed", type=int, help="Another seed renders other pictures.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 ...")
 @_max_header
@@ -85,8 +87,9 @@ def check(
     from lora_doctor.checkup import run_checkup
     from lora_doctor.settings import load_settings
 
-    overrides = {k: v for k, v in given.items() if k != "replicates"}
-    overrides |= {"matrix": {"replicates": given["replicates"]}, "judge": {"policy": policy, "rules": _text(rules)}}
+    matrix = {"replicates": given.pop("replicates"), "full": given.pop("full"), "budget": given.pop("budget")}
+    matrix["most_replicates"] = matrix["replicates"]
+    overrides = given | {"matrix": matrix, "judge": {"policy": policy, "rules": _text(rules)}}
     overrides["report"] = {"private": private}
     settings = load_settings(model, _strings(overrides))
     with _bars(as_json) as progress:

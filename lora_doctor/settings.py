@@ -43,13 +43,20 @@ class MatrixSettings:
 
     weights: tuple[float, ...] = (0.0, 0.4, 0.6, 0.7, 0.8, 1.0)
     """Ascending, 0 to 2, in hundredths; 0 is always there: it is the floor."""
-    ship_weights: tuple[float, ...] = (0.7, 0.8, 1.0)
-    """The weights, out of `weights`, at which the LoRA must hold."""
+    ship_weights: tuple[float, ...] = (0.7, 1.0)
+    """The weights, out of `weights`, at which the LoRA must hold: the ends of the range that is claimed."""
     trained_environments: tuple[str, ...] | None = None
     """None = the dataset's most frequent ones."""
     novel_environments: tuple[str, ...] | None = None
     """None = drawn from those the dataset never shows."""
     replicates: int = 2
+    """Pictures per weight, environment and framing before the first look."""
+    most_replicates: int = 8
+    """As many at most: one more a round, where something is open still, until the verdict is clear."""
+    full: bool = False
+    """True = all of `most_replicates` at once, and one look."""
+    budget: int | None = None
+    """Pictures at most; None = as many as the rounds need."""
     framings: tuple[str, ...] = FRAMINGS
 
 
@@ -148,6 +155,9 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "matrix.trained_environments": read.environments,
     "matrix.novel_environments": read.environments,
     "matrix.replicates": read.whole_number(1, 1000),
+    "matrix.most_replicates": read.whole_number(1, 1000),
+    "matrix.full": read.flag,
+    "matrix.budget": read.whole_number(1, 10**7),
     "matrix.framings": read.framings,
     "render.steps": read.whole_number(1, 1000),
     "render.guidance": read.number(0, 100),
@@ -301,6 +311,9 @@ def _check_matrix(matrix: MatrixSettings, where: str) -> None:
             path=where,
             advice="Add them there, or take them out here.",
         )
+    if matrix.most_replicates < matrix.replicates:
+        what = f"`matrix.most_replicates` is {matrix.most_replicates}, below `matrix.replicates` ({matrix.replicates})."
+        raise UsageError(what, path=where, advice="Raise it to as many: then there is one round.")
     if both := set(matrix.trained_environments or ()) & set(matrix.novel_environments or ()):
         what = f"{_shown(min(both))} is both a trained and a novel environment."
         raise UsageError(what, path=where, advice="Name it in one of the two lists.")

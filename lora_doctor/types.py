@@ -529,6 +529,9 @@ class Study:
     """Weights at which the LoRA must hold, for example (0.7, 0.8, 1.0)."""
     asked: tuple[str, ...]
     """Attributes whose label the prompts name, in the framings that show them."""
+    bound: float = 1.645
+    """How many standard errors a claim about one environment must be clear by: 1.645 is one end of a 90 % interval;
+    more where several environments are claimed, or where they are looked at again and again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,19 @@ def decide(
     return Verdict(outcome="SHIP", sentence=_ship_sentence(book, policy, novel), reasons=reasons, limits=limits)
 
 
+def open_environments(
+    measurements: Sequence[Measurement], policy: Policy, novel: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The environments whose claim is neither proven nor disproven; none where the demands on them are settled."""
+    scores = _Book(measurements).environments()
+    fresh = {name: m for name, m in scores.items() if name in novel}
+    demands = (scores, policy.environments), (fresh, policy.novel)
+    unsettled = [table for table, wanted in demands if _environments(table, policy, wanted, "").state == "open"]
+    limit, claim = policy.identity_at_least, policy.environment_claim
+    names = dict.fromkeys(name for table in unsettled for name in table)
+    return tuple(name for name in names if _claim(scores[name], name, limit, claim).state == "open")
+
+
 # ---------------------------------------------------------------- demands
 
 
@@ -206,7 +220,34 @@ def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int
         return _Check("holds", text)
     if len(scores) >= wanted > len(scores) - len(failing):
         return _Check("fails", text)
-    return _Check("open", text)
+    left = {n: scores[n] for n, state in states.items() if state == "open"}
+    lacking = wanted - len(holding), len(scores) - wanted + 1 - len(failing)
+    units = units_to_decide(left, policy.identity_at_least, *lacking)
+    if units is None:
+        return _Check("open", text)
+    pictures = units * (len(policy.weights) + 1)
+    return _Check("open", f"{text}; about {pictures} more pictures would decide it, if the values stay where they are")
+
+
+def units_to_decide(open_ones: Mapping[str, Measurement], limit: float, holding: int, failing: int) -> int | None:
+    """How many units more prove the cheaper of two things; None where neither can be hoped for.
+
+    That `holding` of the open environments are at least at the limit, or that `failing` of them are below it, all
+    values staying where they are. An interval's half-width shrinks with the root of its units.
+    """
+    above = [need for m in open_ones.values() if (need := _units_needed(m, limit, 1)) is not None]
+    below = [need for m in open_ones.values() if (need := _units_needed(m, limit, -1)) is not None]
+    ways = (above, holding), (below, failing)
+    sums = [sum(sorted(needs)[:count]) for needs, count in ways if 0 < count <= len(needs)]
+    return min(sums, default=None)
+
+
+def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
+    """Units beyond those there are until the end nearer the limit is on its `side` (1 = above); None if never."""
+    if m.value is None or m.interval is None or side * (m.value - limit) <= 0:
+        return None
+    half = m.value - m.interval[0] if side > 0 else m.interval[1] - m.value
+    return max(1, math.ceil(round(m.n * ((half / (m.value - limit)) ** 2 - 1), 6)))
 
 
 # ---------------------------------------------------------------- words

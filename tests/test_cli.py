@@ -35,7 +35,8 @@ def patient(tmp_path):
     folder = tmp_path / "yuki"
     shutil.copytree(PATIENT, folder)
     settings = (folder / "lora-doctor.toml").read_text()
-    (folder / "lora-doctor.toml").write_text(settings + "\n[matrix]\nreplicates = 1\n\n[render]\nsteps = 2\n")
+    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\n\n[render]\nsteps = 2\n"
+    (folder / "lora-doctor.toml").write_text(settings + quick)
     return folder
 
 

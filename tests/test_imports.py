@@ -25,6 +25,7 @@ JOINERS = [
     "lora_doctor.audit_page",
     "lora_doctor.dataset_mending",
     "lora_doctor.judgement",
+    "lora_doctor.sequence",
     "lora_doctor.checkup",
     "lora_doctor.retraining",
     "lora_doctor.cli",

@@ -80,7 +80,7 @@ def test_two_keys_are_enough(model: Path) -> None:
     assert settings.out == model.parent / "yuki-checkup"
     assert settings.source == path
     assert settings.matrix.weights == (0.0, 0.4, 0.6, 0.7, 0.8, 1.0)
-    assert settings.matrix.ship_weights == (0.7, 0.8, 1.0)
+    assert settings.matrix.ship_weights == (0.7, 1.0)
     assert settings.matrix.framings == ("close-up", "upper_body", "full_body")
     assert settings.matrix.novel_environments is None
     assert settings.render.steps is None

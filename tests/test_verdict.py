@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lora_doctor.errors import UsageError
 from lora_doctor.rules import evaluate, load_rules
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict
-from lora_doctor.verdict import Policy, decide, load_policy
+from lora_doctor.verdict import Policy, decide, load_policy, open_environments, units_to_decide
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = load_rules(FOLDER)
@@ -258,3 +258,34 @@ def test_a_faulty_policy_is_refused_with_its_file_and_key(tmp_path: Path, old: s
     with pytest.raises(UsageError) as refusal:
         load_policy(tmp_path, "own")
     assert complaint in str(refusal.value) and "own.toml" in str(refusal.value)
+
+
+def test_an_open_claim_says_how_many_more_pictures_would_settle_it() -> None:
+    near = [replace_n(score(0.66, 0.12, weight="ship", environment=e), 6) for e in (*TRAINED, *NOVEL)]
+    found = judge(replaced(healthy(), *near), dataclasses.replace(STANDARD, environment_claim="interval"))
+    assert found.outcome == "INCONCLUSIVE"
+    assert any("about 162 more pictures would decide it" in reason for reason in found.reasons)
+
+
+def replace_n(measurement: Measurement, n: int) -> Measurement:
+    return dataclasses.replace(measurement, n=n)
+
+
+def test_twice_too_wide_an_interval_needs_four_times_the_units() -> None:
+    one = replace_n(score(0.7, 0.2, weight="ship", environment="beach"), 10)
+    assert units_to_decide({"beach": one}, 0.6, holding=1, failing=1) == 30
+
+
+def test_the_cheaper_proof_is_counted_and_an_impossible_one_is_not() -> None:
+    high, low = (replace_n(score(v, 0.2, weight="ship", environment=e), 10) for v, e in ((0.7, "a"), (0.4, "b")))
+    assert units_to_decide({"a": high, "b": low}, 0.6, holding=1, failing=1) == 1
+    assert units_to_decide({"a": high}, 0.6, holding=2, failing=2) is None
+    on_it = replace_n(score(0.6, 0.2, weight="ship", environment="a"), 10)
+    assert units_to_decide({"a": on_it}, 0.6, holding=1, failing=1) is None
+
+
+def test_open_environments_are_those_that_more_pictures_could_settle() -> None:
+    policy = dataclasses.replace(STANDARD, environment_claim="interval")
+    near = [score(0.62, 0.1, weight="ship", environment=e) for e in ("beach", "snow")]
+    assert open_environments(healthy(), policy, NOVEL) == ()
+    assert set(open_environments(replaced(healthy(), *near), policy, NOVEL)) == {"beach", "snow"}

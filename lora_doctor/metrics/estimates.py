@@ -8,12 +8,12 @@ losing renders never makes a claim firmer.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.intervals import Interval
-from lora_doctor.metrics.units import Sample
+from lora_doctor.metrics.units import Key, Sample
 from lora_doctor.types import Measurement, Where
 
 
@@ -56,17 +56,47 @@ def mean(*samples: Sample) -> Estimate:
     return replace(estimate, interval=intervals.clip(estimate.interval, 0.0, 1.0)) if read[0].rate else estimate
 
 
-def within(one: Sample) -> Estimate:
-    """The mean of one fixed environment, with its (framing, replicate) units as independent draws."""
+def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
+    """The mean of one declared environment over its framings, with replicates as independent draws.
+
+    `others` are all environments of the same slice: their variance within framings steadies this one's. `bound` is as
+    in `intervals.stratified_interval`. Framings without a reading are left out of the value and said.
+    """
+    cases = (others, others.filled(0.0), others.filled(1.0)) if others.n < others.planned else (others,)
+    known = [variance for case in cases if (variance := within_variance(case)) is not None]
+    pooled = max(known, default=None)  # a render that is lost elsewhere makes nothing firmer here
 
     def interval_of(case: Sequence[Sample]) -> Interval | None:
-        values = _numbers(case[0])
-        return intervals.mean_interval(values, len(values), rate=one.rate)
+        return intervals.stratified_interval(_strata(case[0]), pooled, bound)
 
     if not one.n:
         return Estimate(reason=_nothing([one]))
-    cases = [one], [one.filled(0.0)], [one.filled(1.0)]
-    return _estimate(statistics.fmean(_numbers(one)), one.n, interval_of, cases)
+    value = statistics.fmean(map(statistics.fmean, _strata(one)))
+    estimate = _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
+    few = "no interval: one replicate shows no spread"
+    return replace(estimate, reason=few) if estimate.interval is None else estimate
+
+
+def within_variance(one: Sample) -> float | None:
+    """The mean variance of replicates of one (environment, framing); None where none has two."""
+    tables = (_framings(units) for units in one.units.values())
+    known = [statistics.variance(values) for table in tables for values in table.values() if len(values) > 1]
+    return statistics.fmean(known) if known else None
+
+
+def _strata(one: Sample) -> list[list[float]]:
+    """The numbers of each (environment, framing) that has any."""
+    return [values for units in one.units.values() for values in _framings(units).values() if values]
+
+
+def _framings(units: Mapping[Key, float | None]) -> dict[str, list[float]]:
+    """Framing -> its numbers."""
+    table: dict[str, list[float]] = {}
+    for (framing, _), value in units.items():
+        table.setdefault(framing, [])
+        if value is not None:
+            table[framing].append(value)
+    return table
 
 
 def paired_difference(first: Sample, second: Sample) -> Estimate:
@@ -143,10 +173,6 @@ def spread(one: Sample) -> Estimate:
     widest = max(high for _, high in ends) - min(low for low, _ in ends)
     value = max(means.values()) - min(means.values())
     return Estimate(value=value, interval=(max(0.0, apart), widest), n=one.n, reason=_missing([one]))
-
-
-def _numbers(one: Sample) -> list[float]:
-    return [value for values in one.present().values() for value in values]
 
 
 def _environment_means(samples: Sequence[Sample]) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told, welch_difference, within
+from lora_doctor.metrics.estimates import Estimate, fixed, mean, paired_difference, told, welch_difference
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study
@@ -36,17 +36,18 @@ def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
 
 
 def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    """`identity.score`: t over environments; within one environment over its units."""
+    """`identity.score`: t over environments; of one declared environment, over its replicates, at the study's bound."""
     environments = tuple(dict.fromkeys(cell.environment for cell in study.cells))
     for weight in (*weights_of(study), "ship"):
         slices: list[dict[str, str]] = [{}, *({"framing": framing} for framing in framings_of(study))]
         slices += [{"environment": environment} for environment in environments]
         if weight == "ship":
             slices += [{"environment_kind": kind} for kind in ("trained", "novel")]
+        everywhere, _ = scores(study, ruler, pick(study, {"weight": weight}))
         for extra in slices:
             where = {"weight": weight, **extra}
             one, caveat = scores(study, ruler, pick(study, where))
-            estimate = within(one) if "environment" in extra else mean(one)
+            estimate = fixed(one, everywhere, study.bound) if "environment" in extra else mean(one)
             yield told(estimate, "identity.score", where, "score", caveat, ship_caveat(study, where))
 
 

@@ -81,6 +81,29 @@ def mean_interval(means: Sequence[float], n: int, *, rate: bool) -> Interval | N
     return hold(value, clustered_wilson(means, n)) if rate or agree(means) else t_interval(means)
 
 
+def stratified_interval(strata: Sequence[Sequence[float]], pooled: float | None, bound: float) -> Interval | None:
+    """The interval of the mean over fixed strata of each stratum's mean; None where no stratum has two values.
+
+    The values of a stratum are independent draws. Their variance is the mean of the strata's own, half-way drawn toward
+    `pooled`, that of other strata like these: few draws tell it badly. `bound`: how many standard errors, on the normal
+    scale, lie between the mean and either end; Student's t stands in for the normal, its degrees of freedom doubled for
+    what the pooled variance adds. Values without any spread get Wilson's interval: t would claim certainty.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    own = [statistics.variance(values) for values in strata if len(values) > 1]
+    count, df = sum(map(len, strata)), sum(len(values) - 1 for values in strata)
+    if not own:
+        return None
+    value = statistics.fmean(statistics.fmean(values) for values in strata)
+    variance = statistics.fmean(own) if pooled is None else (statistics.fmean(own) + pooled) / 2
+    if variance < NO_SPREAD**2:
+        return hold(value, _score_interval(value, count, bound))
+    error = math.sqrt(variance * sum(1 / len(values) for values in strata)) / len(strata)
+    half = float(stdtrit(df if pooled is None else 2 * df, ndtr(bound))) * error
+    return value - half, value + half
+
+
 def difference_interval(differences: Sequence[float]) -> Interval | None:
     """The interval of a mean of paired differences; None where t has nothing to go by."""
     return None if len(differences) < 2 or agree(differences) else t_interval(differences)

@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 
 from lora_doctor.metrics.estimates import (
     Estimate,
+    fixed,
     mean,
     paired_difference,
     ratio,
     spread,
     told,
     welch_difference,
-    within,
 )
-from lora_doctor.metrics.intervals import t_interval, welch_interval
+from lora_doctor.metrics.intervals import t_interval, t_quantile, welch_interval
 from lora_doctor.metrics.units import Sample
+
+NORMAL_90 = 1.6448536
 
 
 def table(*environments: Sequence[float | None], rate: bool = False, start: int = 0) -> Sample:
@@ -70,7 +72,12 @@ def test_nothing_planned_and_nothing_rendered_are_told_apart() -> None:
     assert mean(table()).reason == "no such cell was planned"
     assert mean(table([None, None])).reason == "no render can be read"
     assert mean(Sample(rate=True, absent="there is no ruler")).reason == "there is no ruler"
-    for empty in (mean(table([None])), within(table()), paired_difference(table(), table([1.0])), spread(table())):
+    for empty in (
+        mean(table([None])),
+        fixed(table(), table(), 1.6),
+        paired_difference(table(), table([1.0])),
+        spread(table()),
+    ):
         assert empty.value is None
         assert empty.reason
 
@@ -109,9 +116,26 @@ def test_losing_the_failures_does_not_lift_a_rate() -> None:
 
 
 def test_within_one_environment_units_are_the_draws() -> None:
-    estimate = within(table([0.5, 0.7, 0.9, 0.7]))
+    one = table([0.5, 0.7, 0.9, 0.7])
+    estimate, alone = fixed(one, one, NORMAL_90), t_interval([0.5, 0.7, 0.9, 0.7])
     assert estimate.value == pytest.approx(0.7)
-    assert estimate.interval == pytest.approx(t_interval([0.5, 0.7, 0.9, 0.7]))
+    assert estimate.interval and alone
+    narrower = t_quantile(6) / t_quantile(3)  # what others tell of the spread doubles the degrees of freedom
+    assert estimate.interval[1] - 0.7 == pytest.approx(narrower * (alone[1] - 0.7))
+
+
+def test_a_render_lost_elsewhere_makes_nothing_firmer_here() -> None:
+    one, noisy = table([0.9, 0.8]), table([0.9, 0.8], [0.9, 0.3])
+    whole, torn = (fixed(one, others, 2.4) for others in (noisy, table([0.9, 0.8], [0.9, None])))
+    assert whole.interval and torn.interval
+    assert torn.interval[0] <= whole.interval[0]
+    assert torn.interval[1] >= whole.interval[1]
+
+
+def test_one_replicate_shows_no_spread() -> None:
+    estimate = fixed(table([0.9]), table([0.9], [0.8]), 2.4)
+    assert (estimate.value, estimate.interval) == (0.9, None)
+    assert estimate.reason
 
 
 def test_pairing_removes_what_environments_share() -> None:

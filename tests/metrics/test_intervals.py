@@ -19,6 +19,7 @@ from lora_doctor.metrics.intervals import (
     fieller_interval,
     mean_interval,
     square_and_add,
+    stratified_interval,
     t_interval,
     t_quantile,
     welch_interval,
@@ -176,3 +177,33 @@ def test_the_level_is_ninety_percent_and_clipping_keeps_nothing_impossible() -> 
     assert LEVEL == 0.90
     assert clip((-0.2, 1.3), 0, 1) == (0, 1)
     assert clip(None, 0, 1) is None
+
+
+def test_a_stratified_interval_without_a_pool_is_students() -> None:
+    values = [0.4, 0.7, 0.9, 0.6]
+    assert stratified_interval([values], None, 1.6448536) == pytest.approx(t_interval(values))
+
+
+def test_strata_that_differ_among_themselves_do_not_widen_a_stratified_interval() -> None:
+    near, far = [[0.5, 0.6], [0.5, 0.6]], [[0.1, 0.2], [0.9, 1.0]]
+    widths = [high - low for low, high in (stratified_interval(s, 0.005, 2.0) or (0, 0) for s in (near, far))]
+    assert widths[0] == pytest.approx(widths[1])
+
+
+def test_one_value_a_stratum_tells_nothing_and_no_spread_is_no_certainty() -> None:
+    assert stratified_interval([[0.5], [0.7]], 0.01, 2.0) is None
+    ends = stratified_interval([[1.0, 1.0], [1.0, 1.0]], 0.0, 2.0)
+    assert ends is not None and ends[0] < 0.6 and ends[1] == 1.0
+
+
+@pytest.mark.parametrize("replicates", [2, 3, 8])
+def test_a_stratified_interval_covers_what_it_claims(replicates: int) -> None:
+    """Three framings of their own level, four environments: 90 % of intervals hold this environment's mean."""
+    levels = (0.9, 0.8, 0.55)
+
+    def draw(rng: random.Random) -> Interval | None:
+        tables = [[[rng.gauss(level, 0.18) for _ in range(replicates)] for level in levels] for _ in range(4)]
+        spread = statistics.fmean(statistics.variance(row) for table in tables for row in table)
+        return stratified_interval(tables[0], spread, 1.6448536)
+
+    assert 0.88 <= coverage(statistics.fmean(levels), draw) <= 0.925

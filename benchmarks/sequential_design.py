@@ -1,0 +1,144 @@
+"""How often the ship rule errs, and how many pictures it takes to find out: the real rule on simulated scores.
+
+    python -m benchmarks.sequential_design [--trials 2000] [--spread 0.18] [--faceless 0.03] [--measured RUN]
+
+Scores are drawn for every (environment, framing, replicate) around a true mean per environment; the looks, their bound
+and the intervals are those of a check-up. One row per truth: shares of SHIP and HOLD, pictures with a LoRA used of all
+that were planned. `worst` is the hardest that must not ship: one environment too few holds, the rest are on the limit.
+`--measured` takes spread, correlation and faceless share from a finished run (of `check --full`, say).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_doctor.looks import ALPHA, next_bound, partial_conjunction_alpha
+from lora_doctor.metrics.estimates import fixed
+from lora_doctor.metrics.units import Sample
+
+FRAMINGS = ("close-up", "upper_body", "full_body")
+LIMIT, WANTED = 0.60, 3
+"""Of rules/policies/standard.toml."""
+TRUTHS: Mapping[str, tuple[float, ...]] = {
+    "healthy": (0.85, 0.85, 0.85, 0.85),
+    "good": (0.75, 0.75, 0.75, 0.75),
+    "near": (0.68, 0.68, 0.68, 0.68),
+    "weak": (0.50, 0.50, 0.50, 0.50),
+    "fail": (0.25, 0.25, 0.25, 0.25),
+    "environment-locked": (0.85, 0.30, 0.30, 0.30),
+    "worst": (0.85, 0.85, 0.60, 0.60),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How pictures are drawn and looked at."""
+
+    spread: float = 0.18
+    """Standard deviation of a score between replicates, at one weight."""
+    weight_correlation: float = 0.5
+    """Between the scores of a unit at its weights."""
+    weights: int = 2
+    faceless: float = 0.03
+    """Share of pictures without a face: they score 0."""
+    least: int = 2
+    most: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one simulated LoRA came to."""
+
+    outcome: str
+    pictures: int
+
+
+def simulate(truth: Sequence[float], design: Design, rng: random.Random, *, sequential: bool = True) -> Result:
+    """One LoRA whose environments have these true means, rendered until it is decided, or to the end."""
+    alpha = partial_conjunction_alpha(ALPHA, len(truth), WANTED)
+    schedule = range(design.least, design.most + 1) if sequential else [design.most]
+    bound, open_ones, pictures = next_bound(alpha, (), schedule), set(range(len(truth))), 0
+    units: dict[str, dict[tuple[str, int], float | None]] = {str(e): {} for e in range(len(truth))}
+    holding, failing, drawn = set[int](), set[int](), 0
+    for rounds in schedule:
+        for replicate in range(drawn, rounds):
+            for e in open_ones:
+                for framing in FRAMINGS:
+                    units[str(e)][framing, replicate] = _unit(truth[e], design, rng)
+                    pictures += design.weights
+        drawn = rounds
+        everywhere = Sample(rate=False, units=units)
+        for e in sorted(open_ones):
+            ends = fixed(Sample(rate=False, units={str(e): units[str(e)]}), everywhere, bound).interval
+            if ends is not None and (ends[0] >= LIMIT or ends[1] < LIMIT):
+                (holding if ends[0] >= LIMIT else failing).add(e)
+        open_ones -= holding | failing
+        if len(holding) >= WANTED:
+            return Result("SHIP", pictures)
+        if len(failing) > len(truth) - WANTED:
+            return Result("HOLD", pictures)
+    return Result("INCONCLUSIVE", pictures)
+
+
+def _unit(mean: float, design: Design, rng: random.Random) -> float:
+    """The score of a unit, averaged over its weights, raised so that faceless pictures leave the mean as it is."""
+    shared, own = design.weight_correlation**0.5, (1 - design.weight_correlation) ** 0.5
+    common, level = rng.gauss(0, 1), mean / (1 - design.faceless)
+    scores = [level + design.spread * (shared * common + own * rng.gauss(0, 1)) for _ in range(design.weights)]
+    return statistics.fmean(0.0 if rng.random() < design.faceless else score for score in scores)
+
+
+def measured(run: Path, weights: Sequence[float] = (0.7, 1.0)) -> Design:
+    """The design with the spread, the correlation between weights and the faceless share of a finished run."""
+    cells = json.loads((run / "diagnosis.json").read_text("utf-8"))["cells"]
+    known = [c for c in cells if c["weight"] in weights and c["identity"] is not None]
+    faces = [c for c in known if c["identity"] != 0]
+    strata: dict[tuple[str, str], dict[int, dict[float, float]]] = {}
+    for cell in faces:
+        units = strata.setdefault((cell["environment"], cell["framing"]), {})
+        units.setdefault(cell["replicate"], {})[cell["weight"]] = cell["identity"]
+    whole = [[[u[w] for w in weights] for u in s.values() if len(u) == len(weights)] for s in strata.values()]
+    variance = statistics.fmean(statistics.variance(row) for s in whole for row in zip(*s, strict=True))
+    covariance = statistics.fmean(statistics.covariance(*zip(*s, strict=True)) for s in whole)
+    correlation = min(1.0, max(0.0, covariance / variance))
+    faceless = 1 - len(faces) / len(known)
+    return Design(spread=variance**0.5, weight_correlation=correlation, faceless=faceless, weights=len(weights))
+
+
+def row(name: str, truth: Sequence[float], design: Design, trials: int) -> str:
+    """One line of the table."""
+    rng = random.Random(f"sequential-{name}")
+    results = [simulate(truth, design, rng) for _ in range(trials)]
+    all_of = design.most * len(truth) * len(FRAMINGS) * design.weights
+
+    used = statistics.fmean(result.pictures for result in results)
+    ship, hold = (statistics.fmean(r.outcome == outcome for r in results) for outcome in ("SHIP", "HOLD"))
+    return f"| {name} | {ship:.3f} | {hold:.3f} | {used:.0f} of {all_of} | {1 - used / all_of:.0%} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--spread", type=float, default=0.18)
+    parser.add_argument("--weight-correlation", type=float, default=0.5)
+    parser.add_argument("--faceless", type=float, default=0.03)
+    parser.add_argument("--measured", type=Path)
+    asked = parser.parse_args()
+    guessed = Design(asked.spread, asked.weight_correlation, faceless=asked.faceless)
+    design = measured(asked.measured) if asked.measured else guessed
+    known = f"spread {design.spread:.2f}, weights correlate {design.weight_correlation:.2f}"
+    print(f"{known}, without a face {design.faceless:.0%}\n")
+    print("| truth | SHIP | HOLD | pictures | saved |\n|---|---|---|---|---|")
+    for name, truth in TRUTHS.items():
+        print(row(name, truth, design, asked.trials), flush=True)
+
+
+if __name__ == "__main__":
+    main()

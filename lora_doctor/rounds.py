@@ -1,0 +1,51 @@
+"""Which cells of the matrix are rendered next: rounds of one replicate, until the verdict is clear. Pure.
+
+The first round is a whole small matrix: every weight. Later ones ask again only what is still open: in environments
+that are not decided, at the weights that decide, beside weight 0 for the floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lora_doctor.types import Cell, Finding, Measurement, Rule, Verdict
+
+
+def first_round(cells: Sequence[Cell], replicates: int) -> tuple[Cell, ...]:
+    """The cells of the first `replicates` replicates, in the order of the plan."""
+    return tuple(cell for cell in cells if cell.replicate < replicates)
+
+
+def next_round(
+    cells: Sequence[Cell], replicate: int, environments: Collection[str], weights: Collection[float]
+) -> tuple[Cell, ...]:
+    """The cells of one replicate in some environments, at some weights and at 0; no environments = in all of them."""
+    return tuple(
+        cell for cell in cells
+        if cell.replicate == replicate
+        and (not environments or cell.environment in environments)
+        and (cell.weight == 0 or cell.weight in weights)
+    )  # fmt: skip
+
+
+def deciding_weights(ship: Sequence[float], suspected: Sequence[Finding], rules: Sequence[Rule]) -> tuple[float, ...]:
+    """The ship weights, and those that the rules of suspected findings are about."""
+    asked = {finding.rule for finding in suspected}
+    named = [rule.shows.get("weight", "ship") for rule in rules if rule.id in asked]
+    return tuple(sorted({*ship, *(float(weight) for weight in named if weight != "ship")}))
+
+
+def worth_a_look(findings: Sequence[Finding], holding: Collection[str]) -> tuple[Finding, ...]:
+    """Suspected findings that would hold a release if they were confirmed; `holding`: severities that do."""
+    return tuple(f for f in findings if f.state == "suspected" and f.severity in holding)
+
+
+def is_decided(verdict: Verdict, suspected: Sequence[Finding], gap: Measurement | None) -> bool:
+    """Whether more pictures would change nothing.
+
+    SHIP or HOLD without a suspicion left; or a `gap` between floor and ceiling without a value: identity cannot be
+    measured, and no picture more makes a ruler.
+    """
+    if gap is not None and gap.value is None:
+        return True
+    return verdict.outcome in ("SHIP", "HOLD") and not suspected

@@ -1,0 +1,116 @@
+"""Rendering in rounds: after each, all that is known is judged, and no picture more is made once the verdict is clear.
+
+Looking often is paid for: claims about environments take Pocock's bound for the looks that are planned (`looks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lora_doctor.errors import UsageError
+from lora_doctor.judgement import Judges
+from lora_doctor.looks import ALPHA, Look, next_bound, partial_conjunction_alpha
+from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
+from lora_doctor.rules import evaluate
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.settings import MatrixSettings
+from lora_doctor.types import Cell, Measurement, Study
+from lora_doctor.verdict import decide, open_environments
+
+LOOKS = "looks"
+"""Name of the document in a run folder that remembers the looks."""
+See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measurement, ...]]]
+"""(all cells so far, the new ones among them, bound) -> what was rendered and read, and the measurements of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sequenced:
+    """A matrix that was rendered round by round, to its end."""
+
+    study: Study
+    measurements: tuple[Measurement, ...]
+    looks: tuple[Look, ...]
+    stopped: Literal["decided", "budget", "all rounds"]
+    """Why no more was rendered."""
+
+
+def until_decided(plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, see: See, run: RunFolder) -> Sequenced:
+    """Render the first round of `plan`, look, and go on round by round until the verdict is clear.
+
+    `plan` holds the cells of all rounds. A look that an earlier start of the same run took is taken again as it was: a
+    run that was stopped ends as one that never was. Raises UsageError for a budget below the first round.
+    """
+    most = max(cell.replicate for cell in plan) + 1
+    first = most if matrix.full else min(matrix.replicates, most)
+    cells = new = first_round(plan, first)
+    _require_budget(matrix, len(cells))
+    ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
+    for rounds in ledger.schedule:
+        study, measurements = see(cells, new, ledger.look(rounds))
+        more = _asked_next(plan, rounds, study, measurements, judges)
+        if more is None or rounds == most:
+            stopped: Literal["decided", "all rounds"] = "decided" if more is None else "all rounds"
+            return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
+        new, cells = more, (*cells, *more)
+        if matrix.budget is not None and len(cells) > matrix.budget:
+            break
+    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped="budget")
+
+
+def _asked_next(
+    plan: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement], judges: Judges
+) -> tuple[Cell, ...] | None:
+    """The cells that would tell more after so many rounds; None when the verdict is clear."""
+    findings, not_evaluated = evaluate(judges.rules, measurements)
+    novel = _novel(plan)
+    verdict = decide(findings, not_evaluated, measurements, judges.policy, novel=novel)
+    suspected = worth_a_look(findings, judges.policy.hold)
+    gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
+    if is_decided(verdict, suspected, gap):
+        return None
+    environments = () if suspected else open_environments(measurements, judges.policy, novel)
+    return next_round(plan, rounds, environments, deciding_weights(study.ship_weights, suspected, judges.rules))
+
+
+class _Ledger:
+    """The looks of a run, with the bound of each: those of earlier starts stand."""
+
+    def __init__(self, run: RunFolder, alpha: float, schedule: Sequence[int]) -> None:
+        stored = run.get_json(LOOKS) or {}
+        past = stored.get("looks", ()) if stored.get("alpha") == alpha else ()  # else they were at another claim
+        self._bounds = {int(rounds): float(bound) for rounds, bound in past}
+        ahead = [rounds for rounds in schedule if rounds not in self._bounds]
+        known = {int(rounds): float(bound) for rounds, bound in stored.get("ahead", ())} if past else {}
+        if list(known) != ahead:
+            taken = tuple(Look(rounds, bound) for rounds, bound in sorted(self._bounds.items()))
+            known = dict.fromkeys(ahead, next_bound(alpha, taken, ahead))
+        self._ahead, self._run, self._alpha, self.schedule = known, run, alpha, schedule
+        self.taken: tuple[Look, ...] = ()
+
+    def look(self, rounds: int) -> float:
+        """The bound of the look after so many rounds, which is remembered."""
+        if rounds in self._ahead:
+            self._bounds[rounds] = self._ahead.pop(rounds)
+        self.taken = (*self.taken, Look(rounds, self._bounds[rounds]))
+        looks, ahead = ([[r, bound] for r, bound in sorted(each.items())] for each in (self._bounds, self._ahead))
+        self._run.put_json(LOOKS, {"alpha": self._alpha, "looks": looks, "ahead": ahead})
+        return self._bounds[rounds]
+
+
+def _alpha(plan: Sequence[Cell], judges: Judges) -> float:
+    """The error that a claim about one environment may have, so that the policy's claim about several keeps its own."""
+    everywhere, novel = len({cell.environment for cell in plan}), len(_novel(plan))
+    demands = (everywhere, judges.policy.environments), (novel, judges.policy.novel)
+    return min(partial_conjunction_alpha(ALPHA, of, wanted) for of, wanted in demands)
+
+
+def _novel(plan: Sequence[Cell]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cell.environment for cell in plan if not cell.trained))
+
+
+def _require_budget(matrix: MatrixSettings, least: int) -> None:
+    if matrix.budget is not None and matrix.budget < least:
+        what = f"a budget of {matrix.budget} pictures is less than the first round, which is {least}."
+        raise UsageError(what, advice="Raise it, or take fewer replicates, weights or framings.")

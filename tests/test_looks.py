@@ -1,0 +1,62 @@
+"""The bound of repeated looks: the published one, and the error that it promises."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from lora_doctor.looks import FIRMEST, Look, next_bound, partial_conjunction_alpha
+
+
+def crossing(bounds: dict[int, float], seed: int = 5) -> float:
+    """How often a standard score that means nothing is above its bound at any look; other draws than the code's."""
+    steps = np.random.default_rng(seed).standard_normal((100_000, max(bounds)))
+    scores = steps.cumsum(1) / np.sqrt(np.arange(1, max(bounds) + 1))
+    above = [scores[:, rounds - 1] > bound for rounds, bound in bounds.items()]
+    return float(np.any(above, axis=0).mean())
+
+
+def test_one_look_needs_the_normal_quantile() -> None:
+    assert next_bound(0.05, (), [8]) == pytest.approx(NormalDist().inv_cdf(0.95), abs=0.01)
+
+
+@pytest.mark.parametrize(("looks", "alpha", "bound"), [(5, 0.025, 2.413), (5, 0.05, 2.122), (2, 0.025, 2.178)])
+def test_equally_spaced_looks_have_pococks_published_bound(looks: int, alpha: float, bound: float) -> None:
+    assert next_bound(alpha, (), range(1, looks + 1)) == pytest.approx(bound, abs=0.015)
+
+
+def test_seven_looks_of_eight_rounds_have_the_bound_of_the_design() -> None:
+    assert next_bound(0.025, (), range(2, 9)) == pytest.approx(2.44, abs=0.02)
+
+
+def test_the_looks_that_are_left_keep_the_bound_while_nothing_changes() -> None:
+    bound = next_bound(0.05, (), range(2, 9))
+    taken = [Look(rounds, bound) for rounds in (2, 3, 4)]
+    assert next_bound(0.05, taken, range(5, 9)) == pytest.approx(bound, abs=0.01)
+
+
+def test_looks_added_later_are_paid_for_by_all_looks_together() -> None:
+    bound = next_bound(0.04, (), [2, 3, 4])
+    more = next_bound(0.05, [Look(r, bound) for r in (2, 3, 4)], [6, 8])
+    assert more > bound
+    assert crossing({2: bound, 3: bound, 4: bound, 6: more, 8: more}) == pytest.approx(0.05, abs=0.004)
+
+
+def test_once_the_error_is_spent_no_later_look_can_claim_anything() -> None:
+    assert next_bound(0.05, [Look(8, 1.2)], [12]) == FIRMEST
+    assert next_bound(0.05, (), []) == FIRMEST
+
+
+def test_three_of_four_claims_take_half_the_error_each() -> None:
+    assert partial_conjunction_alpha(0.05, of=4, wanted=3) == 0.025
+    assert partial_conjunction_alpha(0.05, of=4, wanted=4) == 0.05
+    assert partial_conjunction_alpha(0.05, of=2, wanted=3) == 0.05
+
+
+def test_a_partial_conjunction_errs_as_promised_where_one_claim_too_few_is_true() -> None:
+    """Two of four certainly hold, the others sit on the limit: "three hold" is said wrongly 5 % of the time at most."""
+    alpha, rng = partial_conjunction_alpha(0.05, of=4, wanted=3), np.random.default_rng(3)
+    p_values = rng.random((200_000, 2))
+    assert float((p_values < alpha).any(axis=1).mean()) <= 0.05

@@ -1,0 +1,145 @@
+"""Rounds end when the verdict is clear; a run that was stopped ends as one that never was; looks are paid for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lora_doctor.errors import UsageError
+from lora_doctor.judgement import Judges
+from lora_doctor.looks import Look, next_bound
+from lora_doctor.metrics import identity
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.sequence import LOOKS, Sequenced, until_decided
+from lora_doctor.settings import MatrixSettings
+from lora_doctor.types import Cell, Measurement, Study
+from lora_doctor.verdict import load_policy
+from tests.metrics.make_study import make_study
+
+RULES = Path(__file__).parents[1] / "rules"
+ENVIRONMENTS = (("library", True), ("beach", False), ("snow", False), ("desert", False))
+FULL = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=8)
+BY_INTERVAL = replace(load_policy(RULES, "standard"), environment_claim="interval")
+JUDGES = Judges(policy=BY_INTERVAL, rules=(), dataset_rules=())
+MATRIX = MatrixSettings(weights=(0.0, 0.4, 0.7, 1.0))
+
+
+def drawn(mean: float, spread: float = 0.18, seed: int = 0) -> Callable[[Cell], float]:
+    """Scores of renders: weight 0 around 0, all others around `mean`; the same for a cell whenever it is asked."""
+
+    def of(cell: Cell) -> float:
+        noise = random.Random(f"{seed}/{cell.key}").gauss(0, spread)
+        return (0.0 if cell.weight == 0 else mean) + noise
+
+    return of
+
+
+class Eyes:
+    """Stands in for the renderer and the instruments: reads scores off a table, and counts what it was asked for."""
+
+    def __init__(self, score: Callable[[Cell], float], stop_after: int | None = None) -> None:
+        self.score, self.stop_after, self.rendered, self.bounds = score, stop_after, [], []
+
+    def __call__(
+        self, cells: Sequence[Cell], new: Sequence[Cell], bound: float
+    ) -> tuple[Study, tuple[Measurement, ...]]:
+        if self.stop_after is not None and len(self.bounds) == self.stop_after:
+            raise KeyboardInterrupt
+        self.rendered += new
+        self.bounds.append(bound)
+        whole = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=8, identity=self.score)
+        known = {cell.key for cell in cells}
+        kept = {key: reading for key, reading in whole.renders.items() if key in known}
+        study = replace(whole, cells=tuple(cells), renders=kept, bound=bound)
+        return study, tuple(identity.measure(study))
+
+
+def went(eyes: Eyes, folder: Path, matrix: MatrixSettings = MATRIX, plan: Sequence[Cell] = FULL.cells) -> Sequenced:
+    with RunFolder(folder) as run:
+        return until_decided(plan, matrix, JUDGES, eyes, run)
+
+
+def test_a_hopeless_lora_is_held_at_the_first_look(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.1))
+    found = went(eyes, tmp_path / "run")
+    assert (found.stopped, [look.rounds for look in found.looks]) == ("decided", [2])
+    assert len(eyes.rendered) == len(FULL.cells) // 4
+
+
+def test_what_is_too_close_to_call_is_rendered_to_the_last_round(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    found = went(eyes, tmp_path / "run")
+    assert found.stopped == "all rounds"
+    assert [look.rounds for look in found.looks] == list(range(2, 9))
+
+
+def test_dose_weights_are_rendered_in_the_first_round_only_and_no_cell_twice(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    went(eyes, tmp_path / "run")
+    keys = [cell.key for cell in eyes.rendered]
+    assert len(keys) == len(set(keys))
+    assert {cell.replicate for cell in eyes.rendered if cell.weight == 0.4} == {0, 1}
+
+
+def test_an_environment_that_is_decided_is_rendered_no_more(tmp_path: Path) -> None:
+    sure = drawn(0.95, spread=0.02)
+    eyes = Eyes(lambda cell: sure(cell) if cell.environment in ("library", "beach") else drawn(0.62, 0.25)(cell))
+    went(eyes, tmp_path / "run")
+    late = {cell.environment for cell in eyes.rendered if cell.replicate > 2}
+    assert late and late <= {"snow", "desert"}
+
+
+def test_every_look_has_the_bound_of_all_that_were_planned(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    went(eyes, tmp_path / "run")
+    assert set(eyes.bounds) == {next_bound(0.025, (), range(2, 9))}
+
+
+def test_one_look_at_everything_is_cheaper_to_be_sure_of(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    found = went(eyes, tmp_path / "run", replace(MATRIX, full=True))
+    assert eyes.rendered == list(FULL.cells)
+    assert found.looks == (Look(8, next_bound(0.025, (), [8])),)
+    assert eyes.bounds[0] < next_bound(0.025, (), range(2, 9))
+
+
+def test_a_budget_is_never_overdrawn(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    found = went(eyes, tmp_path / "run", replace(MATRIX, budget=150))
+    assert found.stopped == "budget"
+    assert len(eyes.rendered) <= 150
+
+
+def test_a_budget_below_the_first_round_is_refused_with_its_number(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="first round, which is 96"):
+        went(Eyes(drawn(0.9)), tmp_path / "run", replace(MATRIX, budget=50))
+
+
+@pytest.mark.parametrize("stopped_at", [0, 1, 3])
+def test_a_run_that_was_stopped_ends_as_one_that_never_was(tmp_path: Path, stopped_at: int) -> None:
+    whole = went(Eyes(drawn(0.66, seed=3)), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        went(Eyes(drawn(0.66, seed=3), stop_after=stopped_at), tmp_path / "run")
+    again = went(Eyes(drawn(0.66, seed=3)), tmp_path / "run")
+    assert (again.looks, again.stopped, again.study.cells) == (whole.looks, whole.stopped, whole.study.cells)
+    assert again.measurements == whole.measurements
+
+
+def test_rounds_added_to_a_finished_run_have_a_firmer_bound(tmp_path: Path) -> None:
+    short = [cell for cell in FULL.cells if cell.replicate < 4]
+    before = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", plan=short)
+    after = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run")
+    assert after.looks[: len(before.looks)] == before.looks
+    assert after.looks[-1].bound > before.looks[-1].bound
+
+
+def test_looks_at_another_claim_do_not_count(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as run:
+        run.put_json(LOOKS, {"alpha": 0.5, "looks": [[2, 0.1]]})
+    eyes = Eyes(drawn(0.1))
+    went(eyes, tmp_path / "run")
+    assert eyes.bounds == [next_bound(0.025, (), range(2, 9))]
