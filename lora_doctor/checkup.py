@@ -23,6 +23,7 @@ from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_de
 from lora_doctor.captions import named
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import UsageError
+from lora_doctor.instrument_files import warn
 from lora_doctor.instruments import (
     Instruments,
     Progress,
@@ -37,6 +38,7 @@ from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.metrics.attributes import CONFIDENT
+from lora_doctor.metrics.identity_choice import Choice, choose_identity
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.plugins import find
 from lora_doctor.prompts import build_prompt
@@ -113,7 +115,7 @@ def run_checkup(
         base = open_base(settings, lora, announce)
         settings = with_render_defaults(settings, base)
         renderer = _renderer(settings, base.pipeline, lora)
-        instruments = open_instruments(settings)
+        instruments = open_instruments(settings, announce or warn)
     with RunFolder(settings.out) as run:
         with clock.stage("dataset"):
             references = read_references(dataset, instruments, run, progress)
@@ -130,6 +132,7 @@ def run_checkup(
 
         with clock.stage("measure"):
             of_files = audited(case)
+        choices: list[Choice] = []
 
         def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
             run.put_plan(fingerprint, known)
@@ -143,6 +146,8 @@ def run_checkup(
                 asked=asked, bound=bound,
             )  # fmt: skip
             with clock.stage("measure"):
+                choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
+                study = choices[-1].study
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
@@ -150,6 +155,10 @@ def run_checkup(
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
+        choice = choices[-1]
+        if choice.sentence is not None:
+            told = {**facts.instruments, "identity": choice.described}
+            facts = replace(facts, instruments=told, warnings=(*facts.warnings, choice.sentence))
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
@@ -122,7 +122,7 @@ def open_audit_instruments(settings: AuditSettings) -> Instruments:
             trigger="",
             dataset=settings.dataset,
             out=settings.out,
-            instruments=settings.instruments,
+            instruments=replace(settings.instruments, identity=(), tagger=None, body=None),
             device=settings.device,
         )
     )

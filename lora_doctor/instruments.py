@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.errors import InputRefused
+from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.extractors.clip import head_crop
+from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
+from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
@@ -34,39 +37,78 @@ def silent(stage: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Instruments:
-    """The opened face and CLIP readers with the label sets they are asked about."""
+    """The opened face and CLIP readers with the label sets they are asked about, and whatever else was named."""
 
     face: Any
     clip: Any
     label_sets: Mapping[str, LabelSet]
+    identity: tuple[IdentityInstrument, ...] = ()
+    """What else may measure identity."""
+    tagger: Any = None
+    body: Any = None
 
     @property
     def digest(self) -> str:
         """Names these instruments: readings made by others are not reused."""
         labels = repr(sorted(self.label_sets.items()))
-        return hashlib.sha256(f"{READING_VERSION}{self.face.digest}{self.clip.digest}{labels}".encode()).hexdigest()[
-            :16
-        ]
+        more = "".join(f"{name}{reader.digest}" for name, reader in self._more.items())
+        text = f"{READING_VERSION}{self.face.digest}{self.clip.digest}{labels}{more}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        """What was named beside face and CLIP."""
+        single = {"tagger": self.tagger, "body": self.body}
+        return {one.name: one.reader for one in self.identity} | {k: v for k, v in single.items() if v is not None}
+
+    @property
+    def similarities(self) -> dict[str, Callable[[Any, Any], Any] | None]:
+        """What else may measure identity, with what compares its embeddings (None = cosine)."""
+        return {one.name: one.similarity for one in self.identity}
 
     @property
     def described(self) -> dict[str, Any]:
-        """Their names, hashes and licence, as records and reports tell them."""
-        face = {"name": self.face.name, "licence": self.face.licence, "sha256": self.face.digest}
-        return {"face": face, "clip": {"name": self.clip.name, "sha256": self.clip.digest}}
+        """Their names, hashes and licences, as records and reports tell them."""
+        readers = {"face": self.face, "clip": self.clip, "tagger": self.tagger, "body": self.body}
+        told = {
+            key: {"name": reader.name, "licence": reader.licence, "sha256": reader.digest}
+            for key, reader in readers.items()
+            if reader is not None
+        }
+        return told | {one.name: one.described for one in self.identity}
 
     def read(self, images: Sequence[Any]) -> list[Reading]:
         """Everything the instruments see in some pictures (PIL, RGB)."""
         faces = self.face.read(images)
         seen = self.clip.read(images, faces, self.label_sets)
-        return [
+        readings = [
             Reading(width=image.width, height=image.height, face=face, probabilities=probabilities, embedding=embedding)
             for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
         ]
+        return self._read_more(images, faces, readings) if self._more else readings
+
+    def _read_more(self, images: Sequence[Any], faces: Sequence[Any], readings: Sequence[Reading]) -> list[Reading]:
+        """The readings with what the other instruments see."""
+        told = {one.name: one.identify(images, faces) for one in self.identity}
+        nothing: list[Any] = [None] * len(images)
+        heads = [head_crop(image, face) for image, face in zip(images, faces, strict=True)]
+        tags = self.tagger.read(images, heads, self.label_sets) if self.tagger is not None else [{} for _ in images]
+        bodies = self.body.bodies(images, faces) if self.body is not None else nothing
+        return [
+            replace(
+                reading, witness=tags[i], body=bodies[i],
+                identities={name: rows[i] for name, rows in told.items() if rows[i] is not None},
+            )
+            for i, reading in enumerate(readings)
+        ]  # fmt: skip
 
 
-def open_instruments(settings: Settings) -> Instruments:
-    """The instruments that the settings name; raises what their loaders raise."""
-    from lora_doctor.extractors import clip, face
+def open_instruments(settings: Settings, announce: Announce = warn) -> Instruments:
+    """The instruments that the settings name; `announce` is told in a sentence what is about to be downloaded.
+
+    Raises what their loaders raise, UsageError when two of `identity` have the same name.
+    """
+    from lora_doctor.extractors import clip, dino, tagger
 
     names = settings.instruments
     device = "cuda" if settings.device.startswith("cuda") else "cpu"
@@ -74,9 +116,16 @@ def open_instruments(settings: Settings) -> Instruments:
     clip_source = data_folder("miniature") / "clip" if names.clip == "miniature" else names.clip
     beside = Path(clip_source) / "labels.toml"
     labels = names.labels or (beside if beside.is_file() else data_folder("rules") / "labels" / "character.toml")
+    seer = clip.load(clip_source, device, announce)
+    identity = tuple(open_identity(text, device, announce, same_clip=seer) for text in names.identity)
+    found = open_face(face_source, device, announce)
+    if len({found.name, *(one.name for one in identity)}) <= len(identity):
+        raise UsageError("two of `instruments.identity` have the same name.", advice="Rename one of their folders.")
     return Instruments(
-        face=face.load(face_source, device), clip=clip.load(clip_source, device), label_sets=load_labels(labels)
-    )
+        face=found, clip=seer, label_sets=load_labels(labels), identity=identity,
+        tagger=None if names.tagger is None else tagger.load(names.tagger, device, announce),
+        body=None if names.body is None else dino.load(names.body, device, announce),
+    )  # fmt: skip
 
 
 def read_dataset_pictures(
@@ -93,7 +142,7 @@ def read_references(
 ) -> tuple[Reading | None, ...]:
     """A reading per dataset image; InputRefused when not one shows a face."""
     readings = read_dataset_pictures(dataset, instruments, run, progress)
-    if not any(reading is not None and reading.face.faces for reading in readings):
+    if not any(reading is not None and (reading.face.faces or reading.identities) for reading in readings):
         raise InputRefused(
             f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
             path=dataset.path,

@@ -247,6 +247,9 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
     arrays = {f"p{i}": value for i, value in enumerate(reading.probabilities.values())}
     arrays |= {} if reading.embedding is None else {"embedding": reading.embedding}
     arrays |= {} if face.embedding is None else {"face": face.embedding}
+    arrays |= {} if reading.body is None else {"body": reading.body}
+    arrays |= {f"i{i}": value for i, value in enumerate(reading.identities.values())}
+    arrays |= {f"w{i}": value for i, value in enumerate(reading.witness.values())}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the arrays for its flag
     fields = {
@@ -258,6 +261,8 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
         "landmarks": face.landmarks,
         "boxes": face.boxes,
         "attributes": list(reading.probabilities),
+        "identities": list(reading.identities),
+        "witness": list(reading.witness),
     }
     return json.dumps(fields, default=lambda number: number.item()), buffer.getvalue()
 
@@ -281,4 +286,7 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
         ),
         probabilities={name: arrays[f"p{i}"] for i, name in enumerate(fields["attributes"])},
         embedding=arrays.get("embedding"),
+        identities={name: arrays[f"i{i}"] for i, name in enumerate(fields.get("identities", ()))},
+        witness={name: arrays[f"w{i}"] for i, name in enumerate(fields.get("witness", ()))},
+        body=arrays.get("body"),
     )

@@ -30,11 +30,18 @@ class InstrumentSettings:
     """`[instruments]`: what looks at the pictures."""
 
     face: str = "miniature"
-    """`miniature`, the name of an insightface pack, or the absolute path of its folder."""
+    """`miniature`, the name of an insightface pack, `yunet-sface`, or the absolute path of a folder of either."""
     clip: str = "miniature"
     """`miniature`, an open_clip name, or the absolute path of a folder."""
     labels: Path | None = None
     """A label file of the user's own."""
+    identity: tuple[str, ...] = ()
+    """Instruments besides `face` that may measure identity, each `kind` or `kind:source`, `@head` for the head alone:
+    the one with the clearest gap between floor and ceiling is used."""
+    tagger: str | None = None
+    """A danbooru tagger, by name or the absolute path of a folder: a second witness for colours."""
+    body: str | None = None
+    """A DINO model, by name or the absolute path of a folder, that embeds bodies with the head blanked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +157,9 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "instruments.face": read.name_or_folder,
     "instruments.clip": read.name_or_folder,
     "instruments.labels": read.path,
+    "instruments.identity": read.identity_instruments,
+    "instruments.tagger": read.name_or_folder,
+    "instruments.body": read.name_or_folder,
     "matrix.weights": read.weights(0),
     "matrix.ship_weights": read.weights(0.01),
     "matrix.trained_environments": read.environments,

@@ -13,6 +13,9 @@ from typing import Any
 
 from lora_doctor.types import FRAMINGS
 
+FACE_KINDS = ("insightface", "sface")
+IDENTITY_KINDS = (*FACE_KINDS, "ccip", "dino", "clip")
+"""What may measure identity besides the face instrument."""
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _PATH_LIKE = re.compile(r"[./~\\]")
 """How a value starts that can only mean a folder, not a name."""
@@ -55,6 +58,25 @@ def name_or_folder(value: Any, folder: Path) -> str:
     if _PATH_LIKE.match(text := line(str(value), folder)):
         raise ValueError("must be a name or an existing folder")
     return text
+
+
+def identity_instruments(value: Any, folder: Path) -> tuple[str, ...]:
+    """Instruments, each once: `kind` or `kind:source`, with `@head` at the end for the head alone."""
+    names = []
+    for item in _items(value, 'instruments, for example ["ccip", "dino@head"]'):
+        text = line(item, folder)
+        what = text.removesuffix("@head")
+        kind, colon, source = what.partition(":")
+        if kind not in IDENTITY_KINDS:
+            raise ValueError(f"must name kinds of {', '.join(IDENTITY_KINDS)}, each with `:source` where it needs one")
+        if kind in FACE_KINDS and what != text:
+            raise ValueError(f"must name `{kind}` without @head: it finds faces by itself")
+        if kind == "insightface" and not source:
+            raise ValueError("must say which pack, for example insightface:buffalo_l")
+        names.append(text if not colon else f"{kind}:{name_or_folder(source, folder)}{text[len(what) :]}")
+    if len(set(names)) < len(names):
+        raise ValueError("must name each instrument once")
+    return tuple(names)
 
 
 def name_or_place(value: Any, folder: Path) -> str:

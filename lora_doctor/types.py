@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -483,7 +483,7 @@ class FaceReading:
     box: tuple[float, float, float, float] | None = None
     """Left, top, right, bottom in pixels of the image."""
     embedding: np.ndarray[Any, Any] | None = None
-    """(d,) float32, unit length."""
+    """(d,) float32, unit length unless the instrument compares pairs (`Study.similarity`)."""
     landmarks: tuple[tuple[float, float], ...] | None = None
     """The chosen face's eyes, nose and mouth corners (image left before image right) in pixels; None = not told."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
@@ -501,6 +501,12 @@ class Reading:
     """Attribute -> (labels,) zero-shot probabilities that sum to 1."""
     embedding: np.ndarray[Any, Any] | None = None
     """(d,) CLIP image embedding of the whole image, unit length."""
+    identities: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    """Name of an identity instrument beside the face instrument -> (d,) embedding; absent where it saw nobody."""
+    witness: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    """Attribute -> (labels,) probabilities by the tagger, a second witness; empty without one."""
+    body: np.ndarray[Any, Any] | None = None
+    """(d,) embedding of the person below the head, unit length; None where none was read or no body is to be seen."""
 
     def top_label(self, labels: LabelSet | None) -> str | None:
         """The most probable label of one attribute, or None where it was not read."""
@@ -532,6 +538,8 @@ class Study:
     bound: float = 1.645
     """How many standard errors a claim about one environment must be clear by: 1.645 is one end of a 90 % interval;
     more where several environments are claimed, or where they are looked at again and again."""
+    similarity: Callable[[Any, Any], Any] | None = None
+    """(k, d) and (n, d) identity embeddings -> (k, n) similarities; None = the cosine of unit embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

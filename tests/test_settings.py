@@ -221,3 +221,37 @@ def test_settings_survive_json_with_absolute_paths(model: Path, text: str) -> No
     assert to_plain(again) == plain
     assert again.dataset.is_absolute() and again.model.is_absolute()
     assert again.matrix == load_settings(model, {}).matrix
+
+
+def test_identity_instruments_are_kinds_with_sources_and_folders_become_absolute(model: Path) -> None:
+    (model.parent / "same").mkdir()
+    (model.parent / "tags").mkdir()
+    named = '["insightface:buffalo_l", "ccip", "ccip:same@head", "dino:facebook/dinov2-base", "clip@head"]'
+    write(model, LEAST + f'[instruments]\nidentity = {named}\ntagger = "tags"\nbody = "facebook/dinov2-small"\n')
+    settings = load_settings(model, {})
+    assert settings.instruments.identity == (
+        "insightface:buffalo_l", "ccip", f"ccip:{model.parent / 'same'}@head", "dino:facebook/dinov2-base", "clip@head",
+    )  # fmt: skip
+    assert settings.instruments.tagger == str(model.parent / "tags")
+    assert settings.instruments.body == "facebook/dinov2-small"
+    assert from_plain(json.loads(json.dumps(to_plain(settings)))).instruments == settings.instruments
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ('"ccip"', "must be a list"),
+        ("[]", "must be a list"),
+        ('["buffalo_l"]', "must name kinds of insightface, sface, ccip, dino, clip"),
+        ('["insightface"]', "must say which pack"),
+        ('["sface@head"]', "without @head"),
+        ('["ccip", "ccip"]', "each instrument once"),
+        ('["ccip:./nowhere"]', "a name or an existing folder"),
+        ('["ccip:"]', "must be"),
+        ("[1]", "a text of one line"),
+    ],
+)
+def test_what_is_no_identity_instrument_is_refused_with_the_key(model: Path, value: str, why: str) -> None:
+    write(model, LEAST + f"[instruments]\nidentity = {value}\n")
+    with pytest.raises(UsageError, match=f"`instruments.identity` .*{why}"):
+        load_settings(model, {})

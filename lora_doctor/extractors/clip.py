@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.types import FaceReading, LabelSet
 
 if TYPE_CHECKING:
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 HEAD_CROP = 1.5
 """Side of the head crop relative to the face box, as waifuc crops heads."""
 BATCH = 64
+_LICENCES = {
+    "openai": "MIT", "laion": "MIT", "datacomp": "MIT", "commonpool": "MIT", "webli": "Apache-2.0",
+    "metaclip": "CC-BY-NC-4.0", "datacompdr": "see the model card",
+}  # fmt: skip
+"""How the name of the weights begins -> their makers' licence, as their model cards give it; the longest one counts."""
 
 
 class ClipReader:
     """Reads attribute probabilities and an embedding off pictures."""
 
-    def __init__(self, model: Any, preprocess: Any, tokenizer: Any, device: str, name: str, digest: str) -> None:
+    def __init__(self, model: Any, preprocess: Any, tokenizer: Any, device: str, name: str, digest: str,
+                 licence: str = "see the folder") -> None:  # fmt: skip
         self._model, self._preprocess, self._tokenizer, self._device = model, preprocess, tokenizer, device
-        self.name, self.digest = name, digest
+        self.name, self.digest, self.licence = name, digest, licence
         self._texts: dict[LabelSet, Any] = {}
 
     def read(
@@ -37,7 +44,7 @@ class ClipReader:
         import numpy as np
 
         heads = [head_crop(image, face) for image, face in zip(images, faces, strict=True)]
-        whole, head = self._embed(images), self._embed(heads)
+        whole, head = self.embed(images), self.embed(heads)
         scale = self._model.logit_scale.exp().item()
         tables = {}
         for name, labels in label_sets.items():
@@ -46,7 +53,8 @@ class ClipReader:
             tables[name] = (logits / logits.sum(axis=1, keepdims=True)).astype(np.float32)
         return [({name: table[i] for name, table in tables.items()}, whole[i]) for i in range(len(images))]
 
-    def _embed(self, images: Sequence[Image.Image]) -> np.ndarray[Any, Any]:
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray[Any, Any]:
+        """(images, d) float32 of unit length."""
         import numpy as np
         import torch
 
@@ -86,7 +94,7 @@ def head_crop(image: Image.Image, face: FaceReading) -> Image.Image:
     return image.crop((*box, *far)) if far[0] - box[0] > 3 and far[1] - box[1] > 3 else image
 
 
-def load(source: str | Path, device: str = "cpu") -> ClipReader:
+def load(source: str | Path, device: str = "cpu", announce: Announce = warn) -> ClipReader:
     """Open an open_clip model: a local folder with `open_clip_config.json`, or `ARCHITECTURE/PRETRAINED` by name.
 
     Raises InputRefused for a folder that is no open_clip model, EnvironmentFailure when weights cannot be fetched.
@@ -94,11 +102,14 @@ def load(source: str | Path, device: str = "cpu") -> ClipReader:
     import open_clip
 
     folder = Path(source)
+    licence = "see the folder"
     if folder.is_dir():
         name, options = f"local-dir:{folder.resolve()}", {}
     else:
         architecture, _, pretrained = str(source).partition("/")
         name, options = architecture, {"pretrained": pretrained or "openai"}
+        licence = _licence(options["pretrained"])
+        _tell(architecture, options["pretrained"], licence, announce)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(name, device=device, **options)
         tokenizer = open_clip.get_tokenizer(name)
@@ -112,7 +123,32 @@ def load(source: str | Path, device: str = "cpu") -> ClipReader:
             advice="It is fetched on first use and needs a network; or name a local open_clip folder.",
         ) from error
     model.eval()
-    return ClipReader(model, preprocess, tokenizer, device, folder.name or str(source), _digest(model))
+    return ClipReader(model, preprocess, tokenizer, device, folder.name or str(source), _digest(model), licence)
+
+
+def _licence(weights: str) -> str:
+    fitting = [start for start in _LICENCES if weights.startswith(start)]
+    return _LICENCES[max(fitting, key=len)] if fitting else "see the model card"
+
+
+def _tell(architecture: str, weights: str, licence: str, announce: Announce) -> None:
+    """Says what open_clip is about to fetch, unless it is cached; InputRefused for what it does not know."""
+    import open_clip
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    found = open_clip.get_pretrained_cfg(architecture, weights)
+    if not found and ":" not in architecture and not Path(weights).is_file():
+        known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "see open_clip's list of models"
+        raise InputRefused(
+            "is no open_clip model.", path=f"{architecture}/{weights}", advice=f"Weights it knows: {known}."
+        )
+    repo = str(found.get("hf_hub", "")).rstrip("/") if found else ""
+    names = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+    cache = Path(constants.HF_HUB_CACHE)
+    here = any(isinstance(try_to_load_from_cache(repo, name, cache_dir=cache), str) for name in names if repo)
+    if found and not here:
+        place = f"from {repo} on the hub" if repo else "from its makers"
+        announce(f"Fetching the CLIP model {architecture}/{weights} {place} (licence: {licence}), to {cache}.")
 
 
 def _digest(model: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.instrument_files import Announce, digest, warn
 from lora_doctor.types import FaceReading
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class FaceReader:
             return list(self._analysis.get(bgr))
 
 
-def load(source: str | Path, device: str = "cpu") -> FaceReader:
+def load(source: str | Path, device: str = "cpu", announce: Announce = warn) -> FaceReader:
     """Open an insightface pack: a folder of ONNX files, or a name such as `buffalo_l` (fetched on first use).
 
     Raises InputRefused for a folder without a detector and a recogniser, EnvironmentFailure when a pack cannot be had.
@@ -78,8 +80,13 @@ def load(source: str | Path, device: str = "cpu") -> FaceReader:
     onnxruntime.set_default_logger_severity(3)
     folder = Path(source)
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    home = Path("~/.insightface/models").expanduser()
+    if not folder.is_dir() and not (home / str(source)).is_dir():
+        terms = _LICENCES.get(str(source), "see its makers")
+        announce(f"Fetching the insightface pack {source} from insightface's releases (licence: {terms}), to {home}.")
     try:
-        analysis = FaceAnalysis(name=str(source), providers=providers)
+        with contextlib.redirect_stdout(sys.stderr):  # the library prints where it downloads to
+            analysis = FaceAnalysis(name=str(source), providers=providers)
     except AssertionError as error:
         raise InputRefused(
             "holds no face detector.", path=folder, advice="Point [instruments] face at a pack."
@@ -93,12 +100,5 @@ def load(source: str | Path, device: str = "cpu") -> FaceReader:
         raise InputRefused("holds no face recogniser.", path=folder, advice="A pack needs a 112 x 112 recogniser.")
     analysis.det_size = "unset"
     name = folder.name if folder.is_dir() else str(source)
-    return FaceReader(analysis, name, _LICENCES.get(name, "see the pack"), _digest(Path(analysis.model_dir)))
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 over the pack's ONNX files in name order."""
-    total = hashlib.sha256()
-    for path in sorted(folder.glob("*.onnx")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
+    files = sorted(Path(analysis.model_dir).glob("*.onnx"))
+    return FaceReader(analysis, name, _LICENCES.get(name, "see the pack"), digest(files))

@@ -60,7 +60,7 @@ def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
 
     def faceless(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        return None if reading is None else float(reading.face.embedding is None)
+        return None if reading is None else float(not reading.face.faces)
 
     for framing in framings_of(study):
         where = {"weight": "ship", "framing": framing}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.estimates import Estimate, mean
+from lora_doctor.metrics.likeness import Likeness, to_centroid, to_each
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample
 from lora_doctor.types import Cell, FaceReading, Reading, Study
 
@@ -43,9 +44,12 @@ class Mark:
 class Ruler:
     """Turns a face embedding into an identity score."""
 
-    centroid: Array
+    centroid: Array | None
     """(d,): the mean of the leave-one-out centroids. A render is thereby compared with as many references as a
-    reference was for the ceiling, so that a perfect likeness scores 1 however few they are."""
+    reference was for the ceiling, so that a perfect likeness scores 1 however few they are. None = the instrument
+    compares pairs."""
+    likeness: Likeness
+    """The similarity of an embedding with the references."""
     whole: Mark
     framings: Mapping[str, Mark]
 
@@ -54,7 +58,7 @@ class Ruler:
         if reading.face.embedding is None:
             return 0.0
         floor, gap = self.framings[framing].floor.value or 0.0, self.framings[framing].gap.value or 1.0
-        return (float(reading.face.embedding @ self.centroid) - floor) / gap
+        return (self.likeness(reading.face.embedding) - floor) / gap
 
 
 def build_ruler(study: Study) -> Ruler | str:
@@ -65,14 +69,19 @@ def build_ruler(study: Study) -> Ruler | str:
         return f"cannot measure identity: a usable face was found in {of}, and {MIN_REFERENCES} are needed"
     if not pick(study, {"weight": "0"}):
         return "cannot measure identity: nothing was rendered at weight 0, so there is no floor"
-    centroid, similarities = leave_one_out(known)
-    floors = _floors(study, centroid)
+    centroid: Array | None = None
+    if study.similarity is None:
+        centroid, similarities = leave_one_out(known)
+        likeness = to_centroid(centroid)
+    else:
+        likeness, similarities = to_each([reading.face.embedding for reading in known], study.similarity)
+    floors = _floors(study, likeness)
     if floors is None:
         return "cannot measure identity: no render at weight 0 shows a face, so there is no floor"
     ceilings = _ceilings(study, known, similarities)
     whole = _mark(floors[""], ceilings[""], None)
     framings = {f: _mark(floors[f], ceilings[f], whole.problem) for f in framings_of(study)}
-    return Ruler(centroid=centroid, whole=whole, framings=framings)
+    return Ruler(centroid=centroid, likeness=likeness, whole=whole, framings=framings)
 
 
 def leave_one_out(references: Sequence[Reading]) -> tuple[Array, list[float]]:
@@ -139,7 +148,7 @@ def _plain(values: Sequence[float]) -> Estimate:
     return Estimate(value=statistics.fmean(values), interval=intervals.t_interval(values), n=len(values))
 
 
-def _floors(study: Study, centroid: Array) -> dict[str, Estimate] | None:
+def _floors(study: Study, likeness: Likeness) -> dict[str, Estimate] | None:
     """Framing -> mean similarity of the weight-0 renders that show a face, `""` -> that of all; None without any.
 
     A framing's floor is shrunk toward the mean of the framings by the share of its spread that is chance.
@@ -149,7 +158,7 @@ def _floors(study: Study, centroid: Array) -> dict[str, Estimate] | None:
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        return None if reading is None or reading.face.embedding is None else float(reading.face.embedding @ centroid)
+        return None if reading is None or reading.face.embedding is None else likeness(reading.face.embedding)
 
     whole = mean(sample((c for c in cells if c.key not in faceless), value_of, rate=False))
     if whole.value is None:

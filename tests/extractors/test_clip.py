@@ -10,7 +10,7 @@ from fixtures.miniature.world.captions import attribute_values
 from fixtures.miniature.world.character import Character
 from fixtures.miniature.world.drawing import draw_scene
 from fixtures.miniature.world.scene import random_scene
-from lora_doctor.errors import InputRefused
+from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.extractors import clip
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
@@ -87,3 +87,52 @@ def test_without_a_face_the_whole_picture_is_read():
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputRefused, match="no open_clip model"):
         clip.load(tmp_path)
+
+
+@pytest.fixture
+def nothing_cached(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_model_by_name_says_what_it_fetches_with_its_licence_before_it_does(nothing_cached):
+    said = []
+    with pytest.raises(EnvironmentFailure, match="needs a network; or name a local open_clip folder"):
+        clip.load("ViT-B-32/laion2b_s34b_b79k", announce=said.append)
+    assert said == [
+        "Fetching the CLIP model ViT-B-32/laion2b_s34b_b79k from laion/CLIP-ViT-B-32-laion2B-s34B-b79K on the hub "
+        f"(licence: MIT), to {nothing_cached}."
+    ]
+
+
+def test_a_model_that_is_in_the_cache_is_not_announced(nothing_cached):
+    model = nothing_cached / "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("a" * 40)
+    (model / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    (model / "snapshots" / ("a" * 40) / "open_clip_model.safetensors").write_bytes(b"damaged")
+    said = []
+    with pytest.raises(EnvironmentFailure):
+        clip.load("ViT-B-32/laion2b_s34b_b79k", announce=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32/no_such_weights", "no_such_model"])
+def test_a_name_that_open_clip_does_not_know_is_refused_without_a_download(nothing_cached, name):
+    with pytest.raises(InputRefused, match=f"{name}.* is no open_clip model"):
+        clip.load(name, announce=lambda sentence: pytest.fail(sentence))
+
+
+@pytest.mark.parametrize(
+    ("weights", "licence"),
+    [("openai", "MIT"), ("metaclip_fullcc", "CC-BY-NC-4.0"), ("webli", "Apache-2.0"), ("cc12m", "see the model card")],
+)
+def test_licences_follow_the_weights(weights, licence):
+    assert clip._licence(weights) == licence
+
+
+def test_a_readers_licence_is_told(reader):
+    assert reader.licence == "see the folder"

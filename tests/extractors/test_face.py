@@ -70,7 +70,20 @@ def test_a_folder_without_a_detector_is_refused(tmp_path):
         face.load(tmp_path)
 
 
-def test_a_pack_that_cannot_be_fetched_is_the_environments_fault(tmp_path, monkeypatch):
+def test_a_pack_that_cannot_be_fetched_is_announced_and_is_the_environments_fault(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
+    said = []
     with pytest.raises(EnvironmentFailure, match="no_such_pack"):
-        face.load("no_such_pack")
+        face.load("no_such_pack", announce=said.append)
+    assert len(said) == 1 and "Fetching the insightface pack no_such_pack" in said[0] and str(tmp_path) in said[0]
+    assert capsys.readouterr().out == ""  # standard output is for results alone
+
+
+def test_a_licence_that_forbids_commerce_is_said_before_the_download(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    said = []
+    with pytest.raises(EnvironmentFailure, match="cannot be opened"):
+        face.load("buffalo_l", announce=said.append)
+    assert "non-commercial" in said[0]

@@ -1,0 +1,39 @@
+"""How like the references a picture is: the cosine with their centroid, or the mean likeness to each of them.
+
+Most recognisers embed on a sphere, where a centroid is the best there is. Some (CCIP) only compare pairs. Either way a
+render is compared with as many references as a reference was for the ceiling, so that a perfect likeness scores 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Similarity = Callable[[Any, Any], Any]
+"""(k, d) and (n, d) embeddings -> (k, n) similarities, greater for those more alike."""
+Likeness = Callable[[Any], float]
+"""A (d,) embedding -> its similarity with the references together."""
+
+
+def to_centroid(centroid: Array) -> Likeness:
+    """The cosine with a (d,) centroid, times the centroid's length."""
+    return lambda embedding: float(embedding @ centroid)
+
+
+def to_each(references: Sequence[Any], similarity: Similarity) -> tuple[Likeness, list[float]]:
+    """The mean similarity with each of the references, and every reference's own with the others.
+
+    Two references or more, each a (d,) embedding. A mean of pairs does not depend on their number, as a centroid does.
+    """
+    import numpy as np
+
+    rows = np.stack([np.asarray(reference) for reference in references])
+    table = np.array(similarity(rows, rows), np.float64)
+    np.fill_diagonal(table, 0.0)
+    own = table.sum(axis=1) / (len(rows) - 1)
+    return (lambda embedding: float(np.mean(similarity(np.asarray(embedding)[None], rows)))), [float(s) for s in own]
