@@ -41,6 +41,7 @@ from lora_doctor.metrics.attributes import CONFIDENT
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.plugins import find
+from lora_doctor.policy import Policy
 from lora_doctor.prompts import build_prompt
 from lora_doctor.public_measurements import public
 from lora_doctor.roles import classify_roles
@@ -63,7 +64,6 @@ from lora_doctor.types import (
     TrainingSettings,
     Verdict,
 )
-from lora_doctor.verdict import Policy
 
 
 @dataclass
@@ -151,7 +151,7 @@ def run_checkup(
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
-        done = until_decided(plan, settings.matrix, judges, see, run)
+        done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)

@@ -37,6 +37,7 @@ def cli() -> None:
     lora-doctor retrain yuki-checkup --config training.toml
                                               the prescription as a diff; --run trains and checks again
     lora-doctor rules environment-lock        what a finding means, from its own file
+    lora-doctor policy lint release.toml      what is wrong with a release policy; `policy show` prints one
 
     Settings stand in a lora-doctor.toml beside the model: trigger, dataset, base, training_config.
 
@@ -54,7 +55,7 @@ _rules = click.option("--rules", type=click.Path(path_type=Path), help="A rules 
 _max_header = click.option(
     "--max-header", type=int, help="MiB of a LoRA file's header that are read at most (default: 6)."
 )
-_policy = click.option("--policy", help="standard, strict, lenient, or one of your own in the rules folder.")
+_policy = click.option("--policy", help="standard, strict, lenient, or a TOML file of your own.")
 
 
 @cli.command()
@@ -112,19 +113,54 @@ def report(run: Path, as_json: bool, private: bool | None, rules: Path | None, p
 
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
-def gate(run: Path) -> None:
-    """Print the verdict of a finished run and exit 0 (SHIP), 1 (HOLD) or 3 (INCONCLUSIVE)."""
-    from lora_doctor.diagnosis import from_json
-    from lora_doctor.errors import InputRefused
-    from lora_doctor.judgement import DIAGNOSIS
+@_policy
+@_rules
+def gate(run: Path, rules: Path | None, policy: str | None) -> None:
+    """Print the verdict of a finished run and exit 0 (SHIP), 1 (HOLD) or 3 (INCONCLUSIVE).
 
-    try:
-        text = (run / DIAGNOSIS).read_text("utf-8")
-    except OSError:
-        raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
-    verdict = from_json(text).verdict
+    With --policy or --rules, or when a waiver has run out since, the run is judged anew; nothing in it is changed
+    (`report` does that), and no GPU is needed.
+    """
+    from lora_doctor.judgement import gate_run
+    from lora_doctor.terminal import verdict_lines
+
+    verdict = gate_run(run, rules=rules, policy=policy).verdict
     click.echo(f"{verdict.outcome}: {verdict.sentence}")
+    for line in verdict_lines(verdict, reasons=True):
+        click.echo(f"  {line}")
     sys.exit(EXIT_OF[verdict.outcome])
+
+
+@cli.group("policy")
+def policies() -> None:
+    """Look at a release policy: one of the presets, or a TOML file that extends one."""
+
+
+@policies.command("lint")
+@click.argument("policy")
+@click.option("--rules", "folder", type=click.Path(path_type=Path), help="The rules folder that it is for.")
+def policy_lint(policy: str, folder: Path | None) -> None:
+    """Say everything that is wrong with POLICY, a file or a preset, with its lines.
+
+    Exits with 0 when there is nothing to say, 1 when it works but something is off, 2 when a check-up refuses it.
+    """
+    from lora_doctor.policy_page import lint
+
+    lines, code = lint(policy, folder)
+    for line in lines:
+        click.echo(line)
+    sys.exit(code)
+
+
+@policies.command("show")
+@click.argument("policy")
+@click.option("--rules", "folder", type=click.Path(path_type=Path), help="The rules folder that it is for.")
+def policy_show(policy: str, folder: Path | None) -> None:
+    """Print POLICY, a file or a preset, with all that it extends: each key and where it comes from."""
+    from lora_doctor.policy_page import show
+
+    for line in show(policy, folder):
+        click.echo(line)
 
 
 @cli.command()
@@ -343,11 +379,15 @@ _COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
 def _print(diagnosis: Diagnosis) -> None:
+    from lora_doctor.terminal import effect_text, verdict_lines
+
     verdict = diagnosis.verdict
     stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
     click.echo(f"\n{stamp}  {verdict.sentence}")
+    for line in verdict_lines(verdict):
+        click.echo(f"  - {line}")
     for number, finding in enumerate(diagnosis.findings, 1):
-        click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state})")
+        click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state}{effect_text(finding)})")
         click.echo(f"   {' '.join(finding.symptom.split())}")
         for m in finding.measurements[:4]:
             click.echo(f"   {_measured(m)}")

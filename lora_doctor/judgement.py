@@ -3,43 +3,76 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from lora_doctor import diagnosis as diagnosis_file
-from lora_doctor.errors import InputRefused
+from lora_doctor.effects import weigh
+from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
+from lora_doctor.policy import Policy, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
 from lora_doctor.report import render_report
 from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import from_plain
 from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
-from lora_doctor.verdict import Policy, decide, load_policy
+from lora_doctor.verdict import decide
 
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 EVIDENCE_PICTURES = 6
 
 
 def judge_run(
-    folder: Path, *, rules: Path | None = None, policy: str | None = None, private: bool | None = None
+    folder: Path,
+    *,
+    rules: Path | None = None,
+    policy: str | None = None,
+    private: bool | None = None,
+    write: bool = True,
 ) -> Diagnosis:
     """Judge and draw again from a finished run; torch is never imported.
 
-    `rules` and `policy` default to those of the check-up. Raises InputRefused for a folder without finished
-    measurements.
+    `rules` and `policy` default to those of the check-up; without `write` the run folder stays as it is. Raises
+    InputRefused for a folder without finished measurements.
     """
     with RunFolder(folder, create=False) as run:
         stored = run.get_json("settings")
         if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
         settings = from_plain(stored)
-        where = rules or settings.judge.rules
-        shown = settings.report.private if private is None else private
-        return judge(run, load_judges(where, policy or settings.judge.policy), private=shown)
+        judges = load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
+        if not write:
+            return _judged(run, judges, today())
+        return judge(run, judges, private=settings.report.private if private is None else private)
+
+
+def gate_run(folder: Path, *, rules: Path | None = None, policy: str | None = None) -> Diagnosis:
+    """The diagnosis that a finished run holds, judged anew where other judges are asked or a waiver has run out since.
+
+    Writes nothing. Raises InputRefused for a folder without diagnosis.json.
+    """
+    path = folder / DIAGNOSIS
+    try:
+        held = diagnosis_file.from_json(path.read_text("utf-8"))
+    except OSError:
+        advice = "Run `lora-doctor check` to its end."
+        raise InputRefused("holds no diagnosis.json.", path=folder, advice=advice) from None
+    run_out = [f for f in held.findings if f.waiver is not None and f.waiver.expires < today().isoformat()]
+    if rules is None and policy is None and not run_out:
+        return held
+    return judge_run(folder, rules=rules, policy=policy, write=False)
+
+
+def today() -> date:
+    """The day (UTC) that waivers are held against; SOURCE_DATE_EPOCH sets it, for reports that can be made again."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return (datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)).date()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +86,30 @@ class Judges:
 
 
 def load_judges(folder: Path | None, policy: str) -> Judges:
-    """The policy of that name and the rules in `folder`; None = lora-doctor's own, as are dataset rules it lacks."""
+    """The policy of that name or path, the rules in `folder`; None = lora-doctor's own, as are dataset rules it lacks.
+
+    Raises UsageError for a policy that cannot be used, such as one that names a rule which is not there.
+    """
     own = data_folder("rules")
     where = folder or own
     about_dataset = where / DATASET_RULES if (where / DATASET_RULES).is_dir() else own / DATASET_RULES
-    return Judges(policy=load_policy(where, policy), rules=load_rules(where), dataset_rules=load_rules(about_dataset))
+    rules = load_rules(where)
+    chosen = load_policy(where, policy)
+    for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
+        raise UsageError(f"{complaint}.", path=resolve_policy(where, policy).at(*key))
+    return Judges(policy=chosen, rules=rules, dataset_rules=load_rules(about_dataset))
 
 
 def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
     """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there."""
+    diagnosis = _judged(run, judges, today())
+    run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
+    run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
+    return diagnosis
+
+
+def _judged(run: RunFolder, judges: Judges, day: date) -> Diagnosis:
+    """The stored facts with everything that is concluded from them."""
     rules, policy = judges.rules, judges.policy
     facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
     training = TrainingSettings(**_tuples(run.get_json("training")))
@@ -74,15 +122,14 @@ def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
     findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
     prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
-    verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel)
-    diagnosis = replace(
-        facts, findings=findings, not_evaluated=not_evaluated, prescription=prescription, verdict=verdict,
+    lora = facts.inputs.get("lora", "")
+    verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora)
+    return replace(
+        facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,
+        prescription=prescription, verdict=verdict,
         dataset_findings=evaluate(judges.dataset_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip
-    run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
-    run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
-    return diagnosis
 
 
 def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from lora_doctor.effects import level_of
+from lora_doctor.policy import Policy
 from lora_doctor.types import Cell, Finding, Measurement, Rule, Verdict
 
 
@@ -35,9 +37,10 @@ def deciding_weights(ship: Sequence[float], suspected: Sequence[Finding], rules:
     return tuple(sorted({*ship, *(float(weight) for weight in named if weight != "ship")}))
 
 
-def worth_a_look(findings: Sequence[Finding], holding: Collection[str]) -> tuple[Finding, ...]:
-    """Suspected findings that would hold a release if they were confirmed; `holding`: severities that do."""
-    return tuple(f for f in findings if f.state == "suspected" and f.severity in holding)
+def worth_a_look(weighed: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
+    """Suspected findings that would hold a release if they were confirmed; `weighed`: as `effects.weigh` returns."""
+    asked = (f for f in weighed if f.state == "suspected" and f.effect not in ("waived", "ignored"))
+    return tuple(f for f in asked if level_of(f, policy) == "fail" and f.rule not in policy.optional_rules)
 
 
 def is_decided(verdict: Verdict, suspected: Sequence[Finding], gap: Measurement | None) -> bool:

@@ -294,6 +294,8 @@ class _Outcome:
     seen: tuple[Measurement, ...] = ()
     """The measurements that make it hold, the leading one first."""
     missing: tuple[str, ...] = ()
+    worst: float = 0.0
+    """As `strength`, of whatever holds or, being absent, might: taking a measurement away never lowers it."""
 
     @property
     def undecided(self) -> bool:
@@ -309,19 +311,20 @@ def _judge(condition: Condition, index: Index) -> _Outcome:
         parts.append(_strongest([_judge(part, index) for part in condition.any]))
     if condition.none:
         worst = _strongest([_judge(part, index) for part in condition.none])
-        parts.append(_Outcome(-worst.high, -worst.low, missing=worst.missing))
+        parts.append(_Outcome(-worst.high, -worst.low, missing=worst.missing, worst=1.0))
     low = min(part.low for part in parts)
     seen = _seen(parts) if low > 0 else ()
     # The leading measurement is the first one in the file: whoever writes the rule puts the symptom before its guards.
     strength = next((part.strength for part in parts if part.seen), 0.0)
-    return _Outcome(low, min(part.high for part in parts), strength, seen, _missing(parts))
+    return _Outcome(low, min(part.high for part in parts), strength, seen, _missing(parts), parts[0].worst)
 
 
 def _strongest(parts: Sequence[_Outcome]) -> _Outcome:
     """`any`."""
     holding = sorted((part for part in parts if part.low > 0), key=lambda part: (-part.low, -part.strength))
     low, high = max(part.low for part in parts), max(part.high for part in parts)
-    return _Outcome(low, high, holding[0].strength if holding else 0.0, _seen(holding), _missing(parts))
+    worst = max(part.worst for part in parts)
+    return _Outcome(low, high, holding[0].strength if holding else 0.0, _seen(holding), _missing(parts), worst)
 
 
 def _compare(condition: Condition, index: Index) -> _Outcome:
@@ -331,14 +334,18 @@ def _compare(condition: Condition, index: Index) -> _Outcome:
     value = found.value if found is not None and found.value is not None and math.isfinite(found.value) else None
     if condition.absent is not None:
         level = CONFIRMED if (value is None) == condition.absent else NO
-        return _Outcome(level, level, seen=(found,) if found is not None and level > 0 else ())
+        seen = (found,) if found is not None and level > 0 else ()
+        return _Outcome(level, level, seen=seen, worst=1.0 if level > 0 else 0.0)
     if found is None or value is None:
         reason = (found.reason if found is not None else None) or "not measured"
-        return _Outcome(NO, CONFIRMED, missing=(f"{_named(name, condition.where)}: {reason}",))
+        return _Outcome(NO, CONFIRMED, missing=(f"{_named(name, condition.where)}: {reason}",), worst=1.0)
     asked = [(op, float(t)) for op in OPERATORS if (t := getattr(condition, op)) is not None]
     level = min(_level(op, threshold, found) for op, threshold in asked)
     strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
-    return _Outcome(level, level, strength, (found,)) if level > 0 else _Outcome(level, level)
+    if level < 0:
+        return _Outcome(level, level)
+    measurable = found.unit in BOUNDED and condition.equals is None
+    return _Outcome(level, level, strength, (found,), worst=strength if measurable else 1.0)
 
 
 GUARD = "spec."
@@ -404,6 +411,7 @@ def _finding(rule: Rule, about: Where, outcome: _Outcome, index: Index) -> Findi
         state="confirmed" if outcome.low == CONFIRMED else "suspected",
         severity=rule.severity,
         strength=outcome.strength,
+        worst=outcome.worst,
         measurements=tuple(m for m in outcome.seen if not m.name.startswith(GUARD)),
         causes=tuple(causes),
         references=rule.references,

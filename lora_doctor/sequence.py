@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lora_doctor.effects import weigh
 from lora_doctor.errors import UsageError
-from lora_doctor.judgement import Judges
+from lora_doctor.judgement import Judges, today
 from lora_doctor.looks import ALPHA, Look, next_bound, partial_conjunction_alpha
 from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
 from lora_doctor.rules import evaluate
@@ -36,11 +37,14 @@ class Sequenced:
     """Why no more was rendered."""
 
 
-def until_decided(plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, see: See, run: RunFolder) -> Sequenced:
+def until_decided(
+    plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, see: See, run: RunFolder, *, lora: str = ""
+) -> Sequenced:
     """Render the first round of `plan`, look, and go on round by round until the verdict is clear.
 
     `plan` holds the cells of all rounds. A look that an earlier start of the same run took is taken again as it was: a
-    run that was stopped ends as one that never was. Raises UsageError for a budget below the first round.
+    run that was stopped ends as one that never was. `lora` is its SHA-256, for waivers of its own. Raises UsageError
+    for a budget below the first round.
     """
     most = max(cell.replicate for cell in plan) + 1
     first = most if matrix.full else min(matrix.replicates, most)
@@ -49,7 +53,7 @@ def until_decided(plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, 
     ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
     for rounds in ledger.schedule:
         study, measurements = see(cells, new, ledger.look(rounds))
-        more = _asked_next(plan, rounds, study, measurements, judges)
+        more = _asked_next(plan, rounds, study, measurements, judges, lora)
         if more is None or rounds == most:
             stopped: Literal["decided", "all rounds"] = "decided" if more is None else "all rounds"
             return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
@@ -60,17 +64,17 @@ def until_decided(plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, 
 
 
 def _asked_next(
-    plan: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement], judges: Judges
+    plan: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement], judges: Judges, lora: str
 ) -> tuple[Cell, ...] | None:
     """The cells that would tell more after so many rounds; None when the verdict is clear."""
     findings, not_evaluated = evaluate(judges.rules, measurements)
-    novel = _novel(plan)
-    verdict = decide(findings, not_evaluated, measurements, judges.policy, novel=novel)
-    suspected = worth_a_look(findings, judges.policy.hold)
+    novel, policy, day = _novel(plan), judges.policy, today()
+    verdict = decide(findings, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
+    suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)
     gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
     if is_decided(verdict, suspected, gap):
         return None
-    environments = () if suspected else open_environments(measurements, judges.policy, novel)
+    environments = () if suspected else open_environments(measurements, policy, novel)
     return next_round(plan, rounds, environments, deciding_weights(study.ship_weights, suspected, judges.rules))
 
 

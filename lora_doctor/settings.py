@@ -92,6 +92,7 @@ class JudgeSettings:
     """`[judge]`: by which rules."""
 
     policy: str = "standard"
+    """The name of a preset, or the absolute path of a policy file."""
     rules: Path | None = None
     """A rules folder of the user's own; None = the built-in one."""
 
@@ -178,7 +179,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "render.sampler": read.line,
     "render.prediction_type": read.one_of("epsilon", "v_prediction"),
     "render.clip_skip": read.whole_number(1, 12),
-    "judge.policy": read.line,
+    "judge.policy": read.name_or_toml,
     "judge.rules": read.path,
     "report.private": read.flag,
 }

@@ -85,6 +85,14 @@ def name_or_place(value: Any, folder: Path) -> str:
     return str(place.resolve()) if place.is_file() else name_or_folder(value, folder)
 
 
+def name_or_toml(value: Any, folder: Path) -> str:
+    """A name as it is, or a TOML file, told by its name or a slash, as an absolute path."""
+    text = line(str(value) if isinstance(value, Path) else value, folder)
+    if text.endswith(".toml") or "/" in text or "\\" in text:
+        return str(path(text, folder).resolve())
+    return text
+
+
 def one_of(*words: str) -> Callable[[Any, Path], str]:
     """A reader of one of the words."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lora_doctor.types import Finding
+    from lora_doctor.types import Finding, Verdict
 
 _STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -21,7 +21,7 @@ def plain(text: str) -> str:
     """`text` without characters that would move the cursor or be taken for markup."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text)))
+    return escape(shown(text))
 
 
 def heading(text: str) -> RenderableType:
@@ -47,6 +47,35 @@ def line(text: str) -> str:
 def measured(finding: Finding) -> list[str]:
     """The finding's measurements, one to a line."""
     return [f"{m.name} = {m.value:.3g}" for m in finding.measurements if m.value is not None]
+
+
+def verdict_lines(verdict: Verdict, *, reasons: bool = False) -> list[str]:
+    """What stands below the sentence of a verdict: waived findings, warnings, what a SHIP covers.
+
+    With `reasons`, those of a HOLD or an INCONCLUSIVE before them; a single one is the sentence itself.
+    """
+    against = verdict.reasons if reasons and verdict.outcome != "SHIP" and len(verdict.reasons) > 1 else ()
+    covered = verdict.limits if verdict.outcome == "SHIP" else ()
+    texts = (
+        *against,
+        *(f"waived: {t}" for t in verdict.waived),
+        *(f"warning: {t}" for t in verdict.warnings),
+        *covered,
+    )
+    return [shown(line(text)) for text in texts]
+
+
+def effect_text(finding: Finding) -> str:
+    """`; waived until 2027-03-01: ...`, to follow the state of a finding; empty where the state says it all."""
+    if finding.waiver is not None:
+        return shown(f"; waived until {finding.waiver.expires}: {finding.waiver.reason}")
+    told = {"warns": "; only warns", "leaves open": "; leaves the verdict open", "ignored": "; ignored by the policy"}
+    return told.get(finding.effect or "", "")
+
+
+def shown(text: str) -> str:
+    """`text` without characters that would move the cursor."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text))
 
 
 def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:

@@ -651,6 +651,24 @@ class RankedCause:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """Somebody's decision, for a while, that a finding shall not hold a release."""
+
+    rule: str
+    reason: str
+    expires: str
+    """The last day on which it applies (UTC), `2027-03-01`."""
+    lora: str = ""
+    """Start of the SHA-256 of the one LoRA it is for; empty = every LoRA."""
+    where: Where = field(default_factory=dict)
+    """What `Finding.about` must say, for a rule that is judged by slice; empty = all of its findings."""
+
+
+Effect = Literal["holds", "leaves open", "warns", "told", "ignored", "waived"]
+"""What a finding does to a release: makes it a HOLD, makes it INCONCLUSIVE, is a warning on a SHIP, or none of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """A symptom that was seen."""
 
@@ -673,6 +691,13 @@ class Finding:
     """The slice it was judged for, where the rule has `each`."""
     predicts: tuple[str, ...] = ()
     """Rules whose symptom is to be expected."""
+    worst: float | None = None
+    """As `strength`, but the most it may be, 0 to 1: never less when evidence is taken away, 1 where something that
+    could be stronger is absent or where there is no share of anything. None = not known."""
+    effect: Effect | None = None
+    """What the policy makes of it; None = no policy has been asked."""
+    waiver: Waiver | None = None
+    """The waiver that applies to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -756,8 +781,13 @@ class Verdict:
     sentence: str
     """The verdict in one sentence, with its numbers."""
     reasons: tuple[str, ...] = ()
+    """HOLD: its blockers, most pressing first, then what is open; INCONCLUSIVE: what is open; SHIP: what holds."""
     limits: tuple[str, ...] = ()
-    """What a SHIP covers: weights, framings, environments."""
+    """What a SHIP covers (weights, working range, framings, environments), what was not tested, what is ignored."""
+    warnings: tuple[str, ...] = ()
+    """What does not prevent a SHIP, and is to be known before one."""
+    waived: tuple[str, ...] = ()
+    """Findings that a waiver keeps from holding the release, each with its reason and its last day."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,50 +1,18 @@
-"""Findings, measurements and a policy -> SHIP, HOLD or INCONCLUSIVE. Pure but for reading the policy."""
+"""Findings, measurements and a policy -> SHIP, HOLD or INCONCLUSIVE. Pure."""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal
 
-from lora_doctor.errors import UsageError
-from lora_doctor.types import Finding, Measurement, NotEvaluated, Verdict
+from lora_doctor.effects import idle_waivers, rule_of, weigh
+from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
+from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict
 
-Claim = Literal["interval", "point"]
-"""Which side of its limit a number must be on: the whole interval, or the estimate."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """When a LoRA may ship; every number comes from `policies/<name>.toml`, which argues for it."""
-
-    name: str
-    identity_at_least: float
-    """The identity score at which the character counts as held (0 = base model, 1 = the character's own pictures)."""
-    identity_claim: Claim
-    weights: tuple[float, ...]
-    """The weights that must each hold."""
-    weight_claim: Claim
-    environments: int
-    """How many environments must hold."""
-    novel: int
-    """How many of them must be new to the dataset."""
-    environment_claim: Claim
-    framings: tuple[str, ...]
-    """The framings in which a face must be found."""
-    no_face_at_most: float
-    """Share of renders without a face that is borne in each of them."""
-    no_face_claim: Claim
-    gap_at_least: float
-    """Least gap between floor and ceiling at which identity can be measured."""
-    hold: tuple[Literal["blocker", "warning", "note"], ...]
-    """Confirmed findings of these severities hold a release."""
-    suspected: Literal["ship", "inconclusive"]
-    """What suspected findings of these severities do to a release."""
-    optional_rules: tuple[str, ...]
-    """Rules that may stay unevaluated in a SHIP."""
+SEVERITIES = ("blocker", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +23,6 @@ class _Check:
     text: str
 
 
-def load_policy(folder: Path, name: str) -> Policy:
-    """The policy `<folder>/policies/<name>.toml`, `folder` being the rules folder.
-
-    Raises UsageError for an unknown name (listing the known ones) and for a missing, unknown or unfit key.
-    """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    known = {p.stem: p for p in sorted((folder / "policies").glob("*.toml"))}
-    if name not in known:
-        advice = f"Choose one of: {', '.join(known)}." if known else ""
-        raise UsageError(f"there is no policy {name!r}.", path=folder / "policies", advice=advice)
-    try:
-        raw = {**tomllib.loads(known[name].read_text("utf-8")), "name": name}
-        # The tuple is what lets pydantic's config reach a dataclass of the standard library.
-        adapter = TypeAdapter(tuple[Policy], config=ConfigDict(extra="forbid", allow_inf_nan=False))
-        return adapter.validate_python((raw,))[0]
-    except ValidationError as error:
-        # A misspelt key is also a missing one; the misspelling is what helps.
-        errors = error.errors(include_url=False)
-        first = next((e for e in errors if e["type"] == "unexpected_keyword_argument"), errors[0])
-        what = "is not a key of a policy" if first["type"] == "unexpected_keyword_argument" else first["msg"].lower()
-        raise UsageError(f"{first['loc'][1]}: {what}.", path=known[name]) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot be read as TOML: {error}.", path=known[name]) from error
-
-
 def decide(
     findings: Sequence[Finding],
     not_evaluated: Sequence[NotEvaluated],
@@ -88,33 +30,64 @@ def decide(
     policy: Policy,
     *,
     novel: Collection[str] = (),
+    today: date | None = None,
+    lora: str = "",
 ) -> Verdict:
     """The verdict.
 
-    `novel` names the environments the dataset does not show. HOLD: a finding that holds is confirmed, or a demand is
-    proven to fail. SHIP: every demand holds and every rule that is not optional was evaluated. Else INCONCLUSIVE. No
-    measurement that is taken away makes a SHIP out of another outcome.
+    `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
+    SHA-256) say which waivers apply. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP:
+    every demand holds and every rule that is neither optional nor ignored was evaluated. Else INCONCLUSIVE. Demands
+    cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not evaluated, certainty
+    for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
     book = _Book(measurements)
-    gap = _gap(book, policy)
-    checks = [gap, *_identity(book, policy, gap, novel), *_faces(book, policy)]
-    pressing = [f for f in findings if f.severity in policy.hold]
-    blocking = [_finding_text(f) for f in pressing if f.state == "confirmed"]
-    suspected = [_finding_text(f) for f in pressing if f.state == "suspected"]
-    doubts = [] if policy.suspected == "ship" else suspected
-    needed = [n for n in not_evaluated if n.rule not in policy.optional_rules]
-    unjudged = [f"the rule {n.rule} was not evaluated: {n.reason}" for n in needed]
-    against = blocking + [c.text for c in checks if c.state == "fails"]
-    undecided = [c.text for c in checks if c.state == "open"] + doubts + unjudged
-    held = [c.text for c in checks if c.state == "holds"]
-    limits = _limits(book, policy, novel)
+    weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
+    checks = _demands(book, policy, novel)
+    unjudged = [n for n in not_evaluated if policy.rules.get(rule_of(n)) != "ignore"]
+    needed = [_unjudged_text(n) for n in unjudged if rule_of(n) not in policy.optional_rules]
+    against = _of(weighed, "holds") + [c.text for c in checks if c.state == "fails"]
+    undecided = [c.text for c in checks if c.state == "open"] + _of(weighed, "leaves open") + needed
+    optional = [_unjudged_text(n) for n in unjudged if rule_of(n) in policy.optional_rules]
+    idle = tuple(idle_waivers(findings, policy, today=today, lora=lora))
+    warnings = (*_of(weighed, "warns"), *_below_warning(book, policy, novel), *optional, *idle)
+    limits = (*_limits(book, policy, novel), *_not_tested(book, policy), *_ignored(weighed, not_evaluated, policy))
+    waived = tuple(_waived_text(f) for f in weighed if f.effect == "waived")
     if against:
-        return Verdict(outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided), limits=limits)
-    if undecided:
-        sentence = _sentence(undecided)
-        return Verdict(outcome="INCONCLUSIVE", sentence=sentence, reasons=tuple(undecided), limits=limits)
-    reasons = (*held, *(f"borne: {text}" for text in suspected))
-    return Verdict(outcome="SHIP", sentence=_ship_sentence(book, policy, novel), reasons=reasons, limits=limits)
+        verdict = Verdict(outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided))
+    elif undecided:
+        verdict = Verdict(outcome="INCONCLUSIVE", sentence=_sentence(undecided), reasons=tuple(undecided))
+    else:
+        sentence = _ship_sentence(book, policy, novel) + _aside(waived, warnings)
+        verdict = Verdict(outcome="SHIP", sentence=sentence, reasons=tuple(c.text for c in checks))
+    return replace(verdict, limits=limits, warnings=warnings, waived=waived)
+
+
+def _demands(book: _Book, policy: Policy, novel: Collection[str]) -> list[_Check]:
+    """Every demand of the policy on a number."""
+    gap = _gap(book, policy)
+    return [gap, *_identity(book, policy, gap, novel), *_faces(book, policy)]
+
+
+def _below_warning(book: _Book, policy: Policy, novel: Collection[str]) -> list[str]:
+    """What meets the policy's demands and not its warning levels: the same demands, with those in their place.
+
+    One key at a time, so that one number that is low does not drag in the others.
+    """
+    demands = _demands(book, policy, novel)
+    if demands[0].state != "holds":
+        return []
+    texts: list[str] = []
+    for key in WARN_KEYS:
+        if (level := getattr(policy, key)) is None:
+            continue
+        stricter = replace(policy, **{key.removeprefix(WARN): level})
+        # An open gap opens every claim on identity; here it is a warning of its own.
+        checks = [_gap(book, stricter)] if key == "warn_gap_at_least" else _demands(book, stricter, novel)
+        pairs = zip(demands, checks, strict=False)
+        below = [warned.text for met, warned in pairs if met.state == "holds" and warned.state != "holds"]
+        texts += [f"short of {key} = {level:g}: {text}" for text in below]
+    return texts
 
 
 def open_environments(
@@ -148,6 +121,12 @@ class _Book:
         keys = {"weight", "environment"}
         scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == keys]
         return {m.where["environment"]: m for m in scores if m.where["weight"] == "ship"}
+
+    def weights(self) -> dict[float, Measurement]:
+        """Weight -> identity score there, ascending; weight 0 is the base model and is left out."""
+        scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == {"weight"}]
+        known = {float(m.where["weight"]): m for m in scores if m.where["weight"].replace(".", "", 1).isdigit()}
+        return {weight: known[weight] for weight in sorted(known) if weight > 0}
 
 
 def _gap(book: _Book, policy: Policy) -> _Check:
@@ -263,10 +242,40 @@ def _number(measurement: Measurement) -> str:
     )
 
 
+def _pressing(finding: Finding) -> tuple[int, float, str]:
+    """Sort key: severe, then strong."""
+    return SEVERITIES.index(finding.severity), -finding.strength, finding.rule
+
+
+def _of(findings: Iterable[Finding], effect: str) -> list[str]:
+    return [_finding_text(finding) for finding in findings if finding.effect == effect]
+
+
 def _finding_text(finding: Finding) -> str:
     """`The face ... (body-drift, confirmed: body.deficit 0.62 [0.50, 0.74])`."""
     lead = f": {finding.measurements[0].name} {_number(finding.measurements[0])}" if finding.measurements else ""
-    return f"{finding.symptom.rstrip('.')} ({finding.rule}, {finding.state}{lead})"
+    return f"{finding.symptom.rstrip('.')} ({_named(finding)}, {finding.state}{lead})"
+
+
+def _named(finding: Finding) -> str:
+    return " ".join((finding.rule, *finding.about.values()))
+
+
+def _waived_text(finding: Finding) -> str:
+    """`body-drift (confirmed) until 2027-03-01: a portrait LoRA`."""
+    waiver = finding.waiver
+    return "" if waiver is None else f"{_named(finding)} ({finding.state}) until {waiver.expires}: {waiver.reason}"
+
+
+def _unjudged_text(unjudged: NotEvaluated) -> str:
+    return f"the rule {unjudged.rule} was not evaluated: {unjudged.reason}"
+
+
+def _aside(waived: Sequence[str], warnings: Sequence[str]) -> str:
+    """` With 1 warning and 2 waived findings.`"""
+    counts = (("warning", len(warnings)), ("waived finding", len(waived)))
+    parts = [f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts if n]
+    return f" With {' and '.join(parts)}." if parts else ""
 
 
 def _sentence(reasons: Sequence[str]) -> str:
@@ -297,5 +306,41 @@ def _limits(book: _Book, policy: Policy, novel: Collection[str]) -> tuple[str, .
         f"Weights: {', '.join(f'{weight:g}' for weight in policy.weights)}; each judged by {_BY[policy.weight_claim]}.",
         f"Framings: {', '.join(policy.framings)}.",
         f"Environments: {listed}; each judged by {_BY[policy.environment_claim]}.",
-        f"Policy: {policy.name}.",
+        f"Policy: {policy.name}{f', which extends {policy.extends}' if policy.extends else ''}.",
+        _working_range(book, policy),
     )
+
+
+def _working_range(book: _Book, policy: Policy) -> str:
+    """At which of the rendered weights identity holds, by the policy's claim on a weight."""
+    scores = book.weights()
+    if _gap(book, policy).state != "holds" or not scores:
+        return "Working range: not known, identity cannot be measured."
+    limit, claim = policy.identity_at_least, policy.weight_claim
+    holding = [w for w, m in scores.items() if _claim(m, "identity", limit, claim).state == "holds"]
+    rendered = f"of {', '.join(f'{w:g}' for w in scores)} rendered"
+    if not holding:
+        return f"Working range: none; identity holds at no weight ({rendered})."
+    between = [w for w in scores if holding[0] <= w <= holding[-1]]
+    if between == holding and len(holding) > 1:
+        return f"Working range: identity holds from weight {holding[0]:g} to {holding[-1]:g} ({rendered})."
+    return f"Working range: identity holds at weight {', '.join(f'{w:g}' for w in holding)} alone ({rendered})."
+
+
+def _not_tested(book: _Book, policy: Policy) -> tuple[str, ...]:
+    """What a releaser may not conclude from this verdict."""
+    weights = list(book.weights())
+    beyond = [f"weights above {weights[-1]:g}"] if weights else ["any weight"]
+    missing = [f for f in FRAMINGS if f not in policy.framings]
+    framings = [f"{framing} (no face is demanded there)" for framing in missing]
+    others = ["other environments", "other styles", "several characters in one picture", "other base models"]
+    return (f"Not tested: {', '.join((*beyond, *framings, *others, 'other LoRAs in the same prompt'))}.",)
+
+
+def _ignored(findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], policy: Policy) -> tuple[str, ...]:
+    """The rules that the policy ignores, each with what it would have said."""
+    states = {f.rule: f.state for f in findings if f.effect == "ignored"}
+    unjudged = {rule_of(n) for n in not_evaluated}
+    ignored = [rule for rule, level in policy.rules.items() if level == "ignore"]
+    told = [f"{r} ({'not evaluated' if r in unjudged else states.get(r, 'not seen')})" for r in ignored]
+    return (f"Ignored by the policy: {', '.join(told)}.",) if told else ()

@@ -60,7 +60,7 @@ def test_help_answers_quickly_and_names_every_exit_code():
     assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "inspect", "audit", "report", "gate", "retrain", "rules"])
+@pytest.mark.parametrize("command", ["check", "inspect", "audit", "report", "gate", "retrain", "rules", "policy"])
 def test_every_command_explains_itself(command):
     result = doctor(command, "--help")
     assert result.returncode == 0 and len(result.stdout.splitlines()) > 5
@@ -208,6 +208,17 @@ def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(
 
 def test_gate_refuses_a_folder_that_is_no_run(tmp_path):
     refused(doctor("gate", tmp_path), 4, "diagnosis.json")
+
+
+def test_policy_lint_exits_by_what_it_found_and_show_prints_where_keys_come_from(tmp_path):
+    own = tmp_path / "mine.toml"
+    for text, code, word in (("", 0, "nothing to say"), ("weights = [0.9]", 1, "note"), ("novl = 1", 2, "refused")):
+        own.write_text(f'extends = "standard"\n{text}\n')
+        result = doctor("policy", "lint", own)
+        assert result.returncode == code and word in result.stdout
+    refused(doctor("policy", "show", own), 2, "mine.toml:2", "Did you mean novel?")
+    shown = doctor("policy", "show", "strict")
+    assert shown.returncode == 0 and "novel = 3" in shown.stdout and "# strict.toml:" in shown.stdout
 
 
 def test_rules_prints_a_rules_own_words():

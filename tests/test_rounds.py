@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lora_doctor.effects import weigh
 from lora_doctor.matrix import plan_cells
+from lora_doctor.policy import load_policy
 from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
 from lora_doctor.rules import load_rules
 from lora_doctor.types import Finding, Measurement, Verdict
@@ -14,6 +16,7 @@ PLAN = plan_cells(
     weights=(0.0, 0.4, 0.7, 1.0), environments=[("beach", False), ("city", True)], framings=("close-up", "full_body"),
     replicates=4, prompt_of=lambda e, f: f"{e}, {f}", negative_prompt="", seed=0,
 )  # fmt: skip
+POLICY = load_policy(Path(__file__).parents[1] / "rules", "standard")
 RULES = load_rules(Path(__file__).parents[1] / "rules")
 
 
@@ -51,8 +54,9 @@ def test_a_suspicion_about_a_weight_has_that_weight_rendered() -> None:
 
 
 def test_only_suspicions_that_would_hold_a_release_are_worth_pictures() -> None:
-    found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note")]
-    assert [f.rule for f in worth_a_look(found, ("blocker",))] == ["a"]
+    found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note"), finding("d")]
+    policy = replace(POLICY, rules={"d": "ignore"})
+    assert [f.rule for f in worth_a_look(weigh(found, policy, today=None), policy)] == ["a"]
 
 
 def test_a_suspicion_or_an_open_verdict_asks_for_more() -> None:

@@ -512,3 +512,55 @@ def test_a_dataset_rule_reads_no_render_and_has_a_name_of_its_own() -> None:
     asked = {leaf.measurement for rule in DATASET.values() for leaf in leaves(rule.when)}
     assert not [name for name in asked if name is not None and name.startswith(RENDERED)]
     assert not set(DATASET) & (set(RULES) | {rule.id for rule in load_rules(FOLDER / "file")})
+
+
+# ---------------------------------------------------------------- how strong a finding may be
+
+
+def worst_of(*measured: Measurement) -> float | None:
+    ratio = Measurement(name="dataset.identity_ratio", value=0.95)
+    (found,), _ = evaluate([RULES["body-drift"]], [*measured, ratio])
+    return found.worst
+
+
+def share(name: str, value: float | None, half: float = 0.01) -> Measurement:
+    interval = None if value is None else (value - half, value + half)
+    return Measurement(name=name, value=value, unit="share", interval=interval)
+
+
+HOLDING = Measurement(
+    name="identity.score",
+    value=0.9,
+    unit="score",
+    interval=(0.85, 0.95),
+    where={"weight": "ship", "framing": "close-up"},
+)
+FRAMED = Measurement(name="framing.loss", value=0.0, unit="share", interval=(0.0, 0.1), where={"framing": "full_body"})
+
+
+def test_the_worst_of_a_finding_is_its_strongest_reading_and_ignores_intervals() -> None:
+    some = (share("body.deficit", 0.2), HOLDING, FRAMED)
+    assert worst_of(*some, share("outfit.deficit", 0.0)) == pytest.approx(0.05 / 0.85)
+    assert worst_of(*some, share("outfit.deficit", 0.9)) == pytest.approx(0.75 / 0.85)
+    assert worst_of(*some, share("outfit.deficit", 0.9, half=0.85)) == pytest.approx(0.75 / 0.85)
+
+
+def test_what_is_absent_may_be_as_bad_as_can_be() -> None:
+    assert worst_of(share("body.deficit", 0.2), HOLDING, FRAMED, share("outfit.deficit", None)) == 1.0
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(CONDITIONS, NUMBERS, st.sampled_from(NAMES), st.booleans())
+def test_taking_evidence_away_never_lowers_the_worst_of_a_finding_that_stays(
+    when: Condition, measurements: list[Measurement], name: str, widen: bool
+) -> None:
+    rule = dataclasses.replace(RULES["hair-flip"], when=when, causes=())
+    shares = [dataclasses.replace(m, unit="share") for m in measurements]
+    bounds = {m.name: m.interval or (m.value, m.value) for m in shares}
+    vague = (
+        [dataclasses.replace(m, interval=(bounds[name][0] - 0.3, bounds[name][1] + 0.3)) if m.name == name else m
+         for m in shares] if widen else [m for m in shares if m.name != name]
+    )  # fmt: skip
+    before, after = (evaluate([rule], some)[0] for some in (shares, vague))
+    if before and after:
+        assert after[0].worst >= before[0].worst

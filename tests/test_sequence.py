@@ -13,11 +13,11 @@ from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges
 from lora_doctor.looks import Look, next_bound
 from lora_doctor.metrics import identity
+from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS, Sequenced, until_decided
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Measurement, Study
-from lora_doctor.verdict import load_policy
 from tests.metrics.make_study import make_study
 
 RULES = Path(__file__).parents[1] / "rules"

@@ -115,6 +115,13 @@ def test_every_key_arrives_and_paths_are_relative_to_the_file(model: Path) -> No
     assert settings.report.private
 
 
+def test_a_policy_file_is_found_beside_the_settings_and_a_preset_stays_a_name(model: Path) -> None:
+    (model.parent / "lora-doctor.toml").write_text(LEAST + '[judge]\npolicy = "release.toml"\n')
+    assert load_settings(model, {}).judge.policy == str((model.parent / "release.toml").resolve())
+    assert load_settings(model, {"judge.policy": "house"}).judge.policy == "house"
+    assert load_settings(model, {"judge.policy": "mine/release"}).judge.policy == str(Path("mine/release").resolve())
+
+
 def test_the_working_folder_is_second_choice(model: Path) -> None:
     Path("lora-doctor.toml").write_text(LEAST)
     assert load_settings(model, {}).dataset == Path("dataset")

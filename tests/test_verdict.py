@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_doctor.errors import UsageError
+from lora_doctor.policy import Policy, load_policy
 from lora_doctor.rules import evaluate, load_rules
-from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict
-from lora_doctor.verdict import Policy, decide, load_policy, open_environments, units_to_decide
+from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict, Waiver
+from lora_doctor.verdict import decide, open_environments, units_to_decide
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = load_rules(FOLDER)
 STANDARD = load_policy(FOLDER, "standard")
+TODAY = date(2026, 11, 23)
+LORA = "9f2c41d07a1b" + "0" * 52
 NOVEL = ("beach", "snow", "desert")
 TRAINED = ("library", "city")
 
 
 def number(name: str, value: float | None, half: float | None = None, **where: str) -> Measurement:
     interval = None if half is None or value is None else (value - half, value + half)
-    return Measurement(name=name, value=value, interval=interval, where=where)
+    unit = "score" if name.startswith("identity") else "share"
+    return Measurement(name=name, value=value, unit=unit, interval=interval, where=where)
 
 
 def score(value: float | None, half: float | None = 0.05, **where: str) -> Measurement:
@@ -69,7 +74,7 @@ def healthy() -> list[Measurement]:
 
 
 def judge(measurements: list[Measurement], policy: Policy = STANDARD) -> Verdict:
-    return decide(*evaluate(RULES, measurements), measurements, policy, novel=NOVEL)
+    return decide(*evaluate(RULES, measurements), measurements, policy, novel=NOVEL, today=TODAY, lora=LORA)
 
 
 def replaced(measurements: list[Measurement], *new: Measurement) -> list[Measurement]:
@@ -81,14 +86,16 @@ def outcome(*new: Measurement, policy: Policy = STANDARD) -> str:
     return decide((), (), replaced(ship_readings(), *new), policy, novel=NOVEL).outcome
 
 
-def finding(state: str = "confirmed", severity: str = "blocker") -> Finding:
+def finding(state: str = "confirmed", severity: str = "blocker", worst: float | None = 0.3, **more: Any) -> Finding:
     return Finding(
-        rule="hair-flip",
+        rule=more.get("rule", "hair-flip"),
         symptom="The hair colour flips.",
         why="",
         state=state,  # type: ignore[arg-type]
         severity=severity,  # type: ignore[arg-type]
-        strength=1.0,
+        strength=more.get("strength", 1.0),
+        worst=worst,
+        about=more.get("about", {}),
         measurements=(number("attribute.flip_rate", 0.3, 0.1, attribute="hair_colour"),),
         causes=(),
     )
@@ -156,11 +163,152 @@ def test_a_confirmed_blocker_holds_and_is_named_with_its_number() -> None:
     assert "The hair colour flips (hair-flip, confirmed: attribute.flip_rate 0.30 [0.20, 0.40])" in verdict.sentence
 
 
-def test_a_suspected_blocker_is_borne_by_the_standard_policy_and_said() -> None:
-    verdict = decide([finding("suspected")], (), ship_readings(), STANDARD, novel=NOVEL)
-    assert verdict.outcome == "SHIP" and any("hair-flip, suspected" in reason for reason in verdict.reasons)
-    wary = dataclasses.replace(STANDARD, suspected="inconclusive")
-    assert decide([finding("suspected")], (), ship_readings(), wary, novel=NOVEL).outcome == "INCONCLUSIVE"
+def given_findings(*findings: Finding, policy: Policy = STANDARD) -> Verdict:
+    return decide(findings, (), ship_readings(), policy, novel=NOVEL, today=TODAY, lora=LORA)
+
+
+@pytest.mark.parametrize(
+    ("state", "worst", "wanted"),
+    [
+        ("confirmed", 0.30, "HOLD"),
+        ("suspected", 0.30, "INCONCLUSIVE"),
+        ("confirmed", 0.04, "SHIP"),
+        ("suspected", 0.04, "SHIP"),
+        ("confirmed", None, "HOLD"),
+        ("suspected", None, "INCONCLUSIVE"),
+    ],
+)
+def test_a_blocker_between_its_warning_and_its_failing_level_warns_and_beyond_it_never_ships(
+    state: str, worst: float | None, wanted: str
+) -> None:
+    verdict = given_findings(finding(state, worst=worst))
+    assert verdict.outcome == wanted
+    assert bool(verdict.warnings) == (wanted == "SHIP")
+    if wanted == "SHIP":
+        assert f"hair-flip, {state}" in verdict.warnings[0] and "With 1 warning." in verdict.sentence
+
+
+def test_nothing_is_borne_by_a_policy_that_bears_nothing() -> None:
+    strict = dataclasses.replace(STANDARD, bears=0.0)
+    assert given_findings(finding("suspected", worst=0.0), policy=strict).outcome == "INCONCLUSIVE"
+
+
+def test_blockers_stand_before_demands_and_the_severest_and_strongest_first() -> None:
+    slight, strong = finding(rule="slight", strength=0.2), finding(rule="strong", strength=0.9)
+    noted = finding(rule="noted", severity="note", strength=1.0)
+    policy = dataclasses.replace(STANDARD, hold=("blocker", "note"))
+    readings = replaced(ship_readings(), number("identity.no_face", 0.4, 0.1, weight="ship", framing="full_body"))
+    verdict = decide([noted, slight, strong], (), readings, policy, novel=NOVEL)
+    order = ["strong, confirmed", "slight, confirmed", "noted, confirmed", "share of full_body"]
+    assert all(word in reason for word, reason in zip(order, verdict.reasons, strict=True))
+    assert "(strong, confirmed" in verdict.sentence and "3 more reasons" in verdict.sentence
+
+
+# ---------------------------------------------------------------- levels of rules
+
+
+@pytest.mark.parametrize(
+    ("level", "severity", "wanted"),
+    [("fail", "note", "HOLD"), ("warn", "blocker", "SHIP"), ("ignore", "blocker", "SHIP")],
+)
+def test_the_level_a_policy_gives_a_rule_stands_above_its_severity(level: str, severity: str, wanted: str) -> None:
+    policy = dataclasses.replace(STANDARD, rules={"hair-flip": level})
+    verdict = given_findings(finding(severity=severity), policy=policy)
+    assert verdict.outcome == wanted
+    assert any("hair-flip" in text for text in verdict.warnings) == (level == "warn")
+
+
+def test_an_ignored_rule_is_said_with_what_it_would_have_said() -> None:
+    policy = dataclasses.replace(STANDARD, rules={"hair-flip": "ignore", "body-drift": "ignore", "echo": "ignore"})
+    unjudged = [NotEvaluated(rule="body-drift", reason="not measured")]
+    verdict = decide([finding()], unjudged, ship_readings(), policy, novel=NOVEL)
+    said = "Ignored by the policy: hair-flip (confirmed), body-drift (not evaluated), echo (not seen)."
+    assert verdict.outcome == "SHIP" and said in verdict.limits
+
+
+def test_a_warning_severity_warns_and_a_note_does_nothing() -> None:
+    assert given_findings(finding(severity="warning")).warnings
+    assert not given_findings(finding(severity="note")).warnings
+
+
+# ---------------------------------------------------------------- warning levels of numbers
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ({"warn_identity_at_least": 0.9}, "identity over the ship weights is 0.85 [0.80, 0.90], at least 0.90"),
+        ({"warn_environments": 6}, "identity holds in 5 of 5 environments, 6 are wanted"),
+        ({"warn_novel": 4}, "identity holds in 3 of 3 environments new to the dataset, 4 are wanted"),
+        ({"warn_gap_at_least": 0.6}, "floor and ceiling are 0.50 [0.45, 0.55] apart, 0.60 is wanted"),
+    ],
+)
+def test_a_number_between_its_two_levels_ships_with_a_warning(levels: dict[str, float], said: str) -> None:
+    verdict = given_findings(policy=dataclasses.replace(STANDARD, **levels))
+    assert verdict.outcome == "SHIP" and any(said in text for text in verdict.warnings)
+    assert all(text.startswith(f"short of {next(iter(levels))}") for text in verdict.warnings)
+    met = {key: value / 2 for key, value in levels.items()}
+    assert not given_findings(policy=dataclasses.replace(STANDARD, **met)).warnings
+
+
+def test_faceless_renders_between_the_two_levels_warn_once() -> None:
+    policy = dataclasses.replace(STANDARD, warn_no_face_at_most=0.05)
+    readings = replaced(ship_readings(), number("identity.no_face", 0.1, 0.05, weight="ship", framing="full_body"))
+    verdict = decide((), (), readings, policy, novel=NOVEL)
+    assert verdict.outcome == "SHIP" and len(verdict.warnings) == 1 and "full_body" in verdict.warnings[0]
+
+
+# ---------------------------------------------------------------- waivers
+
+WAIVER = Waiver(rule="hair-flip", reason="a wig, on purpose", expires="2027-03-01")
+
+
+def waived(*findings: Finding, today: date | None = TODAY, **changes: Any) -> Verdict:
+    policy = dataclasses.replace(STANDARD, waivers=(dataclasses.replace(WAIVER, **changes),))
+    return decide(findings, (), ship_readings(), policy, novel=NOVEL, today=today, lora=LORA)
+
+
+def test_a_waived_blocker_ships_and_is_said_with_its_reason_and_its_last_day() -> None:
+    verdict = waived(finding())
+    assert verdict.outcome == "SHIP" and "With 1 waived finding." in verdict.sentence
+    assert verdict.waived == ("hair-flip (confirmed) until 2027-03-01: a wig, on purpose",)
+
+
+def test_a_waiver_applies_through_its_last_day_and_then_says_that_it_expired() -> None:
+    assert waived(finding(), today=date(2027, 3, 1)).outcome == "SHIP"
+    after = waived(finding(), today=date(2027, 3, 2))
+    assert after.outcome == "HOLD" and "expired after 2027-03-01" in after.warnings[0] and not after.waived
+    assert waived(finding(), today=None).outcome == "HOLD"
+
+
+def test_a_waiver_for_one_lora_is_no_waiver_for_another() -> None:
+    policy = dataclasses.replace(STANDARD, waivers=(dataclasses.replace(WAIVER, lora=LORA[:12]),))
+    for sha, wanted in ((LORA, "SHIP"), ("a" * 64, "HOLD"), ("", "HOLD")):
+        verdict = decide([finding()], (), ship_readings(), policy, novel=NOVEL, today=TODAY, lora=sha)
+        assert verdict.outcome == wanted
+        assert any("another LoRA" in text for text in verdict.warnings) == (wanted == "HOLD")
+
+
+def test_a_waiver_of_a_slice_covers_that_slice_alone() -> None:
+    hair, eyes = finding(about={"attribute": "hair_colour"}), finding(about={"attribute": "eye_colour"})
+    assert waived(hair, where={"attribute": "hair_colour"}).outcome == "SHIP"
+    assert waived(hair, eyes, where={"attribute": "hair_colour"}).outcome == "HOLD"
+    assert waived(finding(), where={"attribute": "hair_colour"}).outcome == "HOLD"
+
+
+def test_a_waiver_that_matches_nothing_is_said() -> None:
+    verdict = waived()
+    assert verdict.outcome == "SHIP" and "matches no finding" in verdict.warnings[0]
+
+
+def test_no_waiver_stands_for_a_demand_or_for_a_rule_that_was_not_evaluated() -> None:
+    policy = dataclasses.replace(STANDARD, waivers=(dataclasses.replace(WAIVER, rule="unmeasurable-identity"),))
+    blind = replaced(ship_readings(), number("identity.gap", None))
+    seen = finding(rule="unmeasurable-identity", severity="note")
+    assert decide([seen], (), blind, policy, novel=NOVEL, today=TODAY).outcome == "INCONCLUSIVE"
+    unjudged = [NotEvaluated(rule="hair-flip", reason="not measured")]
+    policy = dataclasses.replace(STANDARD, waivers=(WAIVER,))
+    assert decide((), unjudged, ship_readings(), policy, novel=NOVEL, today=TODAY).outcome == "INCONCLUSIVE"
 
 
 def test_a_warning_does_not_hold_under_the_standard_policy() -> None:
@@ -172,7 +320,36 @@ def test_a_rule_that_was_not_evaluated_prevents_a_ship_unless_it_is_optional() -
     verdict = decide((), unjudged, ship_readings(), STANDARD, novel=NOVEL)
     assert verdict.outcome == "INCONCLUSIVE" and "hair-flip was not evaluated" in verdict.sentence
     lax = dataclasses.replace(STANDARD, optional_rules=("hair-flip",))
-    assert decide((), unjudged, ship_readings(), lax, novel=NOVEL).outcome == "SHIP"
+    verdict = decide((), unjudged, ship_readings(), lax, novel=NOVEL)
+    assert verdict.outcome == "SHIP" and "hair-flip was not evaluated" in verdict.warnings[0]
+
+
+def test_a_finding_of_an_optional_rule_warns_since_hiding_its_measurement_would_help_otherwise() -> None:
+    lax = dataclasses.replace(STANDARD, optional_rules=("hair-flip",))
+    verdict = given_findings(finding(), policy=lax)
+    assert verdict.outcome == "SHIP" and "hair-flip, confirmed" in verdict.warnings[0]
+
+
+# ---------------------------------------------------------------- what a ship covers
+
+
+def limits(*new: Measurement) -> str:
+    return " ".join(decide((), (), replaced(ship_readings(), *new), STANDARD, novel=NOVEL).limits)
+
+
+def test_the_working_range_is_where_identity_holds_of_what_was_rendered() -> None:
+    low = [score(0.2, weight="0.4"), score(0.7, weight="0.6"), score(0.0, weight="0")]
+    assert "identity holds from weight 0.6 to 1 (of 0.4, 0.6, 0.7, 0.8, 1 rendered)" in limits(*low)
+    assert "at weight 0.6, 0.7, 1 alone" in limits(*low, score(0.5, weight="0.8"))
+    assert "holds at no weight" in limits(*(score(0.1, weight=w) for w in ("0.7", "0.8", "1")))
+    assert "not known, identity cannot be measured" in limits(number("identity.gap", None))
+
+
+def test_what_was_not_tested_is_said() -> None:
+    assert "Not tested: weights above 1, other environments" in limits()
+    policy = dataclasses.replace(STANDARD, framings=("close-up",))
+    told = given_findings(policy=policy).limits
+    assert any("full_body (no face is demanded there)" in text for text in told)
 
 
 def test_nothing_measured_is_inconclusive_under_every_policy() -> None:
@@ -183,6 +360,36 @@ def test_nothing_measured_is_inconclusive_under_every_policy() -> None:
 # ---------------------------------------------------------------- law 1
 
 HEALTHY = healthy()
+NAMES = [rule.id for rule in RULES]
+PRESETS = {name: load_policy(FOLDER, name) for name in ("standard", "strict", "lenient")}
+
+
+def grade(verdict: Verdict) -> int:
+    """2 = SHIP, 1 = SHIP with warnings or waivers, 0 = anything else."""
+    return 0 if verdict.outcome != "SHIP" else 1 if verdict.warnings or verdict.waived else 2
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """A preset with any levels, warning levels and waivers upon it."""
+    base = PRESETS[draw(st.sampled_from(sorted(PRESETS)))]
+    waivers = st.builds(
+        Waiver, rule=st.sampled_from(NAMES), reason=st.just("so"),
+        expires=st.sampled_from(["2026-01-01", "2027-01-01"]),
+        lora=st.sampled_from(["", LORA[:12], "b" * 12]), where=st.sampled_from([{}, {"attribute": "hair_colour"}]),
+    )  # fmt: skip
+    levels = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["fail", "warn", "ignore"]), max_size=2)
+    return dataclasses.replace(
+        base,
+        rules=draw(levels),
+        waivers=tuple(draw(st.lists(waivers, max_size=2))),
+        bears=draw(st.sampled_from([0.0, base.bears, 0.05, 0.3, 0.9])),
+        optional_rules=tuple(draw(st.sets(st.sampled_from(NAMES), max_size=1))),
+        warn_identity_at_least=draw(st.sampled_from([None, 0.7, 0.9])),
+        warn_environments=draw(st.sampled_from([None, 5])),
+        warn_no_face_at_most=draw(st.sampled_from([None, 0.05])),
+        warn_gap_at_least=draw(st.sampled_from([None, 0.3])),
+    )
 
 
 @st.composite
@@ -190,22 +397,60 @@ def patients(draw: st.DrawFn) -> list[Measurement]:
     """The healthy LoRA with some of its numbers replaced by worse or vaguer ones."""
     made = list(HEALTHY)
     for i in draw(st.lists(st.integers(0, len(made) - 1), max_size=3)):
-        value = draw(st.sampled_from([-0.3, 0.0, 0.1, 0.3, 0.58, 0.65, 0.95]))
-        half = draw(st.sampled_from([None, 0.01, 0.1, 0.4]))
+        value = draw(st.sampled_from([-0.3, 0.0, 0.06, 0.1, 0.16, 0.3, 0.58, 0.65, 0.95]))
+        half = draw(st.sampled_from([None, 0.005, 0.01, 0.1, 0.4]))
         made[i] = number(made[i].name, value, half, **made[i].where)
     return made
 
 
-@settings(max_examples=200, deadline=None)
-@given(patients(), st.sampled_from(["standard", "strict", "lenient"]), st.data())
-def test_taking_evidence_away_never_makes_a_ship(made: list[Measurement], name: str, data: st.DataObject) -> None:
-    policy = load_policy(FOLDER, name)
-    before = judge(made, policy).outcome
+def wider(measurement: Measurement, by: float) -> Measurement:
+    """A number without an interval has none to widen: to the verdict it is open already."""
+    if measurement.interval is None:
+        return measurement
+    low, high = measurement.interval
+    return dataclasses.replace(measurement, interval=(low - by, high + by))
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(patients(), policies(), st.sampled_from(["drop", "blank", "widen"]), st.data())
+def test_taking_evidence_away_never_improves_a_verdict(
+    made: list[Measurement], policy: Policy, how: str, data: st.DataObject
+) -> None:
+    before = grade(judge(made, policy))
     gone = data.draw(st.sets(st.integers(0, len(made) - 1), min_size=1, max_size=4))
-    less = [m for i, m in enumerate(made) if i not in gone]
-    empty = [dataclasses.replace(m, value=None, interval=None) if i in gone else m for i, m in enumerate(made)]
-    for after in (judge(less, policy).outcome, judge(empty, policy).outcome):
-        assert before == "SHIP" or after != "SHIP"
+    if how == "drop":
+        less = [m for i, m in enumerate(made) if i not in gone]
+    elif how == "blank":
+        less = [dataclasses.replace(m, value=None, interval=None) if i in gone else m for i, m in enumerate(made)]
+    else:
+        by = data.draw(st.sampled_from([0.01, 0.1, 0.5]))
+        less = [wider(m, by) if i in gone else m for i, m in enumerate(made)]
+    assert grade(judge(less, policy)) <= before
+
+
+@st.composite
+def any_findings(draw: st.DrawFn) -> list[Finding]:
+    about = st.sampled_from([{}, {"attribute": "hair_colour"}, {"attribute": "eye_colour"}])
+    made = st.builds(
+        finding, st.sampled_from(["confirmed", "suspected"]), st.sampled_from(["blocker", "warning", "note"]),
+        st.sampled_from([None, 0.0, 0.02, 0.2, 1.0]), rule=st.sampled_from(NAMES), about=about,
+    )  # fmt: skip
+    return draw(st.lists(made, max_size=3))
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(any_findings(), policies(), st.data())
+def test_a_finding_that_becomes_vaguer_or_unevaluated_never_improves_a_verdict(
+    findings: list[Finding], policy: Policy, data: st.DataObject
+) -> None:
+    before = grade(given_findings(*findings, policy=policy))
+    moved = {i for i in range(len(findings)) if data.draw(st.booleans())}
+    unjudged = [NotEvaluated(rule=f.rule, reason="gone") for i, f in enumerate(findings) if i in moved]
+    kept = [f for i, f in enumerate(findings) if i not in moved]
+    if kept and data.draw(st.booleans()):
+        kept[0] = dataclasses.replace(kept[0], state="suspected", worst=data.draw(st.sampled_from([None, 1.0])))
+    after = decide(kept, unjudged, ship_readings(), policy, novel=NOVEL, today=TODAY, lora=LORA)
+    assert grade(after) <= before
 
 
 def test_any_single_measurement_the_verdict_rests_on_is_missed() -> None:
@@ -219,11 +464,6 @@ def test_any_single_measurement_the_verdict_rests_on_is_missed() -> None:
 # ---------------------------------------------------------------- policies
 
 
-@pytest.mark.parametrize("name", ["standard", "strict", "lenient"])
-def test_every_policy_of_the_folder_is_read(name: str) -> None:
-    assert load_policy(FOLDER, name).name == name
-
-
 def test_the_standard_policy_is_the_articles_ship_rule() -> None:
     assert min(STANDARD.weights) == 0.7 and STANDARD.environments == 3
 
@@ -234,30 +474,6 @@ def test_the_stricter_policy_ships_no_lora_that_the_more_lenient_holds() -> None
         made = replaced(made, *(m for m in ship_readings(identity) if m.name == "identity.score"))
         ships = [judge(made, load_policy(FOLDER, name)).outcome == "SHIP" for name in ("strict", "standard", "lenient")]
         assert ships == sorted(ships)
-
-
-def test_an_unknown_policy_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="Choose one of: lenient, standard, strict"):
-        load_policy(FOLDER, "standart")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "complaint"),
-    [
-        ("novel = 2", "novl = 2", "novl: is not a key of a policy"),
-        ("novel = 2", "", "novel: field required"),
-        ("novel = 2", 'novel = "two"', "novel: input should be a valid integer"),
-        ("novel = 2", "novel = ", "cannot be read as TOML"),
-    ],
-)
-def test_a_faulty_policy_is_refused_with_its_file_and_key(tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    text = (FOLDER / "policies" / "standard.toml").read_text("utf-8")
-    assert old in text
-    (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "own.toml").write_text(text.replace(old, new), "utf-8")
-    with pytest.raises(UsageError) as refusal:
-        load_policy(tmp_path, "own")
-    assert complaint in str(refusal.value) and "own.toml" in str(refusal.value)
 
 
 def test_an_open_claim_says_how_many_more_pictures_would_settle_it() -> None:

@@ -1,0 +1,117 @@
+"""A finished run judged again: under another policy, with waivers, on another day; without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from lora_doctor.diagnosis import from_json, to_json
+from lora_doctor.errors import UsageError
+from lora_doctor.judgement import DIAGNOSIS, REPORT, gate_run, judge_run, today
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.settings import Settings, to_plain
+from lora_doctor.types import Diagnosis, TrainingSettings
+from tests.make_diagnosis import make_diagnosis
+from tests.test_verdict import healthy, number, replaced
+
+WAIVER = '[[waivers]]\nrule = "body-drift"\nreason = "portraits only"\nexpires = 2027-03-01\n'
+DAY = {"2026-11-23": "1795392000", "2027-04-01": "1806537600"}
+"""A day -> seconds since 1970 at its beginning (UTC)."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run of a LoRA whose body drifts and whose identity holds."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", DAY["2026-11-23"])
+    folder = tmp_path / "run"
+    measurements = replaced(healthy(), number("body.deficit", 0.7, 0.1))
+    environments = [
+        {"name": n, "trained": n in ("library", "city")} for n in ("library", "city", "beach", "snow", "desert")
+    ]
+    facts = make_diagnosis(folder, images=False)
+    facts = replace(
+        facts, measurements=tuple(measurements), matrix={**facts.matrix, "environments": environments}, findings=(),
+        lora={**facts.lora, "name": "yuki"},
+    )  # fmt: skip
+    settings = Settings(model=tmp_path / "m", trigger="yuki", dataset=tmp_path / "d", out=folder)
+    with RunFolder(folder) as opened:
+        opened.put_json("facts", json.loads(to_json(facts)))
+        opened.put_json("training", asdict(TrainingSettings(trainer="builtin")))
+        opened.put_json("label_sets", {})
+        opened.put_json("settings", to_plain(settings))
+    return folder
+
+
+def policy_file(folder: Path, text: str) -> str:
+    path = folder / "release.toml"
+    path.write_text(f'extends = "standard"\n{text}', "utf-8")
+    return str(path)
+
+
+def stored(run: Path) -> Diagnosis:
+    return from_json((run / DIAGNOSIS).read_text("utf-8"))
+
+
+def test_a_waived_finding_is_waived_in_verdict_diagnosis_and_report(run: Path, tmp_path: Path) -> None:
+    assert judge_run(run).verdict.outcome == "HOLD"
+    judged = judge_run(run, policy=policy_file(tmp_path, WAIVER))
+    assert judged.verdict.outcome == "SHIP" and judged.verdict.limits[3] == "Policy: release, which extends standard."
+    assert stored(run) == judged
+    (waived,) = [f for f in stored(run).findings if f.effect == "waived"]
+    assert waived.waiver is not None and waived.waiver.reason == "portraits only"
+    page = (run / REPORT).read_text("utf-8")
+    assert "waived until 2027-03-01" in page and "portraits only" in page and "blocks the release" not in page
+
+
+def test_gate_judges_by_the_asked_policy_and_changes_nothing(run: Path, tmp_path: Path) -> None:
+    judge_run(run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".json", ".html")}
+    assert gate_run(run).verdict.outcome == "HOLD"
+    assert gate_run(run, policy=policy_file(tmp_path, WAIVER)).verdict.outcome == "SHIP"
+    assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".json", ".html")}
+
+
+def test_a_gate_opened_by_a_waiver_closes_when_the_waiver_runs_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunFolder(run) as opened:
+        settings = opened.get_json("settings")
+        judge = {**settings["judge"], "policy": policy_file(tmp_path, WAIVER)}
+        opened.put_json("settings", {**settings, "judge": judge})
+    assert judge_run(run).verdict.outcome == "SHIP" == gate_run(run).verdict.outcome
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", DAY["2027-04-01"])
+    assert today().isoformat() == "2027-04-01"
+    verdict = gate_run(run).verdict
+    assert verdict.outcome == "HOLD" and any("expired after 2027-03-01" in text for text in verdict.warnings)
+
+
+def test_a_policy_that_names_no_rule_of_the_folder_is_refused_with_its_line(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"release.toml:3: rules.body-drifts: there is no such rule"):
+        judge_run(run, policy=policy_file(tmp_path, '[rules]\nbody-drifts = "ignore"\n'))
+
+
+def test_the_gate_command_prints_the_blockers_or_what_a_ship_covers_without_torch(run: Path, tmp_path: Path) -> None:
+    judge_run(run)
+    code = (
+        "import sys, atexit; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr));"
+        "from lora_doctor.cli import main; main()"
+    )
+
+    def gate(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, "gate", str(run), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+    held = gate()
+    assert held.returncode == 1 and held.stdout.startswith("HOLD: The face is right")
+    shipped = gate("--policy", policy_file(tmp_path, WAIVER))
+    assert (
+        shipped.returncode == 0 and "waived: body-drift (confirmed) until 2027-03-01: portraits only" in shipped.stdout
+    )
+    assert "Working range: identity holds from weight 0.7 to 1" in shipped.stdout
+    assert held.stderr.strip() == shipped.stderr.strip() == "False"
