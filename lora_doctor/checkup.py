@@ -19,6 +19,7 @@ from typing import Any
 
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
+from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.captions import named
 from lora_doctor.dataset_layout import read_dataset
@@ -115,6 +116,7 @@ def run_checkup(
         base = open_base(settings, lora, announce)
         settings = with_render_defaults(settings, base)
         renderer = _renderer(settings, base.pipeline, lora)
+        renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)
         instruments = open_instruments(settings, announce or warn)
     with RunFolder(settings.out) as run:
         with clock.stage("dataset"):
@@ -162,6 +164,7 @@ def run_checkup(
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
+        run.put_json("references", [image.sha256 for image in dataset.images])
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)
 

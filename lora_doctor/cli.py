@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lora_doctor.types import Diagnosis
 
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
+EXIT_OF_CHOICE = {"ship": 0, "none": 1, "close": 3, "inconclusive": 3}
 BUG = 70
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -36,6 +37,7 @@ def cli() -> None:
     lora-doctor gate yuki-checkup             the verdict as an exit code
     lora-doctor retrain yuki-checkup --config training.toml
                                               the prescription as a diff; --run trains and checks again
+    lora-doctor compare epoch-*-checkup       versions side by side: which to ship, what got worse
     lora-doctor rules environment-lock        what a finding means, from its own file
     lora-doctor policy lint release.toml      what is wrong with a release policy; `policy show` prints one
 
@@ -73,6 +75,9 @@ _policy = click.option("--policy", help="standard, strict, lenient, or a TOML fi
 @click.option("--budget", type=int, help="Pictures at most; without it, rounds go on until the verdict is clear.")
 @click.option("--seed", type=int, help="Another seed renders other pictures.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 ...")
+@click.option(
+    "--base-cache/--no-base-cache", default=None, help="Share weight-0 pictures among LoRAs of one base (default: do)."
+)
 @_max_header
 @_policy
 @_rules
@@ -193,6 +198,43 @@ def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int 
             before, after = train_and_check(plan, folder, progress)
         _compare(before, after)
         sys.exit(EXIT_OF[after.verdict.outcome])
+
+
+@cli.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Write comparison.json and comparison.html there.")
+@_policy
+@_rules
+@click.option("--json", "as_json", is_flag=True, help="Print comparison.json on stdout and nothing else.")
+def compare_runs(
+    runs: tuple[Path, ...], out: Path | None, policy: str | None, rules: Path | None, as_json: bool
+) -> None:
+    """Compare finished runs of several versions of one character: which to ship, at which weight, what got worse.
+
+    Paired, on the prompts and seeds that all of them share; the first run is what the others are held against.
+
+    \b
+    lora-doctor compare epoch-06-checkup epoch-08-checkup epoch-10-checkup
+    lora-doctor compare *-checkup --out comparison      the same as a page that can be passed on
+
+    Exits with 0 when one can be shipped, 1 when none can, 3 when it is too close to call or inconclusive.
+    """
+    from lora_doctor.comparison import to_json
+    from lora_doctor.comparison_files import compare_folders, write
+    from lora_doctor.comparison_page import page
+
+    found, folders = compare_folders(runs, rules=rules, policy=policy)
+    if as_json:
+        click.echo(to_json(found), nl=False)
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=False)
+        for part in page(found):
+            console.print(part)
+    for path in write(found, folders, out) if out is not None else ():
+        click.echo(f"wrote {path}", err=as_json)
+    sys.exit(EXIT_OF_CHOICE[found.choice.answer])
 
 
 @cli.command("inspect")

@@ -48,7 +48,7 @@ def judge_run(
         settings = from_plain(stored)
         judges = load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
         if not write:
-            return _judged(run, judges, today())
+            return diagnose(run, judges)
         return judge(run, judges, private=settings.report.private if private is None else private)
 
 
@@ -102,14 +102,15 @@ def load_judges(folder: Path | None, policy: str) -> Judges:
 
 def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
     """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there."""
-    diagnosis = _judged(run, judges, today())
+    diagnosis = diagnose(run, judges)
     run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
     run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
     return diagnosis
 
 
-def _judged(run: RunFolder, judges: Judges, day: date) -> Diagnosis:
-    """The stored facts with everything that is concluded from them."""
+def diagnose(run: RunFolder, judges: Judges) -> Diagnosis:
+    """Judge the facts stored in an open run folder, which is left as it is; waivers are held against today."""
+    day = today()
     rules, policy = judges.rules, judges.policy
     facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
     training = TrainingSettings(**_tuples(run.get_json("training")))

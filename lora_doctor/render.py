@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.lora_merge import read_updates
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 SMALL_PICTURE = 128 * 128
 """Pixels; up to here a UNet's batch is limited by arithmetic, not by memory."""
+
+
+class PictureCache(Protocol):
+    """Keeps pictures of the base model alone, by the batch they were made in: a `base_cache.BaseCache`."""
+
+    def get(self, batch: Sequence[Cell], batch_size: int) -> Sequence[Image.Image] | None:
+        """The pictures of a batch, or None."""
+
+    def put(self, batch: Sequence[Cell], batch_size: int, pictures: Sequence[Image.Image | str]) -> None:
+        """Keeps them."""
 
 
 class Renderer:
@@ -67,6 +77,8 @@ class Renderer:
         self._adapts_text = lora is not None and any(m.component.startswith("text_encoder") for m in lora.modules)
         self._has_lora = lora is not None
         self._encoded: dict[tuple[str, str], Encoded] = {}
+        self.base_cache: PictureCache | None = None
+        """Where the pictures of weight 0 are looked up, and kept."""
 
     @property
     def _device(self) -> str:
@@ -118,13 +130,25 @@ class Renderer:
         while todo:
             batch = todo[: self.batch_size]
             asked = [cell not in done for cell in batch]
-            pictures = self._generate(batch) if any(asked) else ()
-            if pictures is None:
+            drawn = self._drawn(batch) if any(asked) else ()
+            if drawn is None:
                 self.batch_size = max(1, self.batch_size // 2)
                 continue
             todo = todo[len(batch) :]
-            for cell, pixels in zip(compress(batch, asked), compress(pictures, asked), strict=True):
-                yield cell, _picture(pixels)
+            yield from zip(compress(batch, asked), compress(drawn, asked), strict=True)
+
+    def _drawn(self, batch: Sequence[Cell]) -> Sequence[Image.Image | str] | None:
+        """A picture, or the reason why there is none, for each cell of a batch; None when memory ran out."""
+        cache = self.base_cache if batch[0].weight == 0 else None
+        if cache is not None and (kept := cache.get(batch, self.batch_size)) is not None:
+            return kept
+        pixels = self._generate(batch)
+        if pixels is None:
+            return None
+        pictures = [_picture(each) for each in pixels]
+        if cache is not None:
+            cache.put(batch, self.batch_size, pictures)
+        return pictures
 
     def _generate(self, batch: Sequence[Cell]) -> np.ndarray[Any, Any] | None:
         """(len(batch), height, width, 3) float in 0..1 through the pipeline's own call; None when memory ran out."""

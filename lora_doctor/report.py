@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.album import Album, Image
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import setting_text
@@ -33,7 +33,7 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
     of the diagnosis are relative to (None: no pictures). Pictures and captions of the dataset are shown only when
     `private`. Raises EnvironmentFailure when a template file is missing.
     """
-    album = _Album(run)
+    album = Album(run)
     axes = _axes(diagnosis.cells)
     squares = _squares(diagnosis, axes, album)
     context = {
@@ -49,24 +49,32 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
 
 def render_audit(record: AuditRecord, *, templates: Path, run: Path | None, private: bool) -> str:
     """The record of an audit as HTML text, under the same terms as `render_report`."""
-    context = _shared(record, templates, _Album(run), private)
+    context = _shared(record, templates, Album(run), private)
     return _environment(templates).get_template("audit.html.j2").render(context)
 
 
-def _shared(record: Diagnosis | AuditRecord, templates: Path, album: _Album, private: bool) -> dict[str, Any]:
-    """What both pages need."""
+def draw_page(template: str, context: Mapping[str, Any], templates: Path) -> str:
+    """A page of another kind, `template` in the folder `templates`, in the same style and under the same policy."""
+    return _environment(templates).get_template(template).render({**_frame(templates), **context})
+
+
+def _frame(templates: Path) -> dict[str, Any]:
+    """Style, script, and the policy that lets nothing else in."""
     from markupsafe import Markup
 
     try:
         css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     except OSError as error:
         raise EnvironmentFailure("report template missing.", path=templates, advice="Install it again.") from error
+    return {"css": Markup(css), "js": Markup(js), "csp": _content_security_policy(css, js)}
+
+
+def _shared(record: Diagnosis | AuditRecord, templates: Path, album: Album, private: bool) -> dict[str, Any]:
+    """What both pages need."""
     return {
         "d": record,
         "private": private,
-        "css": Markup(css),
-        "js": Markup(js),
-        "csp": _content_security_policy(css, js),
+        **_frame(templates),
         "unmeasured": _unmeasured(record.measurements),
         "find": _finder(record.measurements),
         "bindings": _bindings(record.measurements),
@@ -160,59 +168,6 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-# ---------------------------------------------------------------- pictures
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """A picture inside the page."""
-
-    uri: str
-    width: int
-    height: int
-
-
-class _Album:
-    """Reads pictures of a folder into data URIs, each once; never outside the folder, never with metadata."""
-
-    _LARGEST, _SMALL, _BOMB = 256, 128, 64_000_000
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder.resolve() if folder is not None else None
-        self._read: dict[str, Image | None] = {}
-
-    def get(self, name: Any) -> Image | None:
-        """The picture at the relative path `name`; None when there is none that can be read."""
-        if self._folder is None or not isinstance(name, str):
-            return None
-        if name not in self._read:
-            self._read[name] = self._load(self._folder, name)
-        return self._read[name]
-
-    def _load(self, folder: Path, name: str) -> Image | None:
-        import PIL.Image
-
-        try:
-            path = (folder / name).resolve()
-            if not path.is_relative_to(folder) or not path.is_file():
-                return None
-            with PIL.Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
-                if opened.width * opened.height > self._BOMB:
-                    return None
-                pixels = opened.convert("RGB")
-        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
-            return None
-        pixels.thumbnail((self._LARGEST, self._LARGEST))
-        clean = PIL.Image.new("RGB", pixels.size)
-        clean.paste(pixels)
-        # at 64 px an iris is three pixels wide: a lossy format would change the evidence
-        lossless = max(clean.size) <= self._SMALL
-        data = io.BytesIO()
-        clean.save(data, "WEBP", lossless=lossless, quality=80, method=4)
-        uri = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
-        return Image(uri=uri, width=clean.width, height=clean.height)
-
-
 # ---------------------------------------------------------------- the matrix
 
 
@@ -271,7 +226,7 @@ def _axes(cells: Sequence[Mapping[str, Any]]) -> Axes:
     }
 
 
-def _squares(diagnosis: Diagnosis, axes: Axes, album: _Album) -> Squares:
+def _squares(diagnosis: Diagnosis, axes: Axes, album: Album) -> Squares:
     """Every combination of the three axes that has a cell."""
     spec = diagnosis.character.get("spec") or {}
     gathered: dict[tuple[float, str, str], list[Picture]] = {}
@@ -281,7 +236,7 @@ def _squares(diagnosis: Diagnosis, axes: Axes, album: _Album) -> Squares:
     return {place: _square(place, pictures, axes) for place, pictures in gathered.items()}
 
 
-def _picture(cell: Mapping[str, Any], spec: Mapping[str, Any], album: _Album) -> Picture:
+def _picture(cell: Mapping[str, Any], spec: Mapping[str, Any], album: Album) -> Picture:
     labels = cell.get("labels") or {}
     return Picture(
         key=str(cell["key"]),

@@ -148,6 +148,11 @@ class RunFolder:
         rows = self._run("SELECT json, arrays FROM readings WHERE kind = ? AND key = ?", (kind, key))
         return _unpack(json.loads(rows[0][0]), rows[0][1]) if rows else None
 
+    def get_readings(self, kind: str) -> dict[str, Reading]:
+        """Key -> reading of all that is stored under `kind`."""
+        rows = self._run("SELECT key, json, arrays FROM readings WHERE kind = ? ORDER BY key", (kind,))
+        return {key: _unpack(json.loads(text), arrays) for key, text, arrays in rows}
+
     def put_reading(self, kind: str, key: str, reading: Reading) -> None:
         """Stores the reading under (kind, key), exactly, replacing an older one."""
         row = (kind, key, *_pack(reading))

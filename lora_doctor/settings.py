@@ -124,6 +124,8 @@ class Settings:
     """MiB of a LoRA file's header that are read at most; None = 6."""
     memory: str = "auto"
     """`auto`, `full`, `tiled`, `offload` or `sequential`: what a small graphics card can hold."""
+    base_cache: bool = True
+    """Whether weight-0 pictures are kept for the next LoRA of the same base model and prompts, and taken from there."""
     character: CharacterSettings = field(default_factory=CharacterSettings)
     instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
     matrix: MatrixSettings = field(default_factory=MatrixSettings)
@@ -153,6 +155,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "device": read.device,
     "max_header": read.whole_number(1, 1024),
     "memory": read.one_of("auto", "full", "tiled", "offload", "sequential"),
+    "base_cache": read.flag,
     "character.class_token": read.token,
     "character.spec": read.spec,
     "instruments.face": read.name_or_folder,

@@ -60,7 +60,10 @@ def test_help_answers_quickly_and_names_every_exit_code():
     assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "inspect", "audit", "report", "gate", "retrain", "rules", "policy"])
+COMMANDS = ["check", "compare", "inspect", "audit", "report", "gate", "retrain", "rules", "policy"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     result = doctor(command, "--help")
     assert result.returncode == 0 and len(result.stdout.splitlines()) > 5

@@ -1,0 +1,125 @@
+"""What a comparison needs of one finished run, and what runs must have in common to be compared. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.errors import UsageError
+from lora_doctor.types import Cell, Diagnosis, LabelSet, Reading
+
+OWN = ("lora", "dataset")
+"""The keys of a run's fingerprint that may differ: the version itself, and what it was trained on."""
+_SAID = {
+    "base": "another base model", "instruments": "other instruments", "seed": "another seed",
+    "trigger": "another trigger", "size": "another picture size", "steps": "another number of steps",
+    "guidance": "another guidance",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedRun:
+    """One version of a character, as its run saw it."""
+
+    name: str
+    """The LoRA's file name, with a number where two have the same."""
+    folder: Path
+    fingerprint: Mapping[str, Any]
+    """All that changes a render or a reading."""
+    cells: Mapping[str, Cell]
+    """Key -> cell, of all that were rendered or have a reason why not."""
+    renders: Mapping[str, Reading]
+    missing: Mapping[str, str]
+    labels: Mapping[str, Mapping[str, str]]
+    """Cell key -> attribute -> label read, for the attributes that its framing shows."""
+    references: Mapping[str, Reading]
+    """Name of a dataset picture's content -> reading."""
+    label_sets: Mapping[str, LabelSet]
+    spec: Mapping[str, str]
+    ship_weights: tuple[float, ...]
+    diagnosis: Diagnosis
+    """Judged by the policy of the comparison."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """On which terms some runs are compared."""
+
+    shared: frozenset[str]
+    """Keys of the cells that every run has."""
+    spec: Mapping[str, str]
+    same_dataset: bool
+    notes: tuple[str, ...] = field(default=())
+    """What was restricted and why, a sentence each."""
+
+
+def agree_on_terms(runs: Sequence[ComparedRun]) -> Terms:
+    """What the runs share.
+
+    Raises UsageError, naming the first run that differs and in what, for fewer than two runs, the same run twice,
+    another base model, instruments, seed or way of rendering, and where no cell above weight 0 is shared.
+    """
+    if len(runs) < 2:
+        raise UsageError("one run is nothing to compare.", advice="Name two or more finished runs.")
+    first = runs[0]
+    for number, run in enumerate(runs):
+        if any(run.folder == other.folder for other in runs[:number]):
+            raise UsageError("the same run is named twice.", path=run.folder, advice="Name each once.")
+        _refuse_other_conditions(first, run)
+    notes = [*_same_files(runs)]
+    planned = [set(run.cells) for run in runs]
+    shared = set.intersection(*planned)
+    asked = {key for key in shared if any(_asked(r.cells[key]) != _asked(first.cells[key]) for r in runs)}
+    shared -= asked
+    if not any(first.cells[key].weight > 0 for key in shared):
+        why = "other prompts or seeds" if asked else "another matrix"
+        raise UsageError(f"the runs share no cell: {why}.", path=first.folder, advice=_ANEW)
+    if asked:
+        notes.append(f"{len(asked)} cells have other prompts or seeds in some run and were left out")
+    union = set.union(*planned)
+    if len(shared) < len(union):
+        notes.append(f"the runs have different matrices: {len(shared)} of {len(union)} cells are shared and compared")
+    spec, stray = _shared_spec(runs)
+    if stray:
+        notes.append(f"left out, as not every run demands the same of it: {', '.join(stray)}")
+    same = len({run.fingerprint.get("dataset") for run in runs}) == 1
+    if not same:
+        notes.append("the runs were checked with different datasets: identity was scored again for all of them, on one "
+                     "ruler made of all their pictures together; verdicts stand on each run's own ruler")  # fmt: skip
+    return Terms(shared=frozenset(shared), spec=spec, same_dataset=same, notes=tuple(notes))
+
+
+_ANEW = "Check all versions with the same lora-doctor.toml, base model and seed."
+
+
+def _refuse_other_conditions(first: ComparedRun, run: ComparedRun) -> None:
+    keys = sorted(first.fingerprint.keys() | run.fingerprint.keys())
+    for key in keys:
+        if key not in OWN and first.fingerprint.get(key) != run.fingerprint.get(key):
+            what = _SAID.get(key, f"another {key.replace('_', ' ')}")
+            raise UsageError(f"was checked with {what} than {first.folder}.", path=run.folder, advice=_ANEW)
+
+
+def _asked(cell: Cell) -> tuple[str, str, int]:
+    return cell.prompt, cell.negative_prompt, cell.seed
+
+
+def _same_files(runs: Sequence[ComparedRun]) -> list[str]:
+    """A note for every LoRA that is there twice."""
+    seen: dict[str, str] = {}
+    notes = []
+    for run in runs:
+        digest = str(run.fingerprint.get("lora"))
+        if digest in seen:
+            notes.append(f"{run.name} is the same file as {seen[digest]}")
+        seen.setdefault(digest, run.name)
+    return notes
+
+
+def _shared_spec(runs: Sequence[ComparedRun]) -> tuple[dict[str, str], list[str]]:
+    """The attributes of which every run demands the same label, and the names of the others."""
+    names = dict.fromkeys(name for run in runs for name in run.spec)
+    shared = {name: runs[0].spec[name] for name in names if len({run.spec.get(name) for run in runs}) == 1}
+    return shared, [name for name in names if name not in shared]
