@@ -15,7 +15,7 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
-from lora_doctor.policy import Policy, load_policy, resolve_policy, unknown_rules
+from lora_doctor.policy import Policy, ended, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
 from lora_doctor.report import render_report
 from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
@@ -96,7 +96,7 @@ def load_judges(folder: Path | None, policy: str) -> Judges:
     rules = load_rules(where)
     chosen = load_policy(where, policy)
     for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
-        raise UsageError(f"{complaint}.", path=resolve_policy(where, policy).at(*key))
+        raise UsageError(ended(complaint), path=resolve_policy(where, policy).at(*key))
     return Judges(policy=chosen, rules=rules, dataset_rules=load_rules(about_dataset))
 
 

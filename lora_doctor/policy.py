@@ -96,7 +96,7 @@ def load_policy(folder: Path, choice: str) -> Policy:
     """
     resolved = resolve_policy(folder, choice)
     for key, complaint in contradictions(resolved.policy):
-        raise UsageError(f"{complaint}.", path=resolved.at(*key))
+        raise UsageError(ended(complaint), path=resolved.at(*key))
     return resolved.policy
 
 
@@ -107,7 +107,7 @@ def resolve_policy(folder: Path, choice: str) -> ResolvedPolicy:
     layers = read_layers(folder, choice)
     for layer in layers:
         for at, complaint in misfits(layer):
-            raise UsageError(f"{complaint}.", path=at)
+            raise UsageError(ended(complaint), path=at)
     values, origins = _merged(layers)
     extends = layers[1].name if len(layers) > 1 else ""
     try:
@@ -233,6 +233,11 @@ def unknown_rules(policy: Policy, known: Sequence[str]) -> Iterator[tuple[Key, s
         elif waiver.rule not in known:
             told = f"there is no rule {waiver.rule!r}. {nearest(waiver.rule, known)}"
             yield (WAIVERS, i, "rule"), f"waivers.rule: {told}".rstrip(" .")
+
+
+def ended(complaint: str) -> str:
+    """The complaint as a sentence: with a full stop, unless it ends with a question."""
+    return complaint if complaint.endswith("?") else f"{complaint}."
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

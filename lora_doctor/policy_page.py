@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.judgement import today
 from lora_doctor.plugins import data_folder
-from lora_doctor.policy import KEYS, ResolvedPolicy, resolve_policy
+from lora_doctor.policy import KEYS, ResolvedPolicy, ended, resolve_policy
 from lora_doctor.policy_file import RULES, WAIVERS
 from lora_doctor.policy_lint import Complaint, lint_policy
 from lora_doctor.rules import load_rules
@@ -31,7 +31,7 @@ def lint(choice: str, folder: Path | None = None) -> tuple[list[str], int]:
 
 
 def _line(complaint: Complaint) -> str:
-    text = f"{complaint.at}: {'refused' if complaint.refused else 'note'}: {complaint.text}."
+    text = f"{complaint.at}: {'refused' if complaint.refused else 'note'}: {ended(complaint.text)}"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

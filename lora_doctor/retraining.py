@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.checkup import Looked, look_at, read_training_config, run_checkup
+from lora_doctor.checkup import read_training_config, run_checkup
 from lora_doctor.corrected_dataset import (
     caption_diff,
     copy_dataset,
@@ -21,6 +21,7 @@ from lora_doctor.corrected_dataset import (
     without,
 )
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.dataset_reading import Looked, look_at
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.instruments import Progress

@@ -21,6 +21,7 @@ JOINERS = [
     "lora_doctor.identity_instruments",
     "lora_doctor.instruments",
     "lora_doctor.dataset_layout",
+    "lora_doctor.dataset_reading",
     "lora_doctor.dataset_audit",
     "lora_doctor.audit_settings",
     "lora_doctor.audit_page",
