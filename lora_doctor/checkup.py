@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
+from lora_doctor.arm_plan import plan_arms
 from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.captions import named
@@ -50,6 +52,8 @@ from lora_doctor.sequence import Sequenced, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.types import (
+    ArmCase,
+    Ask,
     Case,
     Cell,
     Dataset,
@@ -123,7 +127,16 @@ def run_checkup(
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
         outfit = {name: spec[name] for name in asked}
-        plan = _plan(settings, dataset, references, instruments.label_sets, outfit)
+        ask = _ask(settings, instruments.label_sets, outfit)
+        plan = _plan(settings, dataset, references, instruments.label_sets, ask)
+        beside = plan_arms(
+            ArmCase(
+                matrix=plan, ask=ask, trigger=settings.trigger, class_token=settings.character.class_token, spec=spec,
+                asked=asked, label_sets=instruments.label_sets, dataset=dataset, references=references,
+                ship_weights=settings.matrix.ship_weights, seed=settings.seed,
+            ),
+            settings.matrix.arms,
+        )  # fmt: skip
         fingerprint = _fingerprint(settings, lora, dataset, renderer, instruments, base)
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
@@ -140,10 +153,11 @@ def run_checkup(
                 _render(run, renderer, new, len(known) - len(new), progress)
             with clock.stage("read"):
                 readings, missing = read_renders(run, instruments, progress)
+            arms = {name: tuple(c for c in known if c.arm == name) for name in dict.fromkeys(c.arm for c in known)}
             study = Study(
-                cells=tuple(known), renders=readings, missing=missing, dataset=dataset, references=references,
-                label_sets=instruments.label_sets, spec=spec, ship_weights=settings.matrix.ship_weights,
-                asked=asked, bound=bound,
+                cells=arms.pop("", ()), arms=arms, renders=readings, missing=missing, dataset=dataset,
+                references=references, label_sets=instruments.label_sets, spec=spec,
+                ship_weights=settings.matrix.ship_weights, asked=asked, bound=bound,
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
@@ -151,7 +165,7 @@ def run_checkup(
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
-        done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256)
+        done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
@@ -220,9 +234,27 @@ def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], envi
     return {label: count for label, count in counts.items() if count >= fair}
 
 
+def _ask(settings: Settings, label_sets: Mapping[str, LabelSet], outfit: Mapping[str, str]) -> Ask:
+    """What makes prompts for the matrix and its arms."""
+
+    def ask(
+        environment: str, framing: str, *, trigger: bool = True, class_token: str | None = None,
+        tokens: Sequence[str] = (), outfit: Sequence[str] | None = None, pose: str | None = None,
+    ) -> str:  # fmt: skip
+        shown = [label for name, label in worn.items() if framing in label_sets[name].framings]
+        return build_prompt(
+            class_token=settings.character.class_token if class_token is None else class_token,
+            trigger=settings.trigger if trigger else "", identity_tokens=tokens,
+            outfit=shown if outfit is None else outfit, framing=framing, environment=environment, pose=pose,
+        )  # fmt: skip
+
+    worn = outfit
+    return ask
+
+
 def _plan(
     settings: Settings, dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet],
-    outfit: Mapping[str, str],
+    ask: Ask,
 ) -> tuple[Cell, ...]:  # fmt: skip
     matrix = settings.matrix
     known = label_sets["environment"]
@@ -230,20 +262,12 @@ def _plan(
     chosen = choose_environments(counts, known.labels, seed=settings.seed)
     trained = matrix.trained_environments or tuple(name for name, is_trained in chosen if is_trained)
     novel = matrix.novel_environments or tuple(name for name, is_trained in chosen if not is_trained)
-
-    def prompt_of(environment: str, framing: str) -> str:
-        shown = [label for name, label in outfit.items() if framing in label_sets[name].framings]
-        return build_prompt(
-            class_token=settings.character.class_token, trigger=settings.trigger, identity_tokens=(), outfit=shown,
-            framing=framing, environment=environment,
-        )  # fmt: skip
-
     return plan_cells(
         weights=sorted({0.0, *matrix.weights}),
         environments=[*((name, True) for name in trained), *((name, False) for name in novel)],
         framings=matrix.framings,
         replicates=matrix.most_replicates,
-        prompt_of=prompt_of,
+        prompt_of=ask,
         negative_prompt=settings.render.negative_prompt or "",
         seed=settings.seed,
     )
@@ -281,7 +305,9 @@ def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, p
     done = set(cells) - set(run.pending())
     ready, total = before + len(done), before + len(cells)
     progress("rendering", ready, total)
-    for cell, picture in renderer.render(cells, done):
+    # The matrix in batches of its own: its pictures are, to the bit, those of a check-up without arms.
+    apart = [cell for cell in cells if not cell.arm], [cell for cell in cells if cell.arm]
+    for cell, picture in chain.from_iterable(renderer.render(part, done) for part in apart):
         if isinstance(picture, str):
             run.save_missing(cell, picture)
         else:
@@ -338,7 +364,15 @@ def _facts(
             "guidance": renderer.guidance,
             "seed": settings.seed,
         },
-        cells=dossier.describe_cells(study, run.renders(), run.path, score_of, policy.identity_at_least),
+        cells=dossier.describe_cells(study.cells, study, run.renders(), run.path, score_of, policy.identity_at_least),
+        arms=dossier.describe_cells(
+            [cell for cells in study.arms.values() for cell in cells],
+            study,
+            run.renders(),
+            run.path,
+            score_of,
+            policy.identity_at_least,
+        ),
         dataset=dossier.describe_dataset(
             study.dataset,
             study.references,

@@ -73,6 +73,9 @@ _policy = click.option("--policy", help="standard, strict, lenient, or a TOML fi
 @click.option("--replicates", type=int, help="Exactly so many pictures per weight, environment and framing; one look.")
 @click.option("--full", is_flag=True, default=None, help="Render every round, and look once, at the end.")
 @click.option("--budget", type=int, help="Pictures at most; without it, rounds go on until the verdict is clear.")
+@click.option(
+    "--arms", help="Which arms are rendered beside the matrix, separated by commas (default: all), or `none`."
+)
 @click.option("--seed", type=int, help="Another seed renders other pictures.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 ...")
 @click.option(
@@ -94,7 +97,8 @@ def check(
     from lora_doctor.settings import load_settings
 
     matrix = {"replicates": given.pop("replicates"), "full": given.pop("full"), "budget": given.pop("budget")}
-    matrix["most_replicates"] = matrix["replicates"]
+    matrix["most_replicates"], arms = matrix["replicates"], given.pop("arms")
+    matrix["arms"] = arms if arms in (None, "none") else [name.strip() for name in arms.split(",")]
     overrides = given | {"matrix": matrix, "judge": {"policy": policy, "rules": _text(rules)}}
     overrides["report"] = {"private": private}
     settings = load_settings(model, _strings(overrides))

@@ -47,7 +47,7 @@ def _compared(
         name=_numbered(str(diagnosis.lora.get("name") or run.path.name), taken),
         folder=run.path.resolve(),
         fingerprint=fingerprint,
-        cells={each.cell.key: each.cell for each in done},
+        cells={each.cell.key: each.cell for each in done if not each.cell.arm},
         renders={each.cell.key: known[each.cell.key] for each in done if each.cell.key in known and each.image},
         missing={each.cell.key: each.reason or "no image" for each in done if each.image is None},
         labels={cell["key"]: cell.get("labels") or {} for cell in diagnosis.cells},

@@ -42,11 +42,19 @@ def describe_lora(lora: LoraFile, base: str) -> dict[str, Any]:
 
 
 def describe_cells(
-    study: Study, renders: Sequence[Render], folder: Path, score_of: Callable[[Reading, str], float] | None, held: float
+    cells: Sequence[Cell],
+    study: Study,
+    renders: Sequence[Render],
+    folder: Path,
+    score_of: Callable[[Reading, str], float] | None,
+    held: float,
 ) -> tuple[dict[str, Any], ...]:
-    """One mapping per cell, in plan order. `held` is the policy's identity score; it only names the state shown."""
+    """One mapping for each of these cells of the study, in their order.
+
+    `held` is the policy's identity score; it only names the state shown.
+    """
     images = {render.cell.key: render for render in renders}
-    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, held) for cell in study.cells)
+    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, held) for cell in cells)
 
 
 def _cell(
@@ -63,6 +71,7 @@ def _cell(
         "state": _state(reading, identity, cell.weight, held),
         "labels": {} if reading is None else labels_read(reading, study.label_sets, cell.framing),
         "faces": 0 if reading is None else reading.face.faces,
+        **({"arm": cell.arm, "asked": cell.asked, "variant": cell.variant, "prompt": cell.prompt} if cell.arm else {}),
     }  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ..
     weight = shows.get("weight", "ship")
     shown = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
     rest = {key: value for key, value in shows.items() if key != "weight"}
-    drawn = [c for c in facts.cells if f"{c['weight']:g}" == shown and c["image"]]
+    drawn = [c for c in (facts.arms if "arm" in shows else facts.cells) if f"{c['weight']:g}" == shown and c["image"]]
     fitting = [c for c in drawn if all(_fits(c, key, value) for key, value in rest.items())]
     ordered = sorted(fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
     seen: Counter[str] = Counter()

@@ -30,10 +30,27 @@ def next_round(
     )  # fmt: skip
 
 
+def next_of_arms(cells: Sequence[Cell], replicate: int, arms: Collection[str]) -> tuple[Cell, ...]:
+    """The cells of one replicate of some arms, at every weight they have."""
+    return tuple(cell for cell in cells if cell.replicate == replicate and cell.arm in arms)
+
+
+def asked_arms(suspected: Sequence[Finding], rules: Sequence[Rule]) -> frozenset[str]:
+    """The arms in which the symptoms of suspected findings are seen; `""` for the matrix."""
+    asked = {finding.rule for finding in suspected}
+    return frozenset(rule.shows.get("arm", "") for rule in rules if rule.id in asked)
+
+
+def asked_probes(findings: Sequence[Finding], rules: Sequence[Rule]) -> frozenset[str]:
+    """The probes that tell apart the causes of what was found."""
+    asked = {finding.rule for finding in findings}
+    return frozenset(probe for rule in rules if rule.id in asked for probe in rule.probes)
+
+
 def deciding_weights(ship: Sequence[float], suspected: Sequence[Finding], rules: Sequence[Rule]) -> tuple[float, ...]:
     """The ship weights, and those that the rules of suspected findings are about."""
     asked = {finding.rule for finding in suspected}
-    named = [rule.shows.get("weight", "ship") for rule in rules if rule.id in asked]
+    named = [rule.shows.get("weight", "ship") for rule in rules if rule.id in asked and "arm" not in rule.shows]
     return tuple(sorted({*ship, *(float(weight) for weight in named if weight != "ship")}))
 
 

@@ -9,11 +9,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lora_doctor.arm_plan import ArmPlan
 from lora_doctor.effects import weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
 from lora_doctor.looks import ALPHA, Look, next_bound, partial_conjunction_alpha
-from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
+from lora_doctor.rounds import (
+    asked_arms,
+    asked_probes,
+    deciding_weights,
+    first_round,
+    is_decided,
+    next_of_arms,
+    next_round,
+    worth_a_look,
+)
 from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import MatrixSettings
@@ -24,6 +34,9 @@ LOOKS = "looks"
 """Name of the document in a run folder that remembers the looks."""
 See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measurement, ...]]]
 """(all cells so far, the new ones among them, bound) -> what was rendered and read, and the measurements of it."""
+
+
+_NOTHING = ArmPlan()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,34 +51,49 @@ class Sequenced:
 
 
 def until_decided(
-    plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, see: See, run: RunFolder, *, lora: str = ""
-) -> Sequenced:
+    plan: Sequence[Cell], matrix: MatrixSettings, judges: Judges, see: See, run: RunFolder, *, lora: str = "",
+    beside: ArmPlan = _NOTHING,
+) -> Sequenced:  # fmt: skip
     """Render the first round of `plan`, look, and go on round by round until the verdict is clear.
 
-    `plan` holds the cells of all rounds. A look that an earlier start of the same run took is taken again as it was: a
-    run that was stopped ends as one that never was. `lora` is its SHA-256, for waivers of its own. Raises UsageError
-    for a budget below the first round.
+    `plan` holds the matrix's cells of all rounds; `beside` those of the arms, which are rendered along while what they
+    show is open, and the probes, which are rendered at the end for what was found. A look that an earlier start of the
+    same run took is taken again as it was: a run that was stopped ends as one that never was. `lora` is its SHA-256,
+    for waivers of its own. Raises UsageError for a budget below the first round.
     """
     most = max(cell.replicate for cell in plan) + 1
+    stopped: Literal["decided", "budget", "all rounds"] = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
-    cells = new = first_round(plan, first)
+    cells = new = first_round((*plan, *beside.arms), first)
     _require_budget(matrix, len(cells))
     ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
     for rounds in ledger.schedule:
-        study, measurements = see(cells, new, ledger.look(rounds))
-        more = _asked_next(plan, rounds, study, measurements, judges, lora)
+        bound = ledger.look(rounds)
+        study, measurements = see(cells, new, bound)
+        more = _asked_next(plan, beside.arms, rounds, study, measurements, judges, lora)
         if more is None or rounds == most:
-            stopped: Literal["decided", "all rounds"] = "decided" if more is None else "all rounds"
-            return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
-        new, cells = more, (*cells, *more)
-        if matrix.budget is not None and len(cells) > matrix.budget:
+            stopped = "decided" if more is None else "all rounds"
             break
-    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped="budget")
+        if matrix.budget is not None and len(cells) + len(more) > matrix.budget:
+            stopped = "budget"
+            break
+        new, cells = more, (*cells, *more)
+    probes = _asked_by_findings(beside, measurements, judges)
+    if probes and (matrix.budget is None or len(cells) + len(probes) <= matrix.budget):
+        study, measurements = see((*cells, *probes), probes, bound)
+    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
+
+
+def _asked_by_findings(beside: ArmPlan, measurements: Sequence[Measurement], judges: Judges) -> tuple[Cell, ...]:
+    """The cells of the probes that tell apart the causes of what was found."""
+    names = asked_probes(evaluate(judges.rules, measurements)[0], judges.rules)
+    return tuple(cell for name, cells in beside.probes.items() if name in names for cell in cells)
 
 
 def _asked_next(
-    plan: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement], judges: Judges, lora: str
-) -> tuple[Cell, ...] | None:
+    plan: Sequence[Cell], arms: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement],
+    judges: Judges, lora: str,
+) -> tuple[Cell, ...] | None:  # fmt: skip
     """The cells that would tell more after so many rounds; None when the verdict is clear."""
     findings, not_evaluated = evaluate(judges.rules, measurements)
     novel, policy, day = _novel(plan), judges.policy, today()
@@ -74,8 +102,15 @@ def _asked_next(
     gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
     if is_decided(verdict, suspected, gap):
         return None
-    environments = () if suspected else open_environments(measurements, policy, novel)
-    return next_round(plan, rounds, environments, deciding_weights(study.ship_weights, suspected, judges.rules))
+    asked, still_open = asked_arms(suspected, judges.rules), open_environments(measurements, policy, novel)
+    beside = next_of_arms(arms, rounds, asked - {""})
+    if asked and "" not in asked and not still_open:  # the matrix itself has nothing left to tell
+        return beside or None
+    environments = () if "" in asked else still_open
+    return (
+        *next_round(plan, rounds, environments, deciding_weights(study.ship_weights, suspected, judges.rules)),
+        *beside,
+    )
 
 
 class _Ledger:

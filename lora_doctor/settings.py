@@ -65,6 +65,8 @@ class MatrixSettings:
     budget: int | None = None
     """Pictures at most; None = as many as the rounds need."""
     framings: tuple[str, ...] = FRAMINGS
+    arms: tuple[str, ...] | None = None
+    """What is rendered beside the matrix, by name (`described`, ...); None = every arm, empty = none, nor any probe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,6 +175,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "matrix.full": read.flag,
     "matrix.budget": read.whole_number(1, 10**7),
     "matrix.framings": read.framings,
+    "matrix.arms": read.arms,
     "render.steps": read.whole_number(1, 1000),
     "render.guidance": read.number(0, 100),
     "render.width": read.whole_number(16, 8192, 8),

@@ -170,6 +170,14 @@ def framings(value: Any, folder: Path) -> tuple[str, ...]:
     return tuple(name for name in FRAMINGS if name in names)
 
 
+def arms(value: Any, folder: Path) -> tuple[str, ...]:
+    """Names of arms, each once; `none` or an empty list = no arm."""
+    names = () if value in ("none", []) else tuple(str(name) for name in _items(value, "arms"))
+    if len(set(names)) < len(names):
+        raise ValueError("must name each arm once")
+    return names
+
+
 def spec(value: Any, folder: Path) -> dict[str, str]:
     """A table of attribute -> label."""
     if not isinstance(value, Mapping):

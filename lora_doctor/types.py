@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -430,7 +430,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One point of the weight x environment x framing matrix."""
+    """One point of the weight x environment x framing matrix, or of an arm beside it."""
 
     weight: float
     environment: str
@@ -441,12 +441,19 @@ class Cell:
     prompt: str
     negative_prompt: str
     seed: int
-    """hash(environment, framing, replicate): the same at every weight."""
+    """hash(environment, framing, replicate): the same at every weight and in every arm."""
+    arm: str = ""
+    """The arm beside the matrix that it belongs to: a file of `arms/`; empty = the matrix itself."""
+    asked: str = ""
+    """What is asked for here, in an arm that asks for several things in turn."""
+    variant: str = ""
+    """How the LoRA is altered for it, `rank/2` say; empty = as it is."""
 
     @property
     def key(self) -> str:
         """The cell's name in a run folder: unique, and fit for a file name."""
-        return f"w{self.weight:.2f}_{self.environment}_{self.framing}_r{self.replicate}"
+        place = f"w{self.weight:.2f}_{self.environment}_{self.framing}_r{self.replicate}"
+        return "_".join(part for part in (place, self.arm, self.asked, self.variant) if part)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -540,6 +547,39 @@ class Study:
     more where several environments are claimed, or where they are looked at again and again."""
     similarity: Callable[[Any, Any], Any] | None = None
     """(k, d) and (n, d) identity embeddings -> (k, n) similarities; None = the cosine of unit embeddings."""
+    arms: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
+    """Arm -> its cells, none of which are in `cells`; their readings are in `renders` and `missing` too."""
+
+
+class Ask(Protocol):
+    """Makes the prompt of a cell."""
+
+    def __call__(
+        self, environment: str, framing: str, *, trigger: bool = True, class_token: str | None = None,
+        tokens: Sequence[str] = (), outfit: Sequence[str] | None = None, pose: str | None = None,
+    ) -> str:  # fmt: skip
+        """The prompt as the matrix has it, but for what is named here; `outfit` None = as in the matrix."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmCase:
+    """All that an arm may plan its cells with."""
+
+    matrix: tuple[Cell, ...]
+    """Of all rounds."""
+    ask: Ask
+    trigger: str
+    class_token: str
+    spec: Mapping[str, str]
+    """Attribute -> the label the character must show."""
+    asked: tuple[str, ...]
+    """Attributes whose label the matrix's prompts name."""
+    label_sets: Mapping[str, LabelSet]
+    dataset: Dataset
+    references: tuple[Reading | None, ...]
+    """One per dataset image, in its order."""
+    ship_weights: tuple[float, ...]
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -635,6 +675,8 @@ class Rule:
     """Rules whose symptom this one lets expect in the LoRA."""
     predicts_for: tuple[str, ...] = ()
     """Values of `each`, or parts of a pair, for which it does; empty = for every one."""
+    probes: tuple[str, ...] = ()
+    """Files of `arms/` that are rendered only once this symptom is seen: they tell its causes apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -820,6 +862,8 @@ class Diagnosis:
     timings: Mapping[str, float] = field(default_factory=dict)
     dataset_findings: tuple[Finding, ...] = ()
     """What is wrong with the dataset by itself; it explains, and never holds a release."""
+    arms: tuple[Mapping[str, Any], ...] = ()
+    """As `cells`, of the arms beside the matrix, with `arm`, `asked` and `variant`."""
 
     @property
     def confirmed(self) -> tuple[str, ...]:

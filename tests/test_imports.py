@@ -174,7 +174,7 @@ def own_modules(path: Path) -> set[str]:
 
 def allowed(name: str) -> set[str]:
     parts = {f"lora_doctor.{part}" for part in PARTS.get(name, ())}
-    family = {other for other in NAMES.values() for folder in ("metrics", "recorded", "layouts")
+    family = {other for other in NAMES.values() for folder in ("metrics", "recorded", "layouts", "arms")
               if name.startswith(f"lora_doctor.{folder}.") and f".{folder}." in other}  # fmt: skip
     return SHARED | parts | family
 

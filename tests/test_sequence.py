@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lora_doctor.arm_plan import ArmPlan
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges
 from lora_doctor.looks import Look, next_bound
@@ -17,7 +18,7 @@ from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS, Sequenced, until_decided
 from lora_doctor.settings import MatrixSettings
-from lora_doctor.types import Cell, Measurement, Study
+from lora_doctor.types import Cell, Condition, Measurement, Rule, Study
 from tests.metrics.make_study import make_study
 
 RULES = Path(__file__).parents[1] / "rules"
@@ -143,3 +144,64 @@ def test_looks_at_another_claim_do_not_count(tmp_path: Path) -> None:
     eyes = Eyes(drawn(0.1))
     went(eyes, tmp_path / "run")
     assert eyes.bounds == [next_bound(0.025, (), range(2, 9))]
+
+
+def arm(name: str, weight: float = 1.0) -> tuple[Cell, ...]:
+    return tuple(
+        replace(c, arm=name, weight=weight) for c in FULL.cells if c.weight == 0 and c.replicate < 4 and not c.trained
+    )
+
+
+BESIDE = ArmPlan(arms=arm("no-trigger"), probes={"strong": arm("strong", 1.3)})
+LEAK = Rule(
+    id="leak", since="0", symptom="", why="", severity="blocker", causes=(), references=(), examples={},
+    when=Condition(measurement="leak.score", above=0.2), shows={"arm": "no-trigger"}, probes=("strong",),
+)  # fmt: skip
+
+
+class ArmEyes(Eyes):
+    """Eyes that see the character in an arm too, as surely as they are told."""
+
+    def __init__(self, leak: tuple[float, float, float]) -> None:
+        super().__init__(drawn(0.95, spread=0.02))
+        self.leak = leak
+
+    def __call__(
+        self, cells: Sequence[Cell], new: Sequence[Cell], bound: float
+    ) -> tuple[Study, tuple[Measurement, ...]]:
+        study, found = super().__call__([cell for cell in cells if not cell.arm], new, bound)
+        low, value, high = self.leak
+        return study, (*found, Measurement(name="leak.score", value=value, interval=(low, high)))
+
+
+def went_with_arms(eyes: Eyes, folder: Path, matrix: MatrixSettings = MATRIX) -> Sequenced:
+    with RunFolder(folder) as run:
+        return until_decided(FULL.cells, matrix, replace(JUDGES, rules=(LEAK,)), eyes, run, beside=BESIDE)
+
+
+def test_arms_are_rendered_in_the_first_round_and_no_longer_when_nothing_is_suspected(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.0, 0.02, 0.05))
+    went_with_arms(eyes, tmp_path / "run")
+    arms = [cell for cell in eyes.rendered if cell.arm]
+    assert {(cell.arm, cell.replicate) for cell in arms} == {("no-trigger", 0), ("no-trigger", 1)}
+
+
+def test_a_suspicion_in_an_arm_buys_pictures_of_that_arm_alone(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.1, 0.4, 0.7))
+    went_with_arms(eyes, tmp_path / "run")
+    later = [cell for cell in eyes.rendered if cell.replicate >= 2 and cell.arm != "strong"]
+    assert {(cell.arm, cell.replicate) for cell in later} == {("no-trigger", 2), ("no-trigger", 3)}
+
+
+def test_a_probe_is_rendered_once_its_symptom_is_found(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.5, 0.6, 0.7))
+    found = went_with_arms(eyes, tmp_path / "run")
+    assert found.stopped == "decided"
+    assert [cell for cell in eyes.rendered if cell.arm == "strong"] == list(BESIDE.probes["strong"])
+
+
+def test_a_probe_does_not_overdraw_the_budget(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.5, 0.6, 0.7))
+    first = sum(cell.replicate < 2 for cell in (*FULL.cells, *BESIDE.arms))
+    went_with_arms(eyes, tmp_path / "run", replace(MATRIX, budget=first + 1))
+    assert not [cell for cell in eyes.rendered if cell.arm == "strong"]

@@ -1,0 +1,37 @@
+"""An arm is paired with the matrix: same places, same seeds, another prompt."""
+
+from __future__ import annotations
+
+from lora_doctor.arms.cells import like, top_weight
+from tests.arms.make_case import make_case
+
+CASE = make_case()
+
+
+def test_every_cell_has_the_seed_of_its_like_in_the_matrix() -> None:
+    seeds = {(c.environment, c.framing, c.replicate): c.seed for c in CASE.matrix}
+    cells = like(CASE, "x", lambda cell: "other")
+    assert cells and all(seeds[c.environment, c.framing, c.replicate] == c.seed for c in cells)
+
+
+def test_a_weight_that_the_matrix_has_not_is_made_like_weight_0() -> None:
+    cells = like(CASE, "x", lambda cell: cell.prompt, weights=(1.3,))
+    assert {cell.weight for cell in cells} == {1.3}
+    assert [cell.seed for cell in cells] == [c.seed for c in CASE.matrix if c.weight == 0 and c.replicate < 4]
+
+
+def test_no_two_cells_share_a_key_nor_one_with_the_matrix() -> None:
+    parts = (like(CASE, "x", lambda _: "", asked=a, variant=v) for a in ("", "smile") for v in ("", "rank/2"))
+    keys = [cell.key for cells in (*parts, CASE.matrix) for cell in cells]
+    assert len(set(keys)) == len(keys)
+
+
+def test_axes_narrow_the_arm() -> None:
+    cells = like(CASE, "x", lambda _: "", weights=[0], framings=["close-up"], environments=["beach"], replicates=2)
+    assert {(c.weight, c.framing, c.environment, c.replicate) for c in cells} == {
+        (0.0, "close-up", "beach", 0), (0.0, "close-up", "beach", 1)
+    }  # fmt: skip
+
+
+def test_the_top_weight_is_the_highest_that_ships() -> None:
+    assert top_weight(CASE) == 1.0
