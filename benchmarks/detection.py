@@ -1,15 +1,18 @@
-"""Are planted faults found on characters that no rule was fitted on?
+"""Are planted faults found, and healthy LoRAs left alone, on characters that no rule was fitted on?
 
-    python -m benchmarks.detection --work build/detection [--rounds 6] [--faults closeup-only low-rank] [--processes 2]
+    python -m benchmarks.detection --work build/detection [--rounds 6] [--healthy 12] [--faults ...] [--processes 2]
 
 In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
-came first. Resumable: finished LoRAs and check-ups are kept in `--work`. Prints one table, whatever it says.
+came first and why. Resumable: finished LoRAs and check-ups are kept in `--work`. Prints every LoRA, whatever came of
+it, the confusion matrix, and Wilson's 90 % intervals.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +21,15 @@ from fixtures.miniature.build.patients import build_patient
 from fixtures.miniature.build.recipes import RECIPES
 from lora_doctor.checkup import run_checkup
 from lora_doctor.errors import LoraDoctorError
+from lora_doctor.metrics.intervals import wilson
 from lora_doctor.plugins import data_folder
 from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis
 
-FIRST_SEED = 201
-"""Bundled patients have seeds 101 to 108, the characters of the models' training a million and above."""
+FIRST_SEED, FIRST_HEALTHY = 201, 401
+"""Characters of the faulty and of the healthy. Bundled patients have seeds 101 to 108, rules were changed with 202 and
+206 in view, the characters of the models' training have a million and above."""
+HEALTHY = "healthy"
 
 
 @dataclass(frozen=True)
@@ -35,53 +41,119 @@ class Job:
     folder: Path
 
 
-def diagnose(job: Job) -> Diagnosis | str:
+@dataclass(frozen=True)
+class Outcome:
+    """What a patient got."""
+
+    job: Job
+    verdict: str
+    confirmed: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    cause: str = ""
+    """The first cause of the first confirmed finding."""
+
+    @property
+    def first(self) -> str:
+        """The first confirmed finding, or the verdict where there is none."""
+        return self.confirmed[0] if self.confirmed else self.verdict
+
+    @property
+    def found(self) -> bool:
+        """Whether verdict and first finding are as planted."""
+        recipe = RECIPES[self.job.fault]
+        return self.verdict == recipe.verdict and self.first == (recipe.finding or self.verdict)
+
+    @property
+    def explained(self) -> bool:
+        """Whether the first cause is one that was planted, too."""
+        return self.found and (self.job.fault == HEALTHY or self.cause.startswith(RECIPES[self.job.fault].causes))
+
+
+def diagnose(job: Job) -> Outcome:
     """Build and check one patient; a refusal is a result too."""
     print(f"{job.fault} {job.seed}", file=sys.stderr, flush=True)
     recipe, trigger = RECIPES[job.fault], f"c{job.seed}_nk"
     build_patient(job.folder, data_folder("miniature") / "base", recipe, job.seed, trigger, redraw=False)
     try:
-        return run_checkup(load_settings(job.folder / "lora.safetensors", {}))
+        diagnosis = run_checkup(load_settings(job.folder / "lora.safetensors", {}))
     except LoraDoctorError as error:
-        return str(error)
+        return Outcome(job, f"refused: {error}")
+    return outcome(job, diagnosis)
 
 
-def row(fault: str, seed: int, diagnosis: Diagnosis | str) -> tuple[str, bool]:
-    """A table row, and whether verdict and first finding are as planted."""
-    recipe = RECIPES[fault]
-    if isinstance(diagnosis, str):
-        return f"| {fault} | {seed} | refused | {diagnosis} | | |", False
-    confirmed = diagnosis.confirmed
-    suspected = [f.rule for f in diagnosis.findings if f.state == "suspected"]
-    first = confirmed[0] if confirmed else ""
-    right = diagnosis.verdict.outcome == recipe.verdict and first == recipe.finding
-    shown = f"{', '.join(confirmed) or '-'} | {', '.join(suspected) or '-'}"
-    return f"| {fault} | {seed} | {diagnosis.verdict.outcome} | {shown} | {'yes' if right else 'NO'} |", right
+def outcome(job: Job, diagnosis: Diagnosis) -> Outcome:
+    """What the diagnosis says of the patient."""
+    confirmed = [finding for finding in diagnosis.findings if finding.state == "confirmed"]
+    return Outcome(
+        job, diagnosis.verdict.outcome, tuple(finding.rule for finding in confirmed),
+        tuple(finding.rule for finding in diagnosis.findings if finding.state == "suspected"),
+        confirmed[0].causes[0].because if confirmed and confirmed[0].causes else "",
+    )  # fmt: skip
+
+
+def row(one: Outcome) -> str:
+    """A row of the table of all patients."""
+    cells = [
+        one.job.fault, str(one.job.seed), one.verdict, ", ".join(one.confirmed) or "-", ", ".join(one.suspected) or "-",
+        one.cause or "-", "yes" if one.explained else "finding" if one.found else "NO",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def confusion(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Markdown: planted faults against what came first."""
+    columns = list(dict.fromkeys(one.first for one in sorted(outcomes, key=lambda one: one.first)))
+    yield f"| planted | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for fault in dict.fromkeys(one.job.fault for one in outcomes):
+        counts = Counter(one.first for one in outcomes if one.job.fault == fault)
+        yield f"| {fault} | {' | '.join(str(counts[name] or '') for name in columns)} |"
+
+
+def shares(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Markdown: how many of each fault were found and explained, with intervals; and the false alarms."""
+    yield "| planted | found | cause first too |\n|---|---|---|"
+    for fault in dict.fromkeys(one.job.fault for one in outcomes):
+        own = [one for one in outcomes if one.job.fault == fault]
+        told = [share(sum(which), len(own)) for which in zip(*((one.found, one.explained) for one in own), strict=True)]
+        yield f"| {fault} | {' | '.join(told)} |"
+    healthy = [one for one in outcomes if one.job.fault == HEALTHY]
+    if healthy:
+        alarms = sum(len(one.confirmed) for one in healthy)
+        yield f"\nConfirmed symptoms in {len(healthy)} healthy LoRAs: {alarms}."
+
+
+def share(count: int, of: int) -> str:
+    """`5 of 6 [0.47, 0.97]`."""
+    low, high = wilson(count, of)
+    return f"{count} of {of} [{low:.2f}, {high:.2f}]"
+
+
+def planned(work: Path, faults: Sequence[str], rounds: int, healthy: int) -> list[Job]:
+    """Each fault with its characters; a fault's characters do not depend on which other ones are asked for."""
+    ill = [fault for fault in RECIPES if fault != HEALTHY]
+    numbered = [(FIRST_SEED + r * len(RECIPES) + 1 + i, fault) for r in range(rounds) for i, fault in enumerate(ill)]
+    well = [(FIRST_HEALTHY + n, HEALTHY) for n in range(healthy)]
+    return [Job(fault, seed, work / f"{fault}-{seed}") for seed, fault in (*numbered, *well) if fault in faults]
 
 
 def main() -> None:
-    """Print the table and how many of each fault were found."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
+    parser.add_argument("--healthy", type=int, default=12, help="characters without a fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    print("| planted | character | verdict | confirmed | suspected | as planted |\n|---|---|---|---|---|---|")
-    found: dict[str, list[bool]] = {fault: [] for fault in asked.faults}
-    numbered = [(r * len(RECIPES) + i, f) for r in range(asked.rounds) for i, f in enumerate(RECIPES)]
-    jobs = [
-        Job(fault, FIRST_SEED + n, asked.work / f"{fault}-{FIRST_SEED + n}")
-        for n, fault in numbered
-        if fault in asked.faults
-    ]
-    for job, diagnosis in zip(jobs, run_jobs(diagnose, jobs, asked.processes), strict=True):
-        line, right = row(job.fault, job.seed, diagnosis)
-        print(line, flush=True)
-        found[job.fault].append(right)
-    print("\n| planted | as planted |\n|---|---|")
-    for fault, results in found.items():
-        print(f"| {fault} | {sum(results)} of {len(results)} |")
+    print("| planted | character | verdict | confirmed | suspected | first cause | as planted |")
+    print("|---" * 7 + "|")
+    outcomes = []
+    jobs = planned(asked.work, asked.faults, asked.rounds, asked.healthy)
+    for one in run_jobs(diagnose, jobs, asked.processes):
+        print(row(one), flush=True)
+        outcomes.append(one)
+    print("", *confusion(outcomes), "", *shares(outcomes), sep="\n")
 
 
 if __name__ == "__main__":

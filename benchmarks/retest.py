@@ -1,0 +1,92 @@
+"""Does the same LoRA get the same verdict when it is checked again with other seeds?
+
+    python -m benchmarks.retest --work DIR [--seeds 3] [--processes 2] [FOLDER ...]
+
+For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up with seed 0,
+and one with each other seed, which draws other noise and other environments that are new to the dataset. Every pair of
+check-ups of one LoRA agrees or does not. Resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from benchmarks.jobs import run_jobs
+from lora_doctor.checkup import run_checkup
+from lora_doctor.metrics.intervals import wilson
+from lora_doctor.plugins import data_folder
+from lora_doctor.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One LoRA."""
+
+    folder: Path
+    work: Path
+    seeds: int
+
+
+def retest(job: Job) -> dict[str, Any]:
+    """What each seed's check-up says: verdict and confirmed findings."""
+    return {"name": job.folder.name, "told": [_told(job, seed) for seed in range(job.seeds)]}
+
+
+def _told(job: Job, seed: int) -> dict[str, Any]:
+    kept = job.work / job.folder.name / f"seed-{seed}.json"
+    if not kept.is_file():
+        print(f"{job.folder.name} seed {seed}", file=sys.stderr, flush=True)
+        out = kept.with_suffix("")
+        diagnosis = run_checkup(load_settings(job.folder / "lora.safetensors", {"out": str(out), "seed": seed}))
+        told = {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
+        kept.write_text(json.dumps(told), "utf-8")
+    return dict(json.loads(kept.read_text("utf-8")))
+
+
+def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Markdown: a row per LoRA, and how many pairs of check-ups agree."""
+    seeds = max(len(one["told"]) for one in results)
+    yield f"| LoRA | {' | '.join(f'seed {seed}' for seed in range(seeds))} |"
+    yield "|---" * (seeds + 1) + "|"
+    for one in results:
+        yield f"| {one['name']} | {' | '.join(_words(told) for told in one['told'])} |"
+    pairs = [pair for one in results for pair in combinations(one["told"], 2)]
+    for what, same in (
+        ("verdict", [a["verdict"] == b["verdict"] for a, b in pairs]),
+        ("verdict and first finding", [_first(a) == _first(b) for a, b in pairs]),
+    ):
+        low, high = wilson(sum(same), len(same))
+        told = f"{sum(same)} of {len(same)} pairs ({sum(same) / len(same):.0%} [{low:.2f}, {high:.2f}])"
+        yield f"\nThe same {what} in {told}."
+
+
+def _first(told: dict[str, Any]) -> tuple[str, str]:
+    return told["verdict"], next(iter(told["confirmed"]), "")
+
+
+def _words(told: dict[str, Any]) -> str:
+    return f"{told['verdict']} {', '.join(told['confirmed'])}".strip()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1)
+    asked = parser.parse_args()
+    patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
+    jobs = [Job(folder, asked.work, asked.seeds) for folder in asked.folders or patients]
+    print("\n".join(table(list(run_jobs(retest, jobs, asked.processes)))))
+
+
+if __name__ == "__main__":
+    main()
