@@ -158,6 +158,7 @@ def run_checkup(
                 cells=arms.pop("", ()), arms=arms, renders=readings, missing=missing, dataset=dataset,
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=asked, bound=bound,
+                with_others=settings.character.with_others,
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))

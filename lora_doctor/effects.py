@@ -33,13 +33,14 @@ def _weighed(finding: Finding, policy: Policy, today: date | None, lora: str) ->
     return replace(finding, effect=effect, waiver=None)
 
 
-def level_of(finding: Finding, policy: Policy) -> Level | None:
+def level_of(one: Finding | NotEvaluated, policy: Policy) -> Level | None:
     """The level that the policy gives the rule, or else its severity has; None = it is told, and does nothing."""
-    if (level := policy.rules.get(finding.rule)) is not None:
+    rule = rule_of(one) if isinstance(one, NotEvaluated) else one.rule
+    if (level := policy.rules.get(rule)) is not None:
         return level
-    if finding.severity in policy.hold:
+    if one.severity in policy.hold:
         return "fail"
-    return None if finding.severity == "note" else "warn"
+    return None if one.severity == "note" else "warn"
 
 
 def _borne(finding: Finding, policy: Policy) -> bool:

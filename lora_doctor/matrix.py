@@ -7,16 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from lora_doctor.errors import UsageError
+from lora_doctor.seeds import cell_seed
 from lora_doctor.types import Cell
 
 PLAIN_PREFIX = "simple_"
 """Labels that start so (`simple_background`) name no place, and are never rendered as an environment."""
-
-
-def cell_seed(seed: int, environment: str, framing: str, replicate: int) -> int:
-    """The seed of a cell, 0 to 2**31 - 1: the same at every weight, never shared across environments or framings."""
-    digest = hashlib.sha256(f"{seed}/{environment}/{framing}/{replicate}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % 2**31
 
 
 def plan_cells(

@@ -217,7 +217,8 @@ def evaluate(
     findings = [_finding(rule, about, out, index) for rule, about, out in outcomes if out.low >= SUSPECTED]
     open_ones = [(rule, about, out) for rule, about, out in outcomes if out.undecided]
     unjudged = [
-        NotEvaluated(rule=_named(rule.id, about), reason="; ".join(out.missing)) for rule, about, out in open_ones
+        NotEvaluated(rule=_named(rule.id, about), reason="; ".join(out.missing), severity=rule.severity)
+        for rule, about, out in open_ones
     ]
     return tuple(sorted(findings, key=_urgency)), tuple(unjudged)
 

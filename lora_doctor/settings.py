@@ -23,6 +23,8 @@ class CharacterSettings:
     class_token: str = "1girl"
     spec: Mapping[str, str] = field(default_factory=dict)
     """Attribute -> label; empty = induced from the dataset."""
+    with_others: bool = False
+    """Whether it is meant for pictures of other people too, who must then stay themselves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +162,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "base_cache": read.flag,
     "character.class_token": read.token,
     "character.spec": read.spec,
+    "character.with_others": read.flag,
     "instruments.face": read.name_or_folder,
     "instruments.clip": read.name_or_folder,
     "instruments.labels": read.path,

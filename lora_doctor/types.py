@@ -445,7 +445,7 @@ class Cell:
     arm: str = ""
     """The arm beside the matrix that it belongs to: a file of `arms/`; empty = the matrix itself."""
     asked: str = ""
-    """What is asked for here, in an arm that asks for several things in turn."""
+    """What is asked for here, in an arm that asks for several things in turn: labels, with `+` between them."""
     variant: str = ""
     """How the LoRA is altered for it, `rank/2` say; empty = as it is."""
 
@@ -454,6 +454,11 @@ class Cell:
         """The cell's name in a run folder: unique, and fit for a file name."""
         place = f"w{self.weight:.2f}_{self.environment}_{self.framing}_r{self.replicate}"
         return "_".join(part for part in (place, self.arm, self.asked, self.variant) if part)
+
+    @property
+    def labels_asked(self) -> tuple[str, ...]:
+        """The labels in `asked`."""
+        return tuple(label for label in self.asked.split("+") if label)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -547,6 +552,8 @@ class Study:
     more where several environments are claimed, or where they are looked at again and again."""
     similarity: Callable[[Any, Any], Any] | None = None
     """(k, d) and (n, d) identity embeddings -> (k, n) similarities; None = the cosine of unit embeddings."""
+    with_others: bool = False
+    """Whether the LoRA is meant for pictures of other people too."""
     arms: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
     """Arm -> its cells, none of which are in `cells`; their readings are in `renders` and `missing` too."""
 
@@ -748,6 +755,8 @@ class NotEvaluated:
 
     rule: str
     reason: str
+    severity: Literal["blocker", "warning", "note"] = "blocker"
+    """Of the rule: what would have come of its finding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

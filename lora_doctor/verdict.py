@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from lora_doctor.effects import idle_waivers, rule_of, weigh
+from lora_doctor.effects import idle_waivers, level_of, rule_of, weigh
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict
 
@@ -37,18 +37,19 @@ def decide(
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP:
-    every demand holds and every rule that is neither optional nor ignored was evaluated. Else INCONCLUSIVE. Demands
-    cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not evaluated, certainty
-    for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
+    every demand holds, and every rule whose finding could hold was evaluated or is optional. Else INCONCLUSIVE.
+    Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not evaluated,
+    certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
     book = _Book(measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
     checks = _demands(book, policy, novel)
     unjudged = [n for n in not_evaluated if policy.rules.get(rule_of(n)) != "ignore"]
-    needed = [_unjudged_text(n) for n in unjudged if rule_of(n) not in policy.optional_rules]
+    failing = [n for n in unjudged if level_of(n, policy) == "fail" and rule_of(n) not in policy.optional_rules]
+    needed = [_unjudged_text(n) for n in failing]
     against = _of(weighed, "holds") + [c.text for c in checks if c.state == "fails"]
     undecided = [c.text for c in checks if c.state == "open"] + _of(weighed, "leaves open") + needed
-    optional = [_unjudged_text(n) for n in unjudged if rule_of(n) in policy.optional_rules]
+    optional = [_unjudged_text(n) for n in unjudged if n not in failing and level_of(n, policy) is not None]
     idle = tuple(idle_waivers(findings, policy, today=today, lora=lora))
     warnings = (*_of(weighed, "warns"), *_below_warning(book, policy, novel), *optional, *idle)
     limits = (*_limits(book, policy, novel), *_not_tested(book, policy), *_ignored(weighed, not_evaluated, policy))
@@ -308,7 +309,21 @@ def _limits(book: _Book, policy: Policy, novel: Collection[str]) -> tuple[str, .
         f"Environments: {listed}; each judged by {_BY[policy.environment_claim]}.",
         f"Policy: {policy.name}{f', which extends {policy.extends}' if policy.extends else ''}.",
         _working_range(book, policy),
+        *_others(book),
     )
+
+
+def _others(book: _Book) -> Iterator[str]:
+    """What the character does to prompts that do not call for it; told, not judged, but by rules that are asked to."""
+    leak, bleed = book.get("leak.identity"), book.get("bleed.score")
+    if leak is not None and leak.value is not None:
+        yield f"Without the trigger: identity {_number(leak)} (0 = the base model's faces, 1 = the character's)."
+    if bleed is not None and bleed.value is not None:
+        match, base = book.get("control.match", kind="trait"), book.get("control.base_match", kind="trait")
+        traits = ""
+        if match is not None and base is not None and match.value is not None and base.value is not None:
+            traits = f"; {match.value:.0%} of the traits asked for them come, {base.value:.0%} without the LoRA"
+        yield f"Other people, asked for without the trigger: {_number(bleed)} of the way to the character{traits}."
 
 
 def _working_range(book: _Book, policy: Policy) -> str:

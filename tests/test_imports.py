@@ -122,6 +122,7 @@ SHARED = {
     "lora_doctor.comparison_words",
     "lora_doctor.terminal",
     "lora_doctor.plugins",
+    "lora_doctor.seeds",
     "lora_doctor.instrument_files",
     "lora_doctor.policy",
     "lora_doctor.effects",

@@ -70,6 +70,12 @@ def healthy() -> list[Measurement]:
         number("training.identity_ratio", 0.33),
         number("captions.body_token_coverage", 1.0, role="identity-emphasis"),
         number("captions.body_token_coverage", 1.0, role="in-context"),
+        number("use.with_others", 0),
+        *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in ("close-up", "upper_body")),
+        number("leak.score", 0.1, 0.05),
+        number("trigger.description_gain", 0.02, 0.05),
+        number("copies.excess", 0.0, 0.01, arm="captions"),
+        *(number("control.loss", 0.02, 0.1, kind=kind) for kind in ("trait", "outfit", "pose", "expression")),
     ]
 
 
@@ -505,3 +511,24 @@ def test_open_environments_are_those_that_more_pictures_could_settle() -> None:
     near = [score(0.62, 0.1, weight="ship", environment=e) for e in ("beach", "snow")]
     assert open_environments(healthy(), policy, NOVEL) == ()
     assert set(open_environments(replaced(healthy(), *near), policy, NOVEL)) == {"beach", "snow"}
+
+
+def test_what_happens_without_the_trigger_and_to_others_is_told_among_the_limits() -> None:
+    told = [number("leak.identity", 0.8, 0.1), number("bleed.score", 0.4, 0.1),
+            number("control.match", 0.3, 0.1, kind="trait"), number("control.base_match", 0.9, 0.1, kind="trait")]  # fmt: skip
+    limits = judge(replaced(healthy(), *told)).limits
+    assert (
+        "Without the trigger: identity 0.80 [0.70, 0.90] (0 = the base model's faces, 1 = the character's)." in limits
+    )
+    assert any("0.40 [0.30, 0.50] of the way to the character; 30% of the traits" in line for line in limits)
+    assert not any("trigger" in line for line in judge([m for m in healthy() if m.name != "leak.score"]).limits)
+
+
+def test_a_warning_rule_that_was_not_evaluated_is_said_and_ships() -> None:
+    verdict = judge([m for m in healthy() if m.name != "control.loss"])
+    assert verdict.outcome == "SHIP"
+    assert any("outfit-baked-in was not evaluated" in warning for warning in verdict.warnings)
+
+
+def test_a_blocker_that_was_not_evaluated_is_not_shipped() -> None:
+    assert judge([m for m in healthy() if m.name != "use.with_others"]).outcome == "INCONCLUSIVE"

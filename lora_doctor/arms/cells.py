@@ -20,12 +20,13 @@ def like(
     framings: Collection[str] | None = None,
     environments: Collection[str] | None = None,
     replicates: int = MOST,
-    asked: str = "",
+    asked_of: Callable[[Cell], Collection[str]] | None = None,
     variant: str = "",
 ) -> tuple[Cell, ...]:
     """The matrix's cells of some weights, framings and environments (None = of all), with another prompt.
 
     Weights that the matrix has not are made like those at weight 0. Seeds stay: each cell is paired with its like.
+    `asked_of` says which labels are asked for in a cell; `prompt_of` finds them in it.
     """
     wanted = {cell.weight for cell in case.matrix} if weights is None else {float(weight) for weight in weights}
     likes = [
@@ -35,11 +36,19 @@ def like(
         and (framings is None or cell.framing in framings)
         and (environments is None or cell.environment in environments)
     ]  # fmt: skip
+    told = [replace(cell, asked="+".join(asked_of(cell))) for cell in likes] if asked_of is not None else likes
     return tuple(
-        replace(cell, weight=weight, prompt=prompt_of(cell), arm=arm, asked=asked, variant=variant)
+        replace(cell, weight=weight, prompt=prompt_of(cell), arm=arm, variant=variant)
         for weight in sorted(wanted)
-        for cell in likes
+        for cell in told
     )
+
+
+def turn_of(case: ArmCase, cell: Cell) -> int:
+    """Whose turn it is in a list, 0 and up: in each framing every environment and replicate has the next one."""
+    places = list(dict.fromkeys(one.environment for one in case.matrix))
+    framings = list(dict.fromkeys(one.framing for one in case.matrix))
+    return places.index(cell.environment) + len(places) * cell.replicate + framings.index(cell.framing)
 
 
 def top_weight(case: ArmCase) -> float:

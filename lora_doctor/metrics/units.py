@@ -91,21 +91,36 @@ def ship_caveat(study: Study, where: Where | None = None) -> str | None:
 
 
 def pick(study: Study, where: Where) -> tuple[Cell, ...]:
-    """The planned cells of a slice. Axes: weight (`0.7`, or `ship`), framing, environment, environment_kind.
+    """The planned cells of a slice. Axes: weight (`0.7`, `ship`, `top`), framing, environment, environment_kind, arm.
 
-    Keys that are no axis, such as `attribute`, do not narrow the slice.
+    `top` is the highest ship weight, at which arms are rendered; without `arm` the cells are the matrix's. Keys that
+    are no axis, such as `attribute`, do not narrow the slice.
     """
-    ship = {f"{weight:g}" for weight in study.ship_weights}
+    ship, wanted = {f"{weight:g}" for weight in study.ship_weights}, where.get("weight")
+    if wanted == "top":
+        wanted = f"{max(study.ship_weights):g}"
 
     def belongs(cell: Cell) -> bool:
-        weight, wanted = f"{cell.weight:g}", where.get("weight")
+        weight = f"{cell.weight:g}"
         if wanted is not None and not (weight in ship if wanted == "ship" else weight == wanted):
             return False
         kind = "trained" if cell.trained else "novel"
         axes = {"framing": cell.framing, "environment": cell.environment, "environment_kind": kind}
         return all(where.get(axis, own) == own for axis, own in axes.items())
 
-    return tuple(cell for cell in study.cells if belongs(cell))
+    cells = study.arms.get(where["arm"], ()) if "arm" in where else study.cells
+    return tuple(cell for cell in cells if belongs(cell))
+
+
+def alike(cells: Iterable[Cell], others: Iterable[Cell]) -> tuple[Cell, ...]:
+    """The cells that have their like (environment, framing, replicate) among the others."""
+    places = {(cell.environment, cell.framing, cell.replicate) for cell in others}
+    return tuple(cell for cell in cells if (cell.environment, cell.framing, cell.replicate) in places)
+
+
+def not_rendered(arm: str) -> str:
+    """Why an arm's numbers are missing."""
+    return f"the arm `{arm}` was not rendered, or has nothing to ask here"
 
 
 def sample(cells: Iterable[Cell], value_of: Callable[[Cell], float | None], *, rate: bool) -> Sample:

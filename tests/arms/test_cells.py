@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lora_doctor.arms.cells import like, top_weight
+from lora_doctor.arms.cells import like, top_weight, turn_of
+from lora_doctor.types import FRAMINGS
 from tests.arms.make_case import make_case
 
 CASE = make_case()
@@ -21,7 +22,8 @@ def test_a_weight_that_the_matrix_has_not_is_made_like_weight_0() -> None:
 
 
 def test_no_two_cells_share_a_key_nor_one_with_the_matrix() -> None:
-    parts = (like(CASE, "x", lambda _: "", asked=a, variant=v) for a in ("", "smile") for v in ("", "rank/2"))
+    asking = (None, lambda cell: ["smile", "tall"])
+    parts = (like(CASE, "x", lambda _: "", asked_of=a, variant=v) for a in asking for v in ("", "rank/2"))
     keys = [cell.key for cells in (*parts, CASE.matrix) for cell in cells]
     assert len(set(keys)) == len(keys)
 
@@ -35,3 +37,14 @@ def test_axes_narrow_the_arm() -> None:
 
 def test_the_top_weight_is_the_highest_that_ships() -> None:
     assert top_weight(CASE) == 1.0
+
+
+def test_what_is_asked_for_is_in_the_cell_and_its_prompt() -> None:
+    cells = like(CASE, "x", lambda cell: ", ".join(cell.labels_asked), asked_of=lambda cell: ["smile", "tall"])
+    assert {(cell.labels_asked, cell.prompt) for cell in cells} == {(("smile", "tall"), "smile, tall")}
+
+
+def test_in_each_framing_the_turns_follow_one_another() -> None:
+    for place, framing in enumerate(FRAMINGS):
+        cells = like(CASE, "x", lambda _: "", weights=[0], framings=[framing])
+        assert sorted(turn_of(CASE, cell) for cell in cells) == list(range(place, place + len(cells)))

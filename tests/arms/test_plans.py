@@ -1,0 +1,72 @@
+"""What each arm asks: somebody else, other clothes, poses, the training captions."""
+
+from __future__ import annotations
+
+from lora_doctor.arms import captions, no_trigger, other_people, outfits, poses
+from tests.arms.make_case import LABEL_SETS, make_case
+
+CAPTIONS = [f"yuki_nk, purple_hair, red_shirt, {place}, full_body" for place in ("beach", "city") * 10]
+
+
+def test_without_the_trigger_neither_it_nor_the_usual_outfit_is_named() -> None:
+    prompts = {cell.prompt for cell in no_trigger.plan(make_case())}
+    assert not any("yuki_nk" in prompt or "red_shirt" in prompt for prompt in prompts)
+    assert all("1girl" in prompt for prompt in prompts)
+
+
+def test_other_people_have_other_traits_and_no_trigger() -> None:
+    cells = other_people.plan(make_case())
+    asked = {label for cell in cells for label in cell.labels_asked}
+    assert asked == {"green_hair", "black_hair"}
+    assert all(label in cell.prompt for cell in cells for label in cell.labels_asked)
+    assert not any("yuki_nk" in cell.prompt for cell in cells)
+
+
+def test_a_character_without_identity_traits_has_no_other_people() -> None:
+    assert other_people.plan(make_case(spec={"height": "tall"})) == ()
+
+
+def test_only_clothes_that_the_dataset_does_not_name_are_asked_for() -> None:
+    cells = outfits.plan(make_case(captions=CAPTIONS))
+    assert {label for cell in cells for label in cell.labels_asked} == {"blue_jacket", "white_sweater"}
+    assert all("red_shirt" not in cell.prompt and "yuki_nk" in cell.prompt for cell in cells)
+
+
+def test_a_dataset_in_every_kind_of_clothes_leaves_nothing_to_ask() -> None:
+    worn = ["yuki_nk, red_shirt", "yuki_nk, blue_jacket", "yuki_nk, white_sweater"]
+    assert outfits.plan(make_case(captions=worn)) == ()
+
+
+def test_every_pose_and_expression_has_its_turn_where_it_can_be_seen() -> None:
+    cells = poses.plan(make_case())
+    asked = {label for cell in cells for label in cell.labels_asked}
+    assert asked == {*LABEL_SETS["pose"].labels, *LABEL_SETS["expression"].labels}
+    close = {label for cell in cells if cell.framing == "close-up" for label in cell.labels_asked}
+    assert close == set(LABEL_SETS["expression"].labels)
+
+
+def test_with_and_without_the_lora_the_same_is_asked_with_the_same_seed() -> None:
+    for arm in (no_trigger, other_people, outfits, poses, captions):
+        cells = arm.plan(make_case(captions=CAPTIONS))
+        by_weight = {w: {(c.prompt, c.seed, c.asked) for c in cells if c.weight == w} for w in (0.0, 1.0)}
+        assert cells and by_weight[0.0] == by_weight[1.0]
+
+
+def test_captions_are_replayed_as_they_are_at_their_place_and_not_all_of_them() -> None:
+    cells = captions.plan(make_case(captions=CAPTIONS))
+    assert {cell.prompt for cell in cells} <= set(CAPTIONS)
+    assert len({cell.asked for cell in cells}) == captions.CAPTIONS
+    assert all(CAPTIONS[int(cell.asked)].split(", ")[3] == cell.environment for cell in cells)
+
+
+def test_which_captions_are_replayed_does_not_depend_on_their_order() -> None:
+    import dataclasses
+
+    case = make_case(captions=[f"yuki_nk, {n}" for n in range(30)])
+    turned = dataclasses.replace(case.dataset, images=case.dataset.images[::-1])
+    again = captions.plan(dataclasses.replace(case, dataset=turned))
+    assert {cell.prompt for cell in again} == {cell.prompt for cell in captions.plan(case)}
+
+
+def test_a_dataset_without_captions_replays_none() -> None:
+    assert captions.plan(make_case()) == ()
