@@ -10,6 +10,7 @@ from typing import Any
 
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.extractors.clip import head_crop
+from lora_doctor.extractors.pixels import pixel_facts
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
 from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.labels import load_labels
@@ -21,7 +22,7 @@ from lora_doctor.types import Dataset, LabelSet, Reading
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
-READING_VERSION = 2
+READING_VERSION = 3
 """Counted up when a reading holds more than it did: older ones are then made again."""
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
@@ -82,7 +83,14 @@ class Instruments:
         faces = self.face.read(images)
         seen = self.clip.read(images, faces, self.label_sets)
         readings = [
-            Reading(width=image.width, height=image.height, face=face, probabilities=probabilities, embedding=embedding)
+            Reading(
+                width=image.width,
+                height=image.height,
+                face=face,
+                probabilities=probabilities,
+                embedding=embedding,
+                pixels=pixel_facts(image),
+            )
             for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
         ]
         return self._read_more(images, faces, readings) if self._more else readings

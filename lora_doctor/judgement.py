@@ -18,7 +18,7 @@ from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
 from lora_doctor.report import render_report
-from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
+from lora_doctor.rules import DATASET_RULES, confirmed_at, evaluate, load_rules
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import from_plain
 from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
@@ -124,7 +124,10 @@ def diagnose(run: RunFolder, judges: Judges) -> Diagnosis:
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
     prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
     lora = facts.inputs.get("lora", "")
-    verdict = decide(findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora)
+    verdict = decide(
+        findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
+        failing_at=confirmed_at(rules, facts.measurements),
+    )  # fmt: skip
     return replace(
         facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,
         prescription=prescription, verdict=verdict,

@@ -223,6 +223,27 @@ def evaluate(
     return tuple(sorted(findings, key=_urgency)), tuple(unjudged)
 
 
+def confirmed_at(rules: Sequence[Rule], measurements: Sequence[Measurement]) -> dict[float, tuple[str, ...]]:
+    """Weight -> the rules with `by_weight` that are confirmed there, as they would be if it were a ship weight."""
+    found: dict[float, tuple[str, ...]] = {}
+    for rule in (one for one in rules if one.by_weight):
+        names = {name for name, _ in _asked(rule.when)}
+        known = {m.where["weight"] for m in measurements if m.name in names and "weight" in m.where}
+        for weight in sorted((w for w in known if w != "ship"), key=float):
+            moved = replace(rule, when=_at_weight(rule.when, weight))
+            if any(finding.state == "confirmed" for finding in evaluate([moved], measurements)[0]):
+                found[float(weight)] = (*found.get(float(weight), ()), rule.id)
+    return found
+
+
+def _at_weight(condition: Condition, weight: str) -> Condition:
+    where = {key: weight if key == "weight" and each == "ship" else each for key, each in condition.where.items()}
+    moved = [
+        tuple(_at_weight(one, weight) for one in parts) for parts in (condition.all, condition.any, condition.none)
+    ]
+    return replace(condition, where=where, all=moved[0], any=moved[1], none=moved[2])
+
+
 def _instances(rule: Rule, measurements: Sequence[Measurement]) -> Iterator[tuple[Rule, Where]]:
     """The rule itself, or with `each` one rule for every value that what it asks for was measured at.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.run_storage import TEMPORARY, disk_errors, lock, open_database, write_atomically
-from lora_doctor.types import Cell, FaceReading, Reading, Render
+from lora_doctor.types import Cell, FaceReading, PixelFacts, Reading, Render
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -268,6 +268,7 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
         "attributes": list(reading.probabilities),
         "identities": list(reading.identities),
         "witness": list(reading.witness),
+        "pixels": None if reading.pixels is None else dataclasses.asdict(reading.pixels),
     }
     return json.dumps(fields, default=lambda number: number.item()), buffer.getvalue()
 
@@ -277,7 +278,7 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
 
     with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    box, points = fields["box"], fields.get("landmarks")
+    box, points, pixels = fields["box"], fields.get("landmarks"), fields.get("pixels")
     return Reading(
         width=fields["width"],
         height=fields["height"],
@@ -294,4 +295,5 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
         identities={name: arrays[f"i{i}"] for i, name in enumerate(fields.get("identities", ()))},
         witness={name: arrays[f"w{i}"] for i, name in enumerate(fields.get("witness", ()))},
         body=arrays.get("body"),
+        pixels=None if pixels is None else PixelFacts(**{**pixels, "colour": tuple(pixels["colour"])}),
     )

@@ -503,6 +503,22 @@ class FaceReading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PixelFacts:
+    """What the pixels of a picture say, whatever it shows."""
+
+    colour: tuple[float, float, float]
+    """Mean CIE Lab: lightness 0 to 100, green to red, blue to yellow."""
+    lightness_spread: float
+    """Standard deviation of lightness, 0 to 50: contrast."""
+    chroma: float
+    """Mean distance from grey in Lab, 0 to about 130: saturation."""
+    detail: float
+    """Variance of the Laplacian of lightness as a share (0 to 1): edges and noise."""
+    clipped: float
+    """Share of the pixels in which a channel is as dark or as bright as it can be, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """Everything the instruments read off one image."""
 
@@ -519,6 +535,7 @@ class Reading:
     """Attribute -> (labels,) probabilities by the tagger, a second witness; empty without one."""
     body: np.ndarray[Any, Any] | None = None
     """(d,) embedding of the person below the head, unit length; None where none was read or no body is to be seen."""
+    pixels: PixelFacts | None = None
 
     def top_label(self, labels: LabelSet | None) -> str | None:
         """The most probable label of one attribute, or None where it was not read."""
@@ -682,6 +699,8 @@ class Rule:
     """Rules whose symptom this one lets expect in the LoRA."""
     predicts_for: tuple[str, ...] = ()
     """Values of `each`, or parts of a pair, for which it does; empty = for every one."""
+    by_weight: bool = False
+    """Whether it is judged at every weight too, not at the ship weights alone, to tell where the working range ends."""
     probes: tuple[str, ...] = ()
     """Files of `arms/` that are rendered only once this symptom is seen: they tell its causes apart."""
 

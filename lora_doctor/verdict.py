@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 from typing import Literal
 
 from lora_doctor.effects import idle_waivers, level_of, rule_of, weigh
@@ -32,14 +33,16 @@ def decide(
     novel: Collection[str] = (),
     today: date | None = None,
     lora: str = "",
+    failing_at: Mapping[float, Sequence[str]] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict.
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
-    SHA-256) say which waivers apply. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP:
-    every demand holds, and every rule whose finding could hold was evaluated or is optional. Else INCONCLUSIVE.
-    Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not evaluated,
-    certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
+    SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
+    told. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every
+    rule whose finding could hold was evaluated or is optional. Else INCONCLUSIVE. Demands cannot be waived. Nothing
+    that is taken away (a measurement, a finding for a rule that is not evaluated, certainty for a wider interval) makes
+    a SHIP out of another outcome, or takes the warnings from one.
     """
     book = _Book(measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
@@ -52,7 +55,11 @@ def decide(
     optional = [_unjudged_text(n) for n in unjudged if n not in failing and level_of(n, policy) is not None]
     idle = tuple(idle_waivers(findings, policy, today=today, lora=lora))
     warnings = (*_of(weighed, "warns"), *_below_warning(book, policy, novel), *optional, *idle)
-    limits = (*_limits(book, policy, novel), *_not_tested(book, policy), *_ignored(weighed, not_evaluated, policy))
+    limits = (
+        *_limits(book, policy, novel, failing_at),
+        *_not_tested(book, policy),
+        *_ignored(weighed, not_evaluated, policy),
+    )
     waived = tuple(_waived_text(f) for f in weighed if f.effect == "waived")
     if against:
         verdict = Verdict(outcome="HOLD", sentence=_sentence(against), reasons=(*against, *undecided))
@@ -299,7 +306,9 @@ def _ship_sentence(book: _Book, policy: Policy, novel: Collection[str]) -> str:
 _BY: dict[Claim, str] = {"point": "its point estimate alone", "interval": "its whole interval"}
 
 
-def _limits(book: _Book, policy: Policy, novel: Collection[str]) -> tuple[str, ...]:
+def _limits(
+    book: _Book, policy: Policy, novel: Collection[str], failing_at: Mapping[float, Sequence[str]]
+) -> tuple[str, ...]:
     """What the verdict covers, and by which kind of claim."""
     names = sorted(book.environments())
     listed = ", ".join(f"{name} (new)" if name in novel else name for name in names) or "none"
@@ -308,9 +317,18 @@ def _limits(book: _Book, policy: Policy, novel: Collection[str]) -> tuple[str, .
         f"Framings: {', '.join(policy.framings)}.",
         f"Environments: {listed}; each judged by {_BY[policy.environment_claim]}.",
         f"Policy: {policy.name}{f', which extends {policy.extends}' if policy.extends else ''}.",
-        _working_range(book, policy),
+        _working_range(book, policy, failing_at),
         *_others(book),
     )
+
+
+def _failures(failing_at: Mapping[float, Sequence[str]]) -> str:
+    """`overbaked at 1, 1.2`."""
+    weights: dict[str, list[str]] = {}
+    for weight, rules in sorted(failing_at.items()):
+        for rule in rules:
+            weights.setdefault(rule, []).append(f"{weight:g}")
+    return "; ".join(f"{rule} at {', '.join(at)}" for rule, at in weights.items())
 
 
 def _others(book: _Book) -> Iterator[str]:
@@ -326,14 +344,16 @@ def _others(book: _Book) -> Iterator[str]:
         yield f"Other people, asked for without the trigger: {_number(bleed)} of the way to the character{traits}."
 
 
-def _working_range(book: _Book, policy: Policy) -> str:
-    """At which of the rendered weights identity holds, by the policy's claim on a weight."""
+def _working_range(book: _Book, policy: Policy, failing_at: Mapping[float, Sequence[str]]) -> str:
+    """At which of the rendered weights identity holds, by the policy's claim on a weight, and nothing else fails."""
     scores = book.weights()
     if _gap(book, policy).state != "holds" or not scores:
         return "Working range: not known, identity cannot be measured."
     limit, claim = policy.identity_at_least, policy.weight_claim
-    holding = [w for w, m in scores.items() if _claim(m, "identity", limit, claim).state == "holds"]
-    rendered = f"of {', '.join(f'{w:g}' for w in scores)} rendered"
+    able = [w for w, m in scores.items() if _claim(m, "identity", limit, claim).state == "holds"]
+    holding = [w for w in able if w not in failing_at]
+    ends = f"; {_failures(failing_at)}" if failing_at else ""
+    rendered = f"of {', '.join(f'{w:g}' for w in scores)} rendered{ends}"
     if not holding:
         return f"Working range: none; identity holds at no weight ({rendered})."
     between = [w for w in scores if holding[0] <= w <= holding[-1]]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
-from lora_doctor.rules import evaluate, failing_examples, load_rules
+from lora_doctor.rules import confirmed_at, evaluate, failing_examples, load_rules
 from lora_doctor.types import Condition, Finding, Measurement, Rule
 
 FOLDER = Path(__file__).parents[1] / "rules"
@@ -565,3 +565,19 @@ def test_taking_evidence_away_never_lowers_the_worst_of_a_finding_that_stays(
     before, after = (evaluate([rule], some)[0] for some in (shares, vague))
     if before and after:
         assert after[0].worst >= before[0].worst
+
+
+# ---------------------------------------------------------------- at every weight
+
+
+def test_a_rule_by_weight_is_confirmed_at_the_weights_where_it_would_be_at_the_ship_weights() -> None:
+    found = [
+        number("overbake.detail", value, (value - 0.1, value + 0.1), weight=weight)
+        for weight, value in (("0.7", 1.0), ("1.2", 2.4), ("ship", 1.0))
+    ]
+    found += [number("overbake.detail_beyond", 0.9, (0.8, 1.0), weight=weight) for weight in ("0.7", "1.2", "ship")]
+    assert confirmed_at(list(RULES.values()), found) == {1.2: ("overbaked",)}
+
+
+def test_without_per_weight_measurements_the_range_has_no_end() -> None:
+    assert confirmed_at(list(RULES.values()), []) == {}

@@ -73,6 +73,13 @@ def healthy() -> list[Measurement]:
         number("use.with_others", 0),
         *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in ("close-up", "upper_body")),
         number("leak.score", 0.1, 0.05),
+        *(number(f"overbake.{fact}", 1.05, 0.05, weight="ship") for fact in ("chroma", "lightness_spread", "detail")),
+        number("overbake.clipped", 0.0, 0.01, weight="ship"),
+        number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),
+        *(
+            number(f"overbake.{fact}_beyond", 0.02, 0.02, weight="ship")
+            for fact in ("chroma", "lightness_spread", "detail", "clipped")
+        ),
         number("trigger.description_gain", 0.02, 0.05),
         number("copies.excess", 0.0, 0.01, arm="captions"),
         *(number("control.loss", 0.02, 0.1, kind=kind) for kind in ("trait", "outfit", "pose", "expression")),
@@ -515,7 +522,8 @@ def test_open_environments_are_those_that_more_pictures_could_settle() -> None:
 
 def test_what_happens_without_the_trigger_and_to_others_is_told_among_the_limits() -> None:
     told = [number("leak.identity", 0.8, 0.1), number("bleed.score", 0.4, 0.1),
-            number("control.match", 0.3, 0.1, kind="trait"), number("control.base_match", 0.9, 0.1, kind="trait")]  # fmt: skip
+            number("control.match", 0.3, 0.1, kind="trait"),
+            number("control.base_match", 0.9, 0.1, kind="trait")]  # fmt: skip
     limits = judge(replaced(healthy(), *told)).limits
     assert (
         "Without the trigger: identity 0.80 [0.70, 0.90] (0 = the base model's faces, 1 = the character's)." in limits
@@ -532,3 +540,10 @@ def test_a_warning_rule_that_was_not_evaluated_is_said_and_ships() -> None:
 
 def test_a_blocker_that_was_not_evaluated_is_not_shipped() -> None:
     assert judge([m for m in healthy() if m.name != "use.with_others"]).outcome == "INCONCLUSIVE"
+
+
+def test_the_working_range_ends_where_a_symptom_is_confirmed() -> None:
+    found = evaluate(RULES, healthy())
+    verdict = decide(*found, healthy(), STANDARD, novel=NOVEL, failing_at={1.0: ("overbaked",), 1.2: ("overbaked",)})
+    (line,) = [limit for limit in verdict.limits if limit.startswith("Working range")]
+    assert "overbaked at 1, 1.2" in line and " to 1 (" not in line

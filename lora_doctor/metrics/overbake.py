@@ -1,0 +1,88 @@
+"""Whether the pictures burn: each weight against the base model at the same seeds.
+
+Ratios and differences are paired by environment. What the character itself brings (a white dress, a dark room) is told
+from burning by the dataset's own range: a picture is beyond it when no training picture goes as far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from lora_doctor.metrics.estimates import mean, paired_difference, ratio, told
+from lora_doctor.metrics.units import Sample, alike, pick, sample, ship_caveat, weights_of
+from lora_doctor.types import Cell, Measurement, PixelFacts, Reading, Study
+
+FULL_SCALE = {"chroma": 130.0, "lightness_spread": 50.0, "detail": 1.0, "clipped": 1.0}
+"""The largest value of each, so that numbers lie between 0 and 1, where a missing picture is bounded."""
+ARM = "strong"
+
+
+def measure(study: Study) -> list[Measurement]:
+    """`overbake.*` by weight (each of the matrix, `ship`, and that of the arm `strong`)."""
+    slices = {weight: pick(study, {"weight": weight}) for weight in (*weights_of(study), "ship") if weight != "0"}
+    slices |= {f"{cells[0].weight:g}": cells for cells in [study.arms.get(ARM, ())] if cells}
+    return [one for weight, cells in slices.items() for one in _at(study, weight, cells)]
+
+
+def _at(study: Study, weight: str, cells: Sequence[Cell]) -> Iterator[Measurement]:
+    """Ratios LoRA over base, differences, and shares of pictures beyond every training picture."""
+    where, caveat = {"weight": weight}, ship_caveat(study, {"weight": weight})
+    base = alike(pick(study, {"weight": "0"}), cells)
+    for fact in ("chroma", "lightness_spread", "detail"):
+        lora, without = (_sample(study, one, _scaled(fact)) for one in (cells, base))
+        yield told(ratio(lora.masked(without), without.masked(lora)), f"overbake.{fact}", where, "ratio", caveat)
+    lora, without = (_sample(study, one, _scaled("clipped"), rate=True) for one in (cells, base))
+    burnt = paired_difference(lora.masked(without), without.masked(lora))
+    yield told(burnt, "overbake.clipped", where, "share", caveat)
+    for fact in FULL_SCALE:
+        highest = _highest(study, fact)
+        beyond = _UNREAD if highest is None else _sample(study, cells, _above(fact, highest), rate=True)
+        yield told(mean(beyond), f"overbake.{fact}_beyond", where, "share", caveat)
+    right, asked = (_adherence(study, one) for one in (cells, base))
+    lost = paired_difference(asked.masked(right), right.masked(asked))
+    yield told(lost, "overbake.adherence_loss", where, "share", caveat)
+
+
+_UNREAD = Sample(rate=True, absent="the pixels of no training picture were read")
+
+
+def _scaled(fact: str) -> Callable[[PixelFacts], float]:
+    return lambda pixels: float(getattr(pixels, fact)) / FULL_SCALE[fact]
+
+
+def _above(fact: str, highest: float) -> Callable[[PixelFacts], float]:
+    return lambda pixels: float(getattr(pixels, fact) > highest)
+
+
+def _highest(study: Study, fact: str) -> float | None:
+    """Of the dataset's pictures."""
+    known = [r.pixels for r in study.references if r is not None and r.pixels is not None]
+    return max((float(getattr(pixels, fact)) for pixels in known), default=None)
+
+
+def _sample(
+    study: Study, cells: Sequence[Cell], value_of: Callable[[PixelFacts], float], *, rate: bool = False
+) -> Sample:
+    def of(cell: Cell) -> float | None:
+        reading = study.renders.get(cell.key)
+        return None if reading is None or reading.pixels is None else value_of(reading.pixels)
+
+    return sample(cells, of, rate=rate)
+
+
+def _adherence(study: Study, cells: Sequence[Cell]) -> Sample:
+    """The share of what the prompt asked for and CLIP reads: environment and framing."""
+    sets = {labels.kind: labels for labels in study.label_sets.values() if labels.kind in ("environment", "framing")}
+    if not sets:
+        return Sample(rate=True, absent="there is no label set of environments or framings")
+
+    def of(cell: Cell) -> float | None:
+        reading: Reading | None = study.renders.get(cell.key)
+        if reading is None:
+            return None
+        wanted = [(sets[kind], label) for kind, label in (("environment", cell.environment), ("framing", cell.framing))
+                  if kind in sets and label in sets[kind].labels]  # fmt: skip
+        read = [reading.top_label(labels) == label for labels, label in wanted]
+        return sum(read) / len(read) if read else None
+
+    return sample(cells, of, rate=True)

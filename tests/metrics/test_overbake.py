@@ -1,0 +1,68 @@
+"""Burning is told against the base model at the same seeds, and apart from the dataset's own palette."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lora_doctor.metrics.overbake import measure
+from lora_doctor.types import Cell, PixelFacts, Study
+from tests.metrics.make_arm import with_arm
+from tests.metrics.make_study import get, make_study
+
+PLAIN = PixelFacts(colour=(50, 0, 0), lightness_spread=20, chroma=20, detail=0.02, clipped=0.05)
+
+
+def seen(pixels: Callable[[Cell], PixelFacts | None], study: Study | None = None, refs: PixelFacts = PLAIN) -> Study:
+    study = make_study() if study is None else study
+    cells = {cell.key: cell for cell in (*study.cells, *(c for arm in study.arms.values() for c in arm))}
+    renders = {key: replace(reading, pixels=pixels(cells[key])) for key, reading in study.renders.items()}
+    known = tuple(replace(r, pixels=refs) for r in study.references if r is not None)
+    return replace(study, renders=renders, references=known)
+
+
+def burnt(cell: Cell) -> PixelFacts:
+    return replace(
+        PLAIN, chroma=20 * (1 + cell.weight), detail=0.02 * (1 + cell.weight), clipped=0.05 + 0.1 * cell.weight
+    )
+
+
+def test_the_base_models_own_pictures_are_not_burnt() -> None:
+    found = measure(seen(lambda _: PLAIN))
+    assert get(found, "overbake.chroma", weight="1").value == pytest.approx(1.0)
+    assert get(found, "overbake.clipped", weight="1").value == pytest.approx(0.0)
+    assert get(found, "overbake.chroma_beyond", weight="1").value == 0.0
+
+
+def test_ratios_and_differences_are_those_of_the_pairs() -> None:
+    found = measure(seen(burnt))
+    assert get(found, "overbake.chroma", weight="0.7").value == pytest.approx(1.7)
+    assert get(found, "overbake.detail", weight="1").value == pytest.approx(2.0)
+    assert get(found, "overbake.clipped", weight="1").value == pytest.approx(0.1)
+    assert get(found, "overbake.chroma_beyond", weight="1").value == 1.0
+
+
+def test_what_the_dataset_shows_itself_is_not_beyond_it() -> None:
+    found = measure(seen(burnt, refs=replace(PLAIN, chroma=60)))
+    assert get(found, "overbake.chroma", weight="1").value == pytest.approx(2.0)
+    assert get(found, "overbake.chroma_beyond", weight="1").value == 0.0
+
+
+def test_the_strong_arm_is_compared_with_the_base_at_its_own_places() -> None:
+    study = with_arm(make_study(), "strong", weights=(1.2,))
+    found = measure(seen(burnt, study))
+    assert get(found, "overbake.chroma", weight="1.2").value == pytest.approx(2.2)
+    assert get(found, "overbake.chroma", weight="1.2").n == 20
+
+
+def test_a_prompt_that_is_ignored_is_a_loss() -> None:
+    deaf = make_study(labels=lambda cell: {"environment": "library"} if cell.weight == 1 else {})
+    found = get(measure(seen(lambda _: PLAIN, deaf)), "overbake.adherence_loss", weight="1")
+    assert found.value == pytest.approx(0.4)  # four of five environments, half of what is asked
+
+
+def test_pictures_whose_pixels_were_not_read_have_a_reason() -> None:
+    for one in measure(make_study()):
+        assert one.value is not None or one.reason
