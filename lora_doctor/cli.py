@@ -13,7 +13,7 @@ import click
 
 from lora_doctor import __version__
 from lora_doctor.errors import EnvironmentFailure, LoraDoctorError
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import setting_text, too_close
 
 if TYPE_CHECKING:
     from lora_doctor.types import Diagnosis
@@ -437,7 +437,9 @@ def _print(diagnosis: Diagnosis) -> None:
         click.echo(f"   {' '.join(finding.symptom.split())}")
         for m in finding.measurements[:4]:
             click.echo(f"   {_measured(m)}")
-        for cause in finding.causes[:2]:
+        if doubt := too_close(finding):
+            click.echo(f"   {doubt}")
+        for cause in finding.causes[:3]:
             click.echo(f"   {'cause:':7}{' '.join(cause.because.split())}")
             for evidence in cause.evidence[:3]:
                 click.echo(f"          - {' '.join(evidence.split())}")

@@ -10,6 +10,7 @@ from lora_doctor.errors import InputRefused
 from lora_doctor.lora_delta import adapts_bias, adapts_weight, bias_at, weight_at
 from lora_doctor.lora_places import Place, component_of, places_in
 from lora_doctor.lora_tensors import read_parts, require_sound
+from lora_doctor.lora_variants import directions_kept, leaves_alone, truncated
 from lora_doctor.types import LoraFile, LoraModule
 
 if TYPE_CHECKING:
@@ -34,22 +35,28 @@ class Update:
     parts: Mapping[str, torch.Tensor]
     """The module's tensors in the file, float32, on the live weight's device."""
 
-    def at(self, weight: float) -> Tensors:
-        """What the live tensors are to hold at `weight`, in their own shapes and precision; pristine at 0."""
-        if weight == 0:
+    def at(self, weight: float, variant: str = "") -> Tensors:
+        """What the live tensors are to hold at `weight`, in their own shapes and precision; pristine at 0.
+
+        `variant`: how the LoRA is altered, see `lora_variants`; empty = as it is.
+        """
+        if weight == 0 or leaves_alone(variant, self.module):
             return self.pristine
         compute = weight_at if self.target == "weight" else bias_at
         pristine = self.place.gather(self.pristine)
         whole = compute(self.module.kind, self.parts, scale=self.module.scale, pristine=pristine, weight=weight)
+        kept = directions_kept(variant, self.module)
+        if kept is not None and self.target == "weight":
+            whole = pristine + truncated(whole - pristine, kept, self.module.rank)
         pieces = self.place.split(whole, self.pristine)
         return tuple(piece.to(like.dtype) for piece, like in zip(pieces, self.pristine, strict=True))
 
-    def apply(self, weight: float) -> None:
-        """Make the live tensors what they are at `weight`."""
+    def apply(self, weight: float, variant: str = "") -> None:
+        """Make the live tensors what they are at `weight`, with the LoRA altered as `variant` says."""
         import torch
 
         with torch.no_grad():
-            for live, wanted in zip(self.live, self.at(weight), strict=True):
+            for live, wanted in zip(self.live, self.at(weight, variant), strict=True):
                 live.copy_(wanted)
 
     def holds(self, weight: float) -> bool:

@@ -19,7 +19,7 @@ from lora_doctor.types import (
     RankedCause,
     TrainingSettings,
 )
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import setting_text, too_close
 
 INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
 """`TrainingSettings` fields that only take whole numbers."""
@@ -89,6 +89,9 @@ def prescribe(
         likely = [(finding, finding.causes[:1]) for finding in confirmed]
     for finding, causes in likely:
         _treat(finding, causes, patient, draft)
+        if doubt := too_close(finding):
+            together = "Their fixes are tried together; where they differ, the first one's."
+            draft.advice.append(f"{finding.rule}: {doubt} {together}")
     settled, conflicts = _settle(draft.changes)
     asked = tuple(dict.fromkeys(draft.dataset))
     if not any(change.field == "identity_ratio" for change in settled):

@@ -42,11 +42,11 @@ class PictureCache(Protocol):
 class Renderer:
     """Renders cells with one pipeline and at most one LoRA.
 
-    A column (all cells of one weight) is rendered with the LoRA merged into the weights: every adapted module gets
-    `pristine + weight * scale * up @ down`, computed in float32 from a copy kept aside, so that nothing adds up from
-    column to column and weight 0 is the base model bit for bit. Noise comes from one CPU generator per cell
-    (`cell.seed`), hence a picture does not depend on what else is in its batch, but for the last bits of its
-    arithmetic; those are the same whenever the batch is made up the same.
+    A column (all cells of one weight and one variant of the LoRA) is rendered with the LoRA merged into the weights:
+    every adapted module gets `pristine + weight * scale * up @ down`, computed in float32 from a copy kept aside, so
+    that nothing adds up from column to column and weight 0 is the base model bit for bit. Noise comes from one CPU
+    generator per cell (`cell.seed`), hence a picture does not depend on what else is in its batch, but for the last
+    bits of its arithmetic; those are the same whenever the batch is made up the same.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Renderer:
         if any(cell.negative_prompt.strip() for cell in cells):
             self._tell_of_unread_negatives()
         try:
-            for weight in dict.fromkeys(cell.weight for cell in cells):
-                column = [cell for cell in cells if cell.weight == weight]
+            for weight, variant in dict.fromkeys((cell.weight, cell.variant) for cell in cells):
+                column = [cell for cell in cells if (cell.weight, cell.variant) == (weight, variant)]
                 if all(cell in done for cell in column):
                     continue
-                self._merge(weight)
+                self._merge(weight, variant)
                 yield from self._column(column, done)
         finally:
             self._merge(0.0)
@@ -113,9 +113,9 @@ class Renderer:
             name = type(self.pipeline).__name__
             warnings.warn(f"a {name} at guidance {self.guidance:g} reads no negative prompt: left out", stacklevel=3)
 
-    def _merge(self, weight: float) -> None:
+    def _merge(self, weight: float, variant: str = "") -> None:
         for update in self._updates:
-            update.apply(weight)
+            update.apply(weight, variant)
         if self._adapts_text:
             self._encoded.clear()
 

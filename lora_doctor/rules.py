@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lora_doctor.errors import UsageError
+from lora_doctor.plugins import data_folder
 from lora_doctor.types import (
     Cause,
     Condition,
@@ -48,6 +50,8 @@ FILE_RULES = "file"
 """Folder, inside the rules folder, of the rules that judge a LoRA file alone."""
 DATASET_RULES = "dataset"
 """The same of the rules that judge a dataset, before or after it was trained on."""
+CAUSES = "causes.toml"
+"""How causes are ranked; a folder without one takes that of the folder above, or lora-doctor's own."""
 EACH = "*"
 """In the `where` of a rule with `each`: the value it is being judged for."""
 
@@ -64,7 +68,20 @@ def load_rules(folder: Path) -> tuple[Rule, ...]:
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml")) if folder.is_dir() else []
     if not paths:
         raise UsageError("holds no rules.", path=folder, advice="Point to a folder of rule files (*.yaml).")
-    return tuple(_load_rule(path) for path in paths)
+    clear = _clear_lead(folder)
+    return tuple(replace(_load_rule(path), clear=clear) for path in paths)
+
+
+def _clear_lead(folder: Path) -> float:
+    """`clear` of the `causes.toml` in the folder, above it, or of lora-doctor's own rules."""
+    path = next((p for p in (folder / CAUSES, folder.parent / CAUSES) if p.is_file()), data_folder("rules") / CAUSES)
+    try:
+        clear = tomllib.loads(path.read_text("utf-8"))["clear"]
+        if not isinstance(clear, (int, float)) or not 0 <= clear < math.inf:
+            raise ValueError("`clear` must be a number from 0 up")
+    except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
+        raise UsageError(f"cannot be used: {error}.", path=path, advice="Write `clear = 0.7`, say.") from None
+    return float(clear)
 
 
 def _load_rule(path: Path) -> Rule:
@@ -436,6 +453,7 @@ def _finding(rule: Rule, about: Where, outcome: _Outcome, index: Index) -> Findi
         worst=outcome.worst,
         measurements=tuple(m for m in outcome.seen if not m.name.startswith(GUARD)),
         causes=tuple(causes),
+        close=sum(causes[0].log_odds - cause.log_odds < rule.clear for cause in causes[1:]) + 1 if causes else 1,
         references=rule.references,
         about=about,
         predicts=rule.predicts if _predicts(rule, about) else (),

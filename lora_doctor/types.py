@@ -699,6 +699,8 @@ class Rule:
     """Rules whose symptom this one lets expect in the LoRA."""
     predicts_for: tuple[str, ...] = ()
     """Values of `each`, or parts of a pair, for which it does; empty = for every one."""
+    clear: float = 0.0
+    """Nats by which the first cause must lead to be called the likeliest; from `causes.toml`."""
     by_weight: bool = False
     """Whether it is judged at every weight too, not at the ship weights alone, to tell where the working range ends."""
     probes: tuple[str, ...] = ()
@@ -752,6 +754,8 @@ class Finding:
     """The measurements that triggered it."""
     causes: tuple[RankedCause, ...]
     """Most likely first."""
+    close: int = 1
+    """How many of them, from the first on, are too close to tell which comes first; 1 = the first is clear."""
     references: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """Keys of evidence cells."""

@@ -1,9 +1,20 @@
-"""Values of settings as text, the same in the terminal, in the report and in a prescription's sentences."""
+"""Values of settings, and doubts about causes, as text: in terminal, report and prescription the same."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from lora_doctor.types import Finding
+
+
+def too_close(finding: Finding, most: int = 3) -> str | None:
+    """What to say where the first causes are too close to tell which comes first, and what would tell; else None."""
+    if finding.close < 2:
+        return None
+    unknown = list(dict.fromkeys(line for cause in finding.causes[: finding.close] for line in cause.unknown))
+    would = f" Not known, and would tell: {'; '.join(unknown[:most])}." if unknown else ""
+    return f"Which of the first {finding.close} causes comes first is too close to tell.{would}"
 
 
 def setting_text(value: Any) -> str:

@@ -98,7 +98,7 @@ PARTS = {
     "lora_doctor.base_scheduler": {"base_classes"},
     "lora_doctor.base_single_file": {"base_folder"},
     "lora_doctor.audits.lora_spectrum": {"singular_values"},
-    "lora_doctor.lora_merge": {"lora_delta", "lora_places"},
+    "lora_doctor.lora_merge": {"lora_delta", "lora_places", "lora_variants"},
     "lora_doctor.training": {"caption_sampling", "training_files", "training_model", "training_plan"},
     "lora_doctor.training_model": {"training_plan"},
 }

@@ -135,3 +135,32 @@ def test_xlabs_processors_and_comfyui_s_text_encoders_arrive_where_they_belong(t
         update.apply(1.0)
     for layer, weight in wanted:
         torch.testing.assert_close(layer.weight.detach(), weight)
+
+
+def test_a_variant_leaves_its_part_of_the_model_as_it_was(pipeline: Any, tmp_path: Path) -> None:
+    down = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+    layers = {name: pipeline.unet.get_submodule(name) for name in (LAYER, down)}
+    pristine = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    parts = {k: v for n, layer in layers.items() for k, v in named(n, factors(len(layer.weight))).items()}
+    updates = read_updates(pipeline, file_of(tmp_path, parts))
+    for update in updates:
+        update.apply(1.0, "without/mid")
+    assert torch.equal(layers[LAYER].weight, pristine[LAYER])
+    assert not torch.equal(layers[down].weight, pristine[down])
+    for update in updates:
+        update.apply(0.0)
+    assert all(torch.equal(layer.weight, pristine[name]) for name, layer in layers.items())
+
+
+def test_half_of_the_directions_is_the_nearest_update_of_half_the_rank(pipeline: Any, tmp_path: Path) -> None:
+    layer = pipeline.unet.get_submodule(LAYER)
+    pristine = layer.weight.detach().clone()
+    updates = read_updates(pipeline, file_of(tmp_path, named(LAYER, factors(len(pristine)))))
+    (update,) = updates
+    update.apply(1.0)
+    whole = layer.weight.detach() - pristine
+    update.apply(1.0, "rank/2")
+    left, sizes, right = torch.linalg.svd(whole)
+    torch.testing.assert_close(layer.weight.detach() - pristine, sizes[0] * torch.outer(left[:, 0], right[0]))
+    update.apply(0.0)
+    assert torch.equal(layer.weight, pristine)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lora_doctor.errors import UsageError
 from lora_doctor.rules import confirmed_at, evaluate, failing_examples, load_rules
 from lora_doctor.types import Condition, Finding, Measurement, Rule
+from lora_doctor.wording import too_close
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = {rule.id: rule for rule in load_rules(FOLDER)}
@@ -581,3 +582,45 @@ def test_a_rule_by_weight_is_confirmed_at_the_weights_where_it_would_be_at_the_s
 
 def test_without_per_weight_measurements_the_range_has_no_end() -> None:
     assert confirmed_at(list(RULES.values()), []) == {}
+
+
+# ---------------------------------------------------------------- too close to tell
+
+
+def forgetting(*extra: Measurement) -> Finding:
+    rule = RULES["low-weight-forgetting"]
+    ((finding,), _) = evaluate([rule], [*rule.examples["fires"][1], *extra])
+    return finding
+
+
+def test_without_evidence_no_cause_is_called_the_likeliest_and_what_would_tell_is_named() -> None:
+    finding = forgetting()
+    assert finding.close >= 2
+    assert "too close to tell" in str(too_close(finding)) and "would tell" in str(too_close(finding))
+
+
+def test_probes_tell_a_rank_that_is_short_from_an_update_that_is_scaled_too_low() -> None:
+    rank = [number("training.rank", 4), number("spectrum.rank", 4)]
+    short = forgetting(*rank, number("probe.kept", 0.5, (0.4, 0.6), variant="rank/2"),
+                       number("probe.headroom", 0.02, (-0.05, 0.08), weight="1.5"))  # fmt: skip
+    assert "rank is too low" in short.causes[0].because and short.close == 1
+    scaled = forgetting(number("probe.identity", 0.75, (0.7, 0.8), weight="1.3"),
+                        number("probe.kept", 0.97, (0.94, 1.0), variant="rank/4"))  # fmt: skip
+    assert "scaled too low" in scaled.causes[0].because and scaled.close == 1
+
+
+def test_a_model_that_the_training_broke_is_told_from_one_that_learned_too_little() -> None:
+    finding = forgetting(number("overbake.adherence_loss", 0.45, (0.35, 0.55), weight="ship"),
+                         number("training.learning_rate", 0.004))  # fmt: skip
+    assert "broke the model" in finding.causes[0].because and finding.close == 1
+    assert finding.causes[0].fix.change == {"learning_rate": {"times": 0.25}}
+
+
+def test_a_folder_without_its_own_lead_takes_lora_doctors(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text((FOLDER / "dead-trigger.yaml").read_text().replace("dead-trigger", "mine"))
+    assert load_rules(tmp_path)[0].clear == RULES["dead-trigger"].clear
+    (tmp_path / "causes.toml").write_text("clear = 2.5\n")
+    assert load_rules(tmp_path)[0].clear == 2.5
+    (tmp_path / "causes.toml").write_text("clear = 'much'\n")
+    with pytest.raises(UsageError, match="clear"):
+        load_rules(tmp_path)
