@@ -134,6 +134,7 @@ def run_checkup(
                 matrix=plan, ask=ask, trigger=settings.trigger, class_token=settings.character.class_token, spec=spec,
                 asked=asked, label_sets=instruments.label_sets, dataset=dataset, references=references,
                 ship_weights=settings.matrix.ship_weights, seed=settings.seed,
+                rank=max(module.rank for module in lora.modules),
             ),
             settings.matrix.arms,
         )  # fmt: skip

@@ -71,7 +71,8 @@ def _cell(
         "state": _state(reading, identity, cell.weight, held),
         "labels": {} if reading is None else labels_read(reading, study.label_sets, cell.framing),
         "faces": 0 if reading is None else reading.face.faces,
-        **({"arm": cell.arm, "asked": cell.asked, "variant": cell.variant, "prompt": cell.prompt} if cell.arm else {}),
+        # No prompt: an arm may replay captions of the training set, which are nobody else's business.
+        **({"arm": cell.arm, "asked": cell.asked, "variant": cell.variant} if cell.arm else {}),
     }  # fmt: skip
 
 

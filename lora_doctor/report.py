@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
 from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.report_arms import arm_views
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import setting_text
 
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 Axes = Mapping[str, tuple[Any, ...]]
+
+ARMS: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]] = {
+    "no_trigger": (("leak.identity", {}), ("leak.score", {}), ("leak.ratio", {})),
+    "other_people": (("bleed.score", {}), ("control.loss", {"kind": "trait"})),
+    "described": (("trigger.description_gain", {}),),
+    "outfits": (("control.loss", {"kind": "outfit"}),),
+    "poses": (("control.loss", {"kind": "pose"}), ("control.loss", {"kind": "expression"})),
+}
+"""The arms that a report shows, with what was measured in each. One that renders training captions is none of them: its
+pictures may be training pictures."""
 
 
 def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, private: bool) -> str:
@@ -43,6 +54,7 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
         "strip": _strip(diagnosis, axes, squares),
         "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
         "chart": _chart(diagnosis, axes),
+        "arms": arm_views(diagnosis, ARMS, album),
     }
     return _environment(templates).get_template("report.html.j2").render(context)
 

@@ -603,6 +603,8 @@ class ArmCase:
     references: tuple[Reading | None, ...]
     """One per dataset image, in its order."""
     ship_weights: tuple[float, ...]
+    rank: int
+    """The LoRA's largest."""
     seed: int
 
 

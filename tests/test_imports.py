@@ -81,6 +81,7 @@ PARTS = {
     "lora_doctor.audits.picture_files": {"trained_size"},
     "lora_doctor.audits.picture_sizes": {"trained_size"},
     "lora_doctor.run_folder": {"run_storage"},
+    "lora_doctor.report": {"report_arms"},
     "lora_doctor.comparison_files": {"run_storage"},
     "lora_doctor.render": {"lora_merge", "memory", "render_prompts"},
     "lora_doctor.base_models": {

@@ -10,10 +10,14 @@ VARIANTS = ("rank/2", "rank/4")
 
 
 def plan(case: ArmCase) -> tuple[Cell, ...]:
-    """Close-ups and upper bodies at the highest ship weight, with a half and a quarter of each update's directions."""
+    """Close-ups and upper bodies at the highest ship weight, with a half and a quarter of each update's directions.
+
+    Neither where the LoRA has too few to leave some out.
+    """
     return tuple(
         cell
         for variant in VARIANTS
+        if case.rank >= int(variant.partition("/")[2])
         for cell in like(
             case,
             "truncation",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lora_doctor.metrics.estimates import mean, paired_difference, told
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
 from lora_doctor.types import Cell, LabelSet, Measurement, Study
 
@@ -24,12 +24,27 @@ def measure(study: Study) -> list[Measurement]:
     for kind, arm in ARMS.items():
         where = {"kind": kind}
         base, lora = (_asked(study, kind, pick(study, {"arm": arm, "weight": w})) for w in ("0", "top"))
+        drawn = mean(base)
         found += [
             told(mean(lora), "control.match", where, "share"),
-            told(mean(base), "control.base_match", where, "share"),
-            told(paired_difference(base.masked(lora), lora.masked(base)), "control.loss", where, "share"),
+            told(drawn, "control.base_match", where, "share"),
+            told(_loss(base, lora, drawn, _chance(study, kind)), "control.loss", where, "share"),
         ]
     return found
+
+
+def _loss(base: Sample, lora: Sample, drawn: Estimate, chance: float) -> Estimate:
+    """Base minus LoRA; nothing where the base model does not draw what is asked for clearly better than by chance."""
+    if drawn.value is not None and drawn.interval is not None and drawn.interval[0] <= chance:
+        seen = f"asked for it, the base model draws it in {drawn.value:.0%} of the renders; by chance it would be"
+        return Estimate(n=drawn.n, reason=f"cannot be lost: {seen} {chance:.0%}")
+    return paired_difference(base.masked(lora), lora.masked(base))
+
+
+def _chance(study: Study, kind: str) -> float:
+    """The share that would be read right of labels drawn blindly; 0 without a label set."""
+    counts = [len(labels.labels) for labels in study.label_sets.values() if labels.kind == KINDS[kind]]
+    return sum(1 / count for count in counts) / len(counts) if counts else 0.0
 
 
 def _asked(study: Study, kind: str, cells: Sequence[Cell]) -> Sample:

@@ -53,6 +53,6 @@ def make_case(captions: Sequence[str] = (), **changed: Any) -> ArmCase:
         "matrix": matrix, "ask": ask, "trigger": "yuki_nk", "class_token": "1girl",
         "spec": {"hair_colour": "purple_hair", "height": "tall", "top": "red_shirt"}, "asked": ("top",),
         "label_sets": LABEL_SETS, "dataset": Dataset(path=Path("dataset"), images=images), "references": (),
-        "ship_weights": (0.7, 1.0), "seed": 0,
+        "ship_weights": (0.7, 1.0), "seed": 0, "rank": 16,
     }  # fmt: skip
     return ArmCase(**given | changed)

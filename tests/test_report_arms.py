@@ -1,0 +1,55 @@
+"""Each picture of an arm stands beside its own twin at weight 0; arms that a report does not know are not shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from lora_doctor.album import Album
+from lora_doctor.report_arms import PAIRS, arm_views
+from lora_doctor.types import Diagnosis, Measurement
+from tests.make_diagnosis import make_diagnosis
+
+SHOWN = {"outfits": (("control.loss", {"kind": "outfit"}),)}
+
+
+def cell(weight: float, environment: str, asked: str, arm: str = "outfits") -> dict[str, Any]:
+    return {
+        "key": f"{weight}{environment}{asked}{arm}", "weight": weight, "environment": environment, "replicate": 0,
+        "framing": "upper_body", "image": f"{weight:g}.png", "arm": arm, "asked": asked, "variant": "",
+    }  # fmt: skip
+
+
+def diagnosis(*cells: dict[str, Any]) -> Diagnosis:
+    loss = Measurement(name="control.loss", value=0.4, where={"kind": "outfit"})
+    return dataclasses.replace(make_diagnosis(Path("unused"), images=False), arms=cells, measurements=(loss,))
+
+
+def test_a_pair_is_one_prompt_with_and_without_the_lora(tmp_path: Path) -> None:
+    for weight, colour in ((0, "red"), (1, "blue")):
+        PIL.Image.new("RGB", (8, 8), colour).save(tmp_path / f"{weight}.png")
+    (view,) = arm_views(diagnosis(cell(0, "city", "a+b"), cell(1, "city", "a+b")), SHOWN, Album(tmp_path))
+    (pair,) = view.pairs
+    assert pair.asked == ("a", "b") and pair.weight == 1
+    assert pair.base is not None and pair.shown is not None and pair.base.uri != pair.shown.uri
+    assert [m.value for m in view.measurements] == [0.4]
+
+
+def test_a_picture_without_its_twin_is_not_shown() -> None:
+    (view,) = arm_views(diagnosis(cell(0, "city", "a"), cell(1, "city", "b")), SHOWN, Album(None))
+    assert view.pairs == ()
+
+
+def test_an_arm_that_is_not_listed_is_not_shown() -> None:
+    assert (
+        arm_views(diagnosis(cell(0, "city", "", "captions"), cell(1, "city", "", "captions")), SHOWN, Album(None)) == ()
+    )
+
+
+def test_an_arm_shows_a_few_pairs_of_different_places() -> None:
+    cells = [cell(w, f"place {n}", "a") for n in range(9) for w in (0.0, 1.0)]
+    (view,) = arm_views(diagnosis(*cells), SHOWN, Album(None))
+    assert len({pair.environment for pair in view.pairs}) == len(view.pairs) == PAIRS
