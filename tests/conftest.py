@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: each with one thread, or they stand in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
