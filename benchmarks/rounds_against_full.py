@@ -58,7 +58,7 @@ def _told(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "verdict": diagnosis.verdict.outcome,
         "confirmed": list(diagnosis.confirmed),
-        "pictures": len(diagnosis.cells),
+        "pictures": len(diagnosis.cells) + len(diagnosis.arms),
         "looks": diagnosis.matrix["rounds"]["looks"],
     }
 
