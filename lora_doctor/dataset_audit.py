@@ -122,7 +122,7 @@ def open_audit_instruments(settings: AuditSettings) -> Instruments:
             trigger="",
             dataset=settings.dataset,
             out=settings.out,
-            instruments=replace(settings.instruments, identity=(), tagger=None, body=None),
+            instruments=replace(settings.instruments, identity=(), tagger=None, body="none"),
             device=settings.device,
         )
     )

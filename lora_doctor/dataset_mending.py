@@ -17,7 +17,7 @@ from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
 from lora_doctor.errors import UsageError, bytes_shown
-from lora_doctor.metrics.attributes import CONFIDENT
+from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.types import Dataset, Finding, LabelSet, Reading
 from lora_doctor.wording import setting_text

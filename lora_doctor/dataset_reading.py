@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lora_doctor.captions import named
 from lora_doctor.instruments import open_instruments, read_references, silent
-from lora_doctor.metrics.attributes import CONFIDENT
+from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder

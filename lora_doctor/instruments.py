@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.clip import head_crop
+from lora_doctor.extractors.colours import read_colours
 from lora_doctor.extractors.pixels import pixel_facts
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
 from lora_doctor.instrument_files import Announce, warn
@@ -22,7 +24,7 @@ from lora_doctor.types import Dataset, LabelSet, Reading
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
-READING_VERSION = 3
+READING_VERSION = 4
 """Counted up when a reading holds more than it did: older ones are then made again."""
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
@@ -90,6 +92,7 @@ class Instruments:
                 probabilities=probabilities,
                 embedding=embedding,
                 pixels=pixel_facts(image),
+                colours=read_colours(image, face),
             )
             for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
         ]
@@ -101,7 +104,7 @@ class Instruments:
         nothing: list[Any] = [None] * len(images)
         heads = [head_crop(image, face) for image, face in zip(images, faces, strict=True)]
         tags = self.tagger.read(images, heads, self.label_sets) if self.tagger is not None else [{} for _ in images]
-        bodies = self.body.bodies(images, faces) if self.body is not None else nothing
+        bodies = embed_bodies(self.body, images, faces) if self.body is not None else nothing
         return [
             replace(
                 reading, witness=tags[i], body=bodies[i],
@@ -129,10 +132,13 @@ def open_instruments(settings: Settings, announce: Announce = warn) -> Instrumen
     found = open_face(face_source, device, announce)
     if len({found.name, *(one.name for one in identity)}) <= len(identity):
         raise UsageError("two of `instruments.identity` have the same name.", advice="Rename one of their folders.")
+    body: Any = seer if names.body == "clip" else None
+    if names.body not in ("clip", "none"):
+        body = dino.load(names.body, device, announce)
     return Instruments(
         face=found, clip=seer, label_sets=load_labels(labels), identity=identity,
         tagger=None if names.tagger is None else tagger.load(names.tagger, device, announce),
-        body=None if names.body is None else dino.load(names.body, device, announce),
+        body=body,
     )  # fmt: skip
 
 

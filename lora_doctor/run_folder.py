@@ -269,6 +269,7 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
         "identities": list(reading.identities),
         "witness": list(reading.witness),
         "pixels": None if reading.pixels is None else dataclasses.asdict(reading.pixels),
+        "colours": dict(reading.colours),
     }
     return json.dumps(fields, default=lambda number: number.item()), buffer.getvalue()
 
@@ -296,4 +297,5 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
         witness={name: arrays[f"w{i}"] for i, name in enumerate(fields.get("witness", ()))},
         body=arrays.get("body"),
         pixels=None if pixels is None else PixelFacts(**{**pixels, "colour": tuple(pixels["colour"])}),
+        colours={name: (row[0], row[1], row[2]) for name, row in fields.get("colours", {}).items()},
     )

@@ -42,8 +42,9 @@ class InstrumentSettings:
     the one with the clearest gap between floor and ceiling is used."""
     tagger: str | None = None
     """A danbooru tagger, by name or the absolute path of a folder: a second witness for colours."""
-    body: str | None = None
-    """A DINO model, by name or the absolute path of a folder, that embeds bodies with the head blanked."""
+    body: str = "clip"
+    """What embeds bodies with the head blanked: `clip` (the one above), a DINO model by name or the absolute path of a
+    folder, or `none`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

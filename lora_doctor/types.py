@@ -536,6 +536,8 @@ class Reading:
     body: np.ndarray[Any, Any] | None = None
     """(d,) embedding of the person below the head, unit length; None where none was read or no body is to be seen."""
     pixels: PixelFacts | None = None
+    colours: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """`picture`, `background` (means), `hair_colour`, `eye_colour`, `skin` (medians) -> CIE Lab, where seen."""
 
     def top_label(self, labels: LabelSet | None) -> str | None:
         """The most probable label of one attribute, or None where it was not read."""

@@ -11,7 +11,7 @@ import pytest
 from lora_doctor.checkup import run_checkup
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import UsageError
-from lora_doctor.instruments import Instruments, open_instruments, read_dataset_pictures, silent
+from lora_doctor.instruments import READING_VERSION, Instruments, open_instruments, read_dataset_pictures, silent
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings, load_settings
@@ -50,14 +50,19 @@ def pictures() -> Dataset:
 
 
 def test_what_is_not_named_is_not_opened_and_the_readings_of_old_stay_good() -> None:
-    plain = opened()
+    plain = opened(body="none")
     assert (plain.identity, plain.tagger, plain.body, plain.similarities) == ((), None, None, {})
     assert set(plain.described) == {"face", "clip"}
     import hashlib
 
     labels = repr(sorted(plain.label_sets.items()))
-    text = f"2{plain.face.digest}{plain.clip.digest}{labels}"
+    text = f"{READING_VERSION}{plain.face.digest}{plain.clip.digest}{labels}"
     assert plain.digest == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_bodies_are_embedded_by_the_clip_that_is_open_unless_another_is_named() -> None:
+    plain = opened()
+    assert plain.body is plain.clip and plain.described["body"] == plain.described["clip"]
 
 
 def test_every_instrument_is_told_with_name_licence_and_hash_and_without_its_folder(

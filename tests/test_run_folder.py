@@ -156,6 +156,7 @@ READING = Reading(
     ),
     probabilities={"hair/colour": np.array([0.25, 0.75]), "eye": np.array([1.0], "float32")},
     embedding=np.ones(3, "float16"),
+    colours={"picture": (50.25, 1 / 3, -7.0), "hair/colour": (0.0, 100.0, -100.0)},
 )
 
 
@@ -169,6 +170,7 @@ def test_a_reading_comes_back_bit_for_bit(run: RunFolder) -> None:
         for name in ("score", "box", "landmarks", "boxes"):
             assert getattr(back.face, name) == getattr(READING.face, name)
         assert list(back.probabilities) == ["hair/colour", "eye"]
+        assert back.colours == READING.colours
         for one, other in (
             (back.face.embedding, READING.face.embedding),
             (back.embedding, READING.embedding),

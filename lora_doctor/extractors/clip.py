@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HEAD_CROP = 1.5
 """Side of the head crop relative to the face box, as waifuc crops heads."""
 BATCH = 64
+MEAN = (0.481, 0.458, 0.408)
+"""Of the pictures CLIP was trained on, where a model does not say."""
 _LICENCES = {
     "openai": "MIT", "laion": "MIT", "datacomp": "MIT", "commonpool": "MIT", "webli": "Apache-2.0",
     "metaclip": "CC-BY-NC-4.0", "datacompdr": "see the model card",
@@ -64,6 +66,13 @@ class ClipReader:
             with torch.inference_mode():
                 rows.append(self._model.encode_image(batch.to(self._device), normalize=True).float().cpu().numpy())
         return np.concatenate(rows)
+
+    @property
+    def blank(self) -> tuple[int, int, int]:
+        """The colour that is nothing to this model: its mean."""
+        mean = getattr(self._model.visual, "image_mean", None) or MEAN
+        red, green, blue = (round(255 * value) for value in mean)
+        return red, green, blue
 
     def _label_embeddings(self, labels: LabelSet) -> np.ndarray[Any, Any]:
         """(labels, d): the normalised mean of each label's prompt ensemble."""

@@ -1,4 +1,4 @@
-"""Image embeddings with DINOv2 or DINOv3: of a picture as it is, or of the body alone, with the head blanked."""
+"""Image embeddings with DINOv2 or DINOv3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
 from lora_doctor.instrument_files import Announce, digest, from_folder, from_hub, warn
-from lora_doctor.types import FaceReading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,16 +24,10 @@ MEAN, DEVIATION, SIDE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224
 """Of ImageNet, where preprocessor_config.json does not say."""
 LARGEST_SIDE = 1024
 """Pixels: a preprocessor that asks for more asks for the machine's memory."""
-HEAD = 1.5
-"""Side of the blanked head relative to the face box, as heads are cropped elsewhere."""
-BODY_WIDTH, BODY_HEIGHT = 5.0, 9.0
-"""The body's box in face heights, from the top of the head: shoulders and arms at the sides, feet of an adult below."""
-SMALLEST_BODY = 1.5
-"""Face heights that must be seen below the head: less is a portrait, and shows no body."""
 
 
 class DinoReader:
-    """Embeds pictures and bodies."""
+    """Embeds pictures."""
 
     def __init__(
         self, model: Any, name: str, licence: str, digest: str, *, side: int, mean: Sequence[float],
@@ -61,13 +54,6 @@ class DinoReader:
         unit: Array = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
         return unit.astype(np.float32)
 
-    def bodies(self, images: Sequence[Image.Image], faces: Sequence[FaceReading]) -> list[Array | None]:
-        """(d,) of each person's body below the head; None without a face, or where the picture ends below it."""
-        crops = [body_crop(image, face, self.blank) for image, face in zip(images, faces, strict=True)]
-        shown = [crop for crop in crops if crop is not None]
-        rows = iter(self.embed(shown) if shown else ())
-        return [None if crop is None else next(rows) for crop in crops]
-
     @property
     def blank(self) -> tuple[int, int, int]:
         """The colour that is nothing to this model: its mean."""
@@ -87,33 +73,6 @@ class DinoReader:
         pixels = np.asarray(square, np.float32) / 255
         scaled: Array = (pixels - np.array(self._mean, np.float32)) / np.array(self._deviation, np.float32)
         return scaled.transpose(2, 0, 1)
-
-
-def body_crop(image: Image.Image, face: FaceReading, blank: tuple[int, int, int]) -> Image.Image | None:
-    """The person's box, told from the face's, with the head in one colour; None where no body is to be seen.
-
-    A box, not a silhouette: some background stays in it.
-    """
-    if face.box is None:
-        return None
-    left, top, right, bottom = face.box
-    side, middle = max(right - left, bottom - top), (left + right) / 2
-    head = side * HEAD
-    head_top = (top + bottom) / 2 - 0.58 * head
-    head_bottom = min(head_top + head, bottom + 0.1 * side)  # not below the chin: the collar is outfit
-    if image.height - bottom < SMALLEST_BODY * side or side <= 0:
-        return None
-    box = (
-        max(0, int(middle - BODY_WIDTH / 2 * side)), max(0, int(head_top)),
-        min(image.width, int(middle + BODY_WIDTH / 2 * side) + 1),
-        min(image.height, int(head_top + BODY_HEIGHT * side) + 1),
-    )  # fmt: skip
-    if box[2] - box[0] < 4 or box[3] - box[1] < 4:
-        return None
-    crop = image.convert("RGB").crop(box)
-    hidden = (int(middle - head / 2) - box[0], 0, int(middle + head / 2) + 1 - box[0], int(head_bottom) + 1 - box[1])
-    crop.paste(blank, (max(0, hidden[0]), 0, min(crop.width, hidden[2]), min(crop.height, max(0, hidden[3]))))
-    return crop
 
 
 def load(source: str | Path = NAME, device: str = "cpu", announce: Announce = warn) -> DinoReader:

@@ -2,22 +2,30 @@
 
 The share of renders read as the spec says is divided by the share of the dataset's own pictures that are (Rogan and
 Gladen 1978 with specificity 1, clipped to 0 and 1). The correction is one-sided: how often the instrument reads the
-spec's label where another is true is not known, so a match is, if anything, overstated and a symptom understated. The
-interval is that of the renders; the sensitivity is taken as known.
+spec's label where another is true is not known, so a match is, if anything, overstated and a symptom understated. Flips
+are freed from those that the instrument sees in the dataset's own pictures. Intervals carry the uncertainty of both;
+where fewer than five pictures show a trait the sensitivity is taken as 1, and said to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from lora_doctor.metrics.calibration import Calibration, carried, jeffreys, without_false
 from lora_doctor.metrics.estimates import Estimate, mean, spread, told
 from lora_doctor.metrics.intervals import wilson
-from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
+from lora_doctor.metrics.positive_control import colour_blind
+from lora_doctor.metrics.sensitivity import (
+    MIN_REFERENCES,
+    Sensitivity,
+    calibration,
+    false_flips,
+    is_flip,
+    pictures,
+    sensitivity,
+)
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, LabelSet, Measurement, Reading, Study, Where
-
-CONFIDENT = 0.5
-"""A label more probable than all others together: from here a reading is called confident."""
 
 
 def measure(study: Study) -> list[Measurement]:
@@ -28,18 +36,21 @@ def measure(study: Study) -> list[Measurement]:
 def _attribute(study: Study, attribute: str) -> Iterator[Measurement]:
     whole = {"attribute": attribute}
     ship = {**whole, "weight": "ship"}
-    labels, problem = _labels(study, attribute)
+    labels, problem = labels_of(study, attribute)
     framings = [f for f in framings_of(study) if labels is None or f in labels.framings]
     slices = [{**whole, "weight": weight} for weight in weights_of(study)]
     for where in (*slices, ship, *({**ship, "framing": framing} for framing in framings)):
         one, caveat = matches(study, attribute, where)
-        yield told(mean(one), "attribute.match", where, "share", caveat, ship_caveat(study, where))
+        estimate = carried(mean(one), known(study, attribute, where))
+        yield told(estimate, "attribute.match", where, "share", caveat, ship_caveat(study, where))
     base, caveat = matches(study, attribute, {"weight": "0"})
-    yield told(mean(base), "attribute.base_match", whole, "share", caveat)
+    estimate = carried(mean(base), known(study, attribute, {"weight": "0"}))
+    yield told(estimate, "attribute.base_match", whole, "share", caveat)
     yield told(_sensitivity(study, labels, problem), "attribute.sensitivity", whole, "share")
-    flips, caveat = _flips(study, attribute)
-    yield told(mean(flips), "attribute.flip_rate", whole, "share", caveat, ship_caveat(study))
-    yield told(spread(flips), "attribute.flip_scene_spread", whole, "share", caveat, ship_caveat(study))
+    flipped, caveat = flips(study, attribute)
+    rate = freed(study, attribute, mean(flipped))
+    yield told(rate, "attribute.flip_rate", whole, "share", caveat, ship_caveat(study))
+    yield told(spread(flipped), "attribute.flip_scene_spread", whole, "share", caveat, ship_caveat(study))
 
 
 def matches(study: Study, attribute: str, where: Where) -> tuple[Sample, str | None]:
@@ -50,42 +61,73 @@ def matches(study: Study, attribute: str, where: Where) -> tuple[Sample, str | N
         label = reading.top_label(labels)
         return None if label is None else float(label == spec) / share
 
-    return _readable(study, attribute, where, value_of)
+    return _readable(study, attribute, pick(study, where), value_of)
 
 
-def _flips(study: Study, attribute: str) -> tuple[Sample, str | None]:
-    """1 where a ship render is confidently read as another label than the spec's, else 0."""
+def known(study: Study, attribute: str, where: Where) -> Calibration:
+    """How uncertain the sensitivities are that `matches` divides by."""
+    labels, _ = labels_of(study, attribute)
+    return Calibration() if labels is None else calibration(study, labels, pick(study, where))
+
+
+def flips(
+    study: Study,
+    attribute: str,
+    seen: Callable[[Reading, bool], float | None] | None = None,
+    framings: Collection[str] | None = None,
+) -> tuple[Sample, str | None]:
+    """1 where a ship render is confidently read as another label than the spec's, else 0.
+
+    `seen` makes another number of it, from the reading and whether it is such a flip. Environments in which the
+    instrument is blind for the trait are left out, and named in the caveat. `framings`: only these (None = all).
+    """
     spec = study.spec[attribute]
 
     def value_of(reading: Reading, labels: LabelSet, share: float) -> float | None:
-        label = reading.top_label(labels)
-        if label is None:
-            return None
-        return float(label != spec and float(reading.probabilities[attribute].max()) > CONFIDENT)
+        flip = is_flip(reading, labels, spec)
+        if flip is None or seen is None:
+            return None if flip is None else float(flip)
+        return seen(reading, flip)
 
-    return _readable(study, attribute, {"weight": "ship"}, value_of)
+    cells, blind = pick(study, {"weight": "ship"}), colour_blind(study, attribute)
+    kept = [
+        cell
+        for cell in cells
+        if cell.environment not in blind.environments and (framings is None or cell.framing in framings)
+    ]
+    one, caveat = _readable(study, attribute, kept, value_of)
+    return one, "; ".join(note for note in (blind.note, caveat) if note) or None
+
+
+def freed(study: Study, attribute: str, rate: Estimate) -> Estimate:
+    """A rate of flips without those that the instrument sees in the dataset's own pictures, where five show it."""
+    labels, _ = labels_of(study, attribute)
+    shown, false = (0, 0) if labels is None else false_flips(study, labels)
+    if shown < MIN_REFERENCES or false == shown:
+        return rate
+    return without_false(rate, false / shown, jeffreys(false, shown))
 
 
 def _readable(
-    study: Study, attribute: str, where: Where, value_of: Callable[[Reading, LabelSet, float], float | None]
+    study: Study, attribute: str, of: Sequence[Cell], value_of: Callable[[Reading, LabelSet, float], float | None]
 ) -> tuple[Sample, str | None]:
-    """A sample over the cells of a slice in which the attribute can be read, and the caveats on it."""
-    labels, problem = _labels(study, attribute)
+    """A sample over those of some cells in which the attribute can be read, and the caveats on it."""
+    labels, problem = labels_of(study, attribute)
     if labels is None:
         return Sample(rate=True, absent=problem), None
-    cells = [cell for cell in pick(study, where) if cell.framing in labels.framings]
+    cells = [cell for cell in of if cell.framing in labels.framings]
     if not cells:
         return Sample(rate=True, absent=f"no cell was planned in which {attribute} can be read"), None
-    known = {framing: sensitivity(study, labels, framing) for framing in dict.fromkeys(c.framing for c in cells)}
-    measurable = [cell for cell in cells if known[cell.framing].share is not None]
+    told_of = {framing: sensitivity(study, labels, framing) for framing in dict.fromkeys(c.framing for c in cells)}
+    measurable = [cell for cell in cells if told_of[cell.framing].share is not None]
     if not measurable:
-        return Sample(rate=True, absent=_notes(known)), None
+        return Sample(rate=True, absent=_notes(told_of)), None
 
     def of_cell(cell: Cell) -> float | None:
-        reading, share = study.renders.get(cell.key), known[cell.framing].share
+        reading, share = study.renders.get(cell.key), told_of[cell.framing].share
         return None if reading is None or share is None else value_of(reading, labels, share)
 
-    return sample(measurable, of_cell, rate=True), _notes(known) or None
+    return sample(measurable, of_cell, rate=True), _notes(told_of) or None
 
 
 def _notes(known: Mapping[str, Sensitivity]) -> str:
@@ -97,7 +139,8 @@ def _notes(known: Mapping[str, Sensitivity]) -> str:
     return "; ".join(f"{', '.join(framings)}: {note}" for note, framings in notes.items())
 
 
-def _labels(study: Study, attribute: str) -> tuple[LabelSet | None, str]:
+def labels_of(study: Study, attribute: str) -> tuple[LabelSet | None, str]:
+    """The label set of an attribute of the spec, or None and why it cannot be used."""
     labels = study.label_sets.get(attribute)
     if labels is None:
         return None, f"there is no label set for {attribute}"

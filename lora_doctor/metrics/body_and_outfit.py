@@ -7,9 +7,10 @@ base model alone draws of it, by the same prompts and seeds (a positive control)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from lora_doctor.metrics.attributes import matches
+from lora_doctor.metrics.attributes import known, matches
+from lora_doctor.metrics.calibration import Calibration, carried, pooled
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, averaged, framings_of, ship_caveat
 from lora_doctor.types import FULL_BODY, Measurement, Study
@@ -30,14 +31,16 @@ def _matches(study: Study, kind: str) -> Iterator[Measurement]:
         where = {"weight": "ship"} | ({} if framing is None else {"framing": framing})
         tables, notes = _tables(study, _attributes(study, kind, framing), where)
         estimate = mean(*tables.values()) if tables else Estimate(reason=_no_table(kind, framing, notes))
+        estimate = carried(estimate, _calibration(study, tables, where))
         yield told(estimate, f"{kind}.match", where, "share", *notes, ship_caveat(study))
 
 
 def _deficit(study: Study, kind: str) -> Measurement:
     """What is missing in full body to what can be expected, as a mean over the attributes of one kind."""
-    tables, notes = _tables(study, _attributes(study, kind, FULL_BODY), {"weight": "ship", "framing": FULL_BODY})
+    where = {"weight": "ship", "framing": FULL_BODY}
+    tables, notes = _tables(study, _attributes(study, kind, FULL_BODY), where)
     if not set(tables) & set(study.asked):
-        estimate = _missing(tables, _no_table(kind, FULL_BODY, notes))
+        estimate = _missing(tables, _calibration(study, tables, where), _no_table(kind, FULL_BODY, notes))
     else:
         controls, more = _controls(study, tables)
         notes = [*notes, *more]
@@ -46,14 +49,15 @@ def _deficit(study: Study, kind: str) -> Measurement:
         estimate = (
             paired_difference(averaged([*controls.values()]), averaged(kept)) if kept else Estimate(reason=reason)
         )
+        estimate = carried(estimate, _calibration(study, controls, where), least=-1.0)
     return told(estimate, f"{kind}.deficit", {}, "share", *notes, ship_caveat(study))
 
 
-def _missing(tables: dict[str, Sample], reason: str) -> Estimate:
+def _missing(tables: dict[str, Sample], calibration: Calibration, reason: str) -> Estimate:
     """One minus the mean match."""
     if not tables:
         return Estimate(reason=reason)
-    match = mean(*tables.values())
+    match = carried(mean(*tables.values()), calibration)
     ends = None if match.interval is None else (1 - match.interval[1], 1 - match.interval[0])
     value = None if match.value is None else 1 - match.value
     return Estimate(value=value, interval=ends, n=match.n, reason=match.reason)
@@ -61,10 +65,10 @@ def _missing(tables: dict[str, Sample], reason: str) -> Estimate:
 
 def _controls(study: Study, tables: dict[str, Sample]) -> tuple[dict[str, Sample], list[str]]:
     """Attribute -> what can be expected of it, unit by unit; and why an attribute has no such control."""
-    known, notes = {}, []
+    expected, notes = {}, []
     for attribute, table in tables.items():
         if attribute not in study.asked:
-            known[attribute] = table.constant(1.0)
+            expected[attribute] = table.constant(1.0)
             continue
         control, _ = matches(study, attribute, {"weight": "0", "framing": FULL_BODY})
         shares = [0.0 if one.value is None else one.value for one in (mean(control), mean(table))]
@@ -74,9 +78,9 @@ def _controls(study: Study, tables: dict[str, Sample]) -> tuple[dict[str, Sample
             )
             notes.append(f"{attribute}: cannot be told from what the base model does not know: {seen}")
             continue
-        known[attribute] = control
+        expected[attribute] = control
         notes.append(f"{attribute}: asked for by name, compared with the base model's {shares[0]:.0%}")
-    return known, notes
+    return expected, notes
 
 
 def _attributes(study: Study, kind: str, framing: str | None) -> list[str]:
@@ -91,6 +95,11 @@ def _tables(study: Study, attributes: Sequence[str], where: dict[str, str]) -> t
     left_out = [f"{a}: {one.absent}" for a, (one, _) in found.items() if not one.planned]
     caveats = [f"{a}: {caveat}" for a, (one, caveat) in found.items() if one.planned and caveat]
     return {a: one for a, (one, _) in found.items() if one.planned}, [*left_out, *caveats]
+
+
+def _calibration(study: Study, tables: Mapping[str, Sample], where: dict[str, str]) -> Calibration:
+    """How uncertain the sensitivities are that these attributes' mean was divided by."""
+    return pooled([(1.0, known(study, attribute, where)) for attribute in tables])
 
 
 def _no_table(kind: str, framing: str | None, notes: Sequence[str]) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lora_doctor.captions import named
+from lora_doctor.metrics.calibration import Calibration, jeffreys, pooled
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.off_spec import shown_instead
-from lora_doctor.types import LabelSet, Study
+from lora_doctor.types import Cell, LabelSet, Reading, Study
 
 MIN_REFERENCES = 5
 """Pictures that show an attribute before a share of them is taken for the instrument's sensitivity."""
 MEASURABLE = 0.8
 """Below this sensitivity the instrument cannot tell the attribute; a limit of the instrument, not a judgement."""
+CONFIDENT = 0.5
+"""A label more probable than all others together: from here a reading is called confident."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +30,8 @@ class Sensitivity:
     """The caveat, or why there is no share."""
 
 
-def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
-    """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only.
+def shown(study: Study, labels: LabelSet) -> Iterator[tuple[str, Reading]]:
+    """(framing, reading) of each of the dataset's pictures that shows the attribute; readable framings only.
 
     Pictures whose caption names another label are left out. So are those that certainly show another, as long as most
     pictures show the spec's: where they do not, it is the instrument, or the spec, that cannot be trusted.
@@ -34,20 +39,39 @@ def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
     framings, spec = study.label_sets.get("framing"), study.spec[labels.attribute]
     seen = []
     for image, reading in zip(study.dataset.images, study.references, strict=True):
-        if _names_another(image.caption, labels, spec):
-            continue
-        label = None if reading is None else reading.top_label(labels)
         framing = None if reading is None else reading.top_label(framings)
-        if reading is not None and label is not None and framing in labels.framings:
-            certain = shown_instead(reading, labels, framings, spec) is not None
-            seen.append((framing, label == spec, certain))
-    most = 2 * sum(right for _, right, _ in seen) > len(seen)
-    counts = dict.fromkeys(labels.framings, (0, 0))
-    for framing, right, certain in seen:
-        if right or not (certain and most):
-            shown, good = counts[framing]
-            counts[framing] = shown + 1, good + right
+        if reading is None or framing not in labels.framings or reading.top_label(labels) is None:
+            continue
+        if not _names_another(image.caption, labels, spec):
+            seen.append((framing, reading, reading.top_label(labels) == spec))
+    most = 2 * sum(right for _, _, right in seen) > len(seen)
+    for framing, reading, right in seen:
+        if right or not (most and shown_instead(reading, labels, framings, spec) is not None):
+            yield framing, reading
+
+
+def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
+    """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only."""
+    spec, counts = study.spec[labels.attribute], dict.fromkeys(labels.framings, (0, 0))
+    for framing, reading in shown(study, labels):
+        known, good = counts[framing]
+        counts[framing] = known + 1, good + (reading.top_label(labels) == spec)
     return counts
+
+
+def false_flips(study: Study, labels: LabelSet) -> tuple[int, int]:
+    """(pictures that show the attribute as the spec says, of these confidently read as another label)."""
+    spec = study.spec[labels.attribute]
+    readings = [reading for _, reading in shown(study, labels)]
+    return len(readings), sum(is_flip(reading, labels, spec) is True for reading in readings)
+
+
+def is_flip(reading: Reading, labels: LabelSet, spec: str) -> bool | None:
+    """Whether a picture is confidently read as another label; None where the attribute was not read."""
+    label = reading.top_label(labels)
+    if label is None:
+        return None
+    return label != spec and float(reading.probabilities[labels.attribute].max()) > CONFIDENT
 
 
 def _names_another(caption: str | None, labels: LabelSet, spec: str) -> bool:
@@ -64,18 +88,44 @@ def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
     not explain it (Wilson's upper end below 80 %).
     """
     counts = pictures(study, labels)
-    own, own_right = counts.get(framing, (0, 0))
-    enough = own >= MIN_REFERENCES
-    everywhere = sum(n for n, _ in counts.values()), sum(k for _, k in counts.values())
-    shown, right = (own, own_right) if enough else everywhere
-    few = shown < MIN_REFERENCES
-    if shown and (wilson(right, shown)[1] if few else right / shown) < MEASURABLE:
-        seen = f"{right} of {shown} pictures that show it are read as {study.spec[labels.attribute]}"
+    own, _ = counts.get(framing, (0, 0))
+    borrowed_from, count, right = _behind(counts, framing)
+    few = count < MIN_REFERENCES
+    if count and (wilson(right, count)[1] if few else right / count) < MEASURABLE:
+        seen = f"{right} of {count} pictures that show it are read as {study.spec[labels.attribute]}"
         return Sensitivity(share=None, note=f"not measurable by CLIP on this dataset: {seen}")
     if few:
-        few_of = "only one picture shows it" if shown == 1 else f"only {shown} pictures show it"
-        there = few_of if shown else "no picture shows it"
+        few_of = "only one picture shows it" if count == 1 else f"only {count} pictures show it"
+        there = few_of if count else "no picture shows it"
         return Sensitivity(share=1.0, note=f"sensitivity of CLIP taken as 1: {there} in this dataset")
     there = "one picture is" if own == 1 else f"{own or 'no'} pictures are"
     borrowed = f"sensitivity of CLIP from all framings: {there} {framing}"
-    return Sensitivity(share=right / shown, note=None if enough else borrowed)
+    return Sensitivity(share=right / count, note=borrowed if borrowed_from else None)
+
+
+def calibration(study: Study, labels: LabelSet, cells: Sequence[Cell]) -> Calibration:
+    """How uncertain the sensitivity is that a share of these cells was divided by; known, where it was taken as 1.
+
+    Framings that borrow theirs from all pictures share its error; the others are independent.
+    """
+    counts, weights = pictures(study, labels), Counter[tuple[str, int, int]]()
+    for cell in cells:
+        if cell.framing in labels.framings:
+            borrowed_from, count, right = _behind(counts, cell.framing)
+            weights[borrowed_from or cell.framing, count, right] += 1
+    parts = []
+    for (_, count, right), weight in weights.items():
+        if count < MIN_REFERENCES or right / count < MEASURABLE:
+            parts.append((float(weight), Calibration()))
+        else:
+            low, high = jeffreys(right, count)
+            parts.append((float(weight), Calibration(low=low * count / right, high=high * count / right)))
+    return pooled(parts)
+
+
+def _behind(counts: dict[str, tuple[int, int]], framing: str) -> tuple[str, int, int]:
+    """(`all framings` or "", pictures, of these read right) that a framing's sensitivity comes from."""
+    own, right = counts.get(framing, (0, 0))
+    if own >= MIN_REFERENCES:
+        return "", own, right
+    return "all framings", sum(n for n, _ in counts.values()), sum(k for _, k in counts.values())

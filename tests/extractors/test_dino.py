@@ -1,4 +1,4 @@
-"""DINO through transformers, with random models of its shape; the body crop as geometry."""
+"""DINO through transformers, with random models of its shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.extractors import dino
-from lora_doctor.types import FaceReading
 
 GREY = (100, 100, 100)
 
@@ -32,14 +31,6 @@ def reader(folder: Path) -> dino.DinoReader:
 def noise(seed: int, size: tuple[int, int] = (60, 40)) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(pixels)
-
-
-def person(head: tuple[int, int, int], body: tuple[int, int, int]) -> tuple[Image.Image, FaceReading]:
-    """A face of 20 pixels at the top of 100 x 200, and a body below it."""
-    image = Image.new("RGB", (100, 200), (0, 255, 0))
-    image.paste(head, (35, 10, 65, 40))
-    image.paste(body, (30, 45, 70, 200))
-    return image, FaceReading(faces=1, score=1.0, box=(40, 18, 60, 38))
 
 
 def test_embeddings_have_unit_length_and_tell_pictures_apart(reader: dino.DinoReader) -> None:
@@ -73,37 +64,6 @@ def test_the_embedding_is_that_of_the_library_itself(reader: dino.DinoReader, fo
     with torch.no_grad():
         token = AutoModel.from_pretrained(folder)(pixel_values=batch).last_hidden_state[0, 0].numpy()
     assert reader.embed([square])[0] == pytest.approx(token / np.linalg.norm(token), abs=1e-4)
-
-
-def test_the_body_does_not_know_the_head() -> None:
-    one, face = person((255, 0, 0), (0, 0, 255))
-    two, _ = person((255, 255, 255), (0, 0, 255))
-    assert dino.body_crop(one, face, GREY).tobytes() == dino.body_crop(two, face, GREY).tobytes()
-
-
-def test_the_body_knows_the_outfit(reader: dino.DinoReader) -> None:
-    people = [person((255, 0, 0), colour) for colour in ((0, 0, 255), (255, 255, 0))]
-    one, two = reader.bodies([image for image, _ in people], [face for _, face in people])
-    assert not np.allclose(one, two, atol=1e-3)
-    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
-
-
-def test_the_body_is_cut_around_the_person_and_stays_inside() -> None:
-    image, face = person((255, 0, 0), (0, 0, 255))
-    crop = dino.body_crop(image, face, GREY)
-    assert crop.size == (100, 181)  # 5 face heights wide, 9 high, rounded outwards, within 100 x 200
-    assert crop.getpixel((50, 10)) == GREY and crop.getpixel((50, 120)) == (0, 0, 255)
-
-
-@pytest.mark.parametrize(
-    "face",
-    [FaceReading(faces=0), FaceReading(faces=1, box=(20, 20, 90, 190)), FaceReading(faces=1, box=(5, 5, 5, 5))],
-)
-def test_without_a_face_or_below_a_portrait_there_is_no_body(reader: dino.DinoReader, face: FaceReading) -> None:
-    image, known = person((255, 0, 0), (0, 0, 255))
-    assert dino.body_crop(image, face, GREY) is None
-    nobody, somebody = reader.bodies([image, image], [face, known])
-    assert nobody is None and somebody is not None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from lora_doctor.metrics.sensitivity import Sensitivity, pictures, sensitivity
-from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Reading
+from lora_doctor.metrics.calibration import Calibration, jeffreys
+from lora_doctor.metrics.sensitivity import Sensitivity, calibration, false_flips, pictures, sensitivity
+from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Cell, Reading
 from tests.metrics.make_study import LABEL_SETS, make_study, reading, references
 
 
@@ -76,3 +77,34 @@ def test_pictures_captioned_as_another_outfit_are_no_reference() -> None:
     named = [replace(image, caption="1girl, blue_shirt") for image in study.dataset.images[6:]]
     study = replace(study, dataset=replace(study.dataset, images=(*study.dataset.images[:6], *named)))
     assert pictures(study, LABEL_SETS["top"])[FULL_BODY] == (6, 6)
+
+
+def cells_of(framing: str) -> list[Cell]:
+    return [cell for cell in make_study().cells if cell.framing == framing]
+
+
+def test_the_uncertainty_is_that_of_the_pictures_behind_it() -> None:
+    study = make_study(refs=read(FULL_BODY, 18, 2) + read(UPPER_BODY, 5, 5))
+    found = calibration(study, LABEL_SETS["body"], cells_of(FULL_BODY))
+    low, high = jeffreys(18, 20)
+    assert (found.low, found.high) == pytest.approx((low / 0.9, high / 0.9))
+
+
+def test_framings_calibrated_each_by_itself_steady_one_another_and_borrowed_ones_do_not() -> None:
+    alike = make_study(refs=read(FULL_BODY, 18, 2) + read(UPPER_BODY, 18, 2))
+    borrowed = make_study(refs=read(FULL_BODY, 18, 2) + read(UPPER_BODY, 0, 0))
+    both = cells_of(FULL_BODY) + cells_of(UPPER_BODY)
+    one = calibration(borrowed, LABEL_SETS["body"], cells_of(UPPER_BODY))
+    assert 1 - calibration(alike, LABEL_SETS["body"], both).low == pytest.approx((1 - one.low) / 2**0.5)
+
+
+def test_a_sensitivity_taken_as_1_is_taken_as_known() -> None:
+    assert calibration(make_study(refs=read(FULL_BODY, 2, 0)), LABEL_SETS["body"], cells_of(FULL_BODY)) == Calibration()
+
+
+def test_false_flips_are_confident_misreadings_of_the_datasets_own_pictures() -> None:
+    refs = (
+        *read(FULL_BODY, 17, 2),
+        reading(cosine=0.8, noise=99, labels={"framing": FULL_BODY, "body": ("curvy", 0.4)}),
+    )
+    assert false_flips(make_study(refs=refs), LABEL_SETS["body"]) == (20, 2)
