@@ -4,8 +4,8 @@
 
 Characters of the miniature's world are drawn, not rendered, so that the truth is known. Colours: the share whose colour
 is nearest to the one they were painted with, by environment: as drawn, with the whole picture tinted, and the same once
-the skin has told what the light is. Bodies: how
-often a picture of the same person is more like twelve references than one of another person (area under the curve).
+the skin has told what the light is. Bodies: how often a picture of the same person is more like twelve references than
+one of another person (area under the curve).
 """
 
 from __future__ import annotations
