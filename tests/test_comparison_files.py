@@ -32,7 +32,13 @@ from tests.test_report import Page
 PATIENTS = data_folder("miniature") / "patients"
 Tensors = dict[str, np.ndarray[Any, Any]]
 SMALL: dict[str, Any] = {
-    "matrix": {"replicates": 1, "most_replicates": 1, "weights": [0, 0.7, 1.0], "ship_weights": [0.7, 1.0]},
+    "matrix": {
+        "replicates": 1,
+        "most_replicates": 1,
+        "weights": [0, 0.7, 1.0],
+        "ship_weights": [0.7, 1.0],
+        "arms": "none",
+    },
     "render": {"steps": 8},
 }
 
