@@ -85,8 +85,8 @@ def outcome(job: Job, diagnosis: Diagnosis) -> Outcome:
     """What the diagnosis says of the patient."""
     confirmed = [finding for finding in diagnosis.findings if finding.state == "confirmed"]
     return Outcome(
-        job, diagnosis.verdict.outcome, tuple(finding.rule for finding in confirmed),
-        tuple(finding.rule for finding in diagnosis.findings if finding.state == "suspected"),
+        job, diagnosis.verdict.outcome, diagnosis.confirmed,
+        tuple(dict.fromkeys(finding.rule for finding in diagnosis.findings if finding.state == "suspected")),
         confirmed[0].causes[0].because if confirmed and confirmed[0].causes else "",
     )  # fmt: skip
 

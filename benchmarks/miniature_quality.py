@@ -1,6 +1,6 @@
 """Quality of the miniature's models on characters and captions never trained on.
 
-    python -m benchmarks.miniature_quality [--pictures 300] [--markdown]
+    python -m benchmarks.miniature_quality [--pictures 300]
 
 Prints one table: part, figure, bar, reached or not. Characters have seeds below 100 000, which no builder draws from.
 """

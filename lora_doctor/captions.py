@@ -47,6 +47,12 @@ def named(caption: str | None, labels: Iterable[str]) -> list[str]:
     return [label for label in labels if names(caption, label)]
 
 
+def swapped(caption: str, label: str, other: str) -> str:
+    """The caption with another label wherever it names this one, written with underscores or spaces."""
+    written = r"[_\s]+".join(map(re.escape, label.replace("_", " ").split()))
+    return re.sub(rf"(?<!\w){written}(?!\w)", lambda _: other, caption, flags=re.IGNORECASE)
+
+
 def pieces(caption: str) -> list[str]:
     """The comma-separated pieces in lower case, underscores and runs of space as one space."""
     folded = (" ".join(piece.split()) for piece in caption.lower().replace("_", " ").split(","))

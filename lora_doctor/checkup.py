@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import warnings
@@ -23,13 +22,18 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.arm_plan import plan_arms
 from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
+from lora_doctor.base_digest import folder_digest
+from lora_doctor.base_identity import compare_base
 from lora_doctor.captions import named
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import UsageError
+from lora_doctor.image_states import NO_LIMITS
+from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_files import warn
 from lora_doctor.instruments import (
     Instruments,
     Progress,
+    least_face_of,
     open_instruments,
     read_references,
     read_renders,
@@ -37,6 +41,7 @@ from lora_doctor.instruments import (
     silent,
 )
 from lora_doctor.judgement import judge, load_judges
+from lora_doctor.look_alikes import copies_among
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
 from lora_doctor.matrix import choose_environments, plan_cells
@@ -123,6 +128,7 @@ def run_checkup(
     with RunFolder(settings.out) as run:
         with clock.stage("dataset"):
             references = read_references(dataset, instruments, run, progress)
+            least_face = least_face_of(dataset, references, instruments, run)
         dataset = classify_roles(dataset, references, instruments.label_sets)
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
@@ -142,10 +148,12 @@ def run_checkup(
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
+            base=compare_base(lora.record.base, base.source, base.family),
         )  # fmt: skip
 
         with clock.stage("measure"):
-            of_files = audited(case)
+            of_files = (*audited(case), *measure_file(lora))
+            copies = copies_among(dataset, references)
         choices: list[Choice] = []
 
         def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
@@ -159,7 +167,8 @@ def run_checkup(
                 cells=arms.pop("", ()), arms=arms, renders=readings, missing=missing, dataset=dataset,
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=asked, bound=bound,
-                with_others=settings.character.with_others,
+                with_others=settings.character.with_others, held=judges.policy.identity_at_least,
+                copies=copies, least_face=least_face,
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
@@ -179,6 +188,10 @@ def run_checkup(
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
         run.put_json("references", [image.sha256 for image in dataset.images])
+        run.put_json("identity", {
+            "measured_with": choice.chosen, "least_face": least_face,
+            "copies": [[dataset.images[index].sha256 for index in group] for group in copies],
+        })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)
 
@@ -283,7 +296,7 @@ def _fingerprint(
         "lora": lora.sha256,
         "dataset": dossier.dataset_digest(dataset),
         "base": base.source.commit
-        or (_base_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),
+        or (folder_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),
         **{name: value for name, value in base.options.items() if value is not None},
         "instruments": instruments.digest,
         "steps": renderer.steps,
@@ -292,14 +305,6 @@ def _fingerprint(
         "seed": settings.seed,
         "trigger": settings.trigger,
     }
-
-
-def _base_digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            total.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return total.hexdigest()
 
 
 def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, progress: Progress) -> None:
@@ -330,7 +335,7 @@ def _facts(
 
     study, measurements = done.study, done.measurements
     ruler = build_ruler(study)
-    score_of = None if isinstance(ruler, str) else ruler.score
+    score_of, limits = (None, NO_LIMITS) if isinstance(ruler, str) else (ruler.score_if_framed, ruler.limits)
     environments = {cell.environment: cell.trained for cell in study.cells}
     return Diagnosis(
         format_version=diagnosis_file.FORMAT_VERSION,
@@ -366,14 +371,9 @@ def _facts(
             "guidance": renderer.guidance,
             "seed": settings.seed,
         },
-        cells=dossier.describe_cells(study.cells, study, run.renders(), run.path, score_of, policy.identity_at_least),
+        cells=dossier.describe_cells(study.cells, study, run.renders(), run.path, score_of, limits),
         arms=dossier.describe_cells(
-            [cell for cells in study.arms.values() for cell in cells],
-            study,
-            run.renders(),
-            run.path,
-            score_of,
-            policy.identity_at_least,
+            [cell for cells in study.arms.values() for cell in cells], study, run.renders(), run.path, score_of, limits
         ),
         dataset=dossier.describe_dataset(
             study.dataset,

@@ -345,7 +345,7 @@ def rules(rule: str | None, folder: Path | None) -> None:
     """List the rules, or print one as its own file says it."""
     from lora_doctor.errors import UsageError
     from lora_doctor.plugins import data_folder
-    from lora_doctor.rules import DATASET_RULES, FILE_RULES, load_rules
+    from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
 
     where = folder or data_folder("rules")
     parts = [part for part in (where, where / FILE_RULES, where / DATASET_RULES) if part.is_dir()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ class ComparedRun:
     """Cell key -> attribute -> label read, for the attributes that its framing shows."""
     references: Mapping[str, Reading]
     """Name of a dataset picture's content -> reading."""
+    copies: tuple[tuple[str, ...], ...] = ()
+    """Groups of them that are near-duplicates."""
+    least_face: float = 112.0
+    """Pixels, shorter side: the smallest face that the identity instrument is made for."""
+    similarity: Callable[[Any, Any], Any] | None = None
+    """What compares two identity embeddings; None = they have unit length, and the cosine does."""
     label_sets: Mapping[str, LabelSet]
     spec: Mapping[str, str]
     ship_weights: tuple[float, ...]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lora_doctor.compared_run import ComparedRun
 from lora_doctor.errors import InputRefused
+from lora_doctor.face_views import NATIVE_FACE
+from lora_doctor.identity_instruments import name_of, similarity_of
+from lora_doctor.instrument_files import warn
 from lora_doctor.judgement import Judges, diagnose, load_judges
+from lora_doctor.metrics.identity_choice import seen_by
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import from_plain
+from lora_doctor.settings import Settings, from_plain
 from lora_doctor.types import LabelSet, Reading
 
 
@@ -22,6 +27,7 @@ def read_runs(
     Raises InputRefused for a folder without a finished check-up, and what opening a run folder raises.
     """
     judges: Judges | None = None
+    identity: _Identity | None = None
     runs: list[ComparedRun] = []
     for folder in folders:
         with RunFolder(folder, create=False) as run:
@@ -31,18 +37,42 @@ def read_runs(
                 raise InputRefused("holds no finished check-up.", path=folder, advice=advice)
             settings = from_plain(stored)
             judges = judges or load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
-            runs.append(_compared(run, judges, settings.matrix.ship_weights, [each.name for each in runs]))
+            identity = identity or _identity(run, settings)
+            ship_weights = settings.matrix.ship_weights
+            runs.append(_compared(run, judges, identity, ship_weights, [each.name for each in runs]))
     return tuple(runs)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Identity:
+    """The instrument that measured the first run's identity: all runs are compared with it."""
+
+    name: str | None = None
+    """None = the face instrument."""
+    similarity: Callable[[Any, Any], Any] | None = None
+
+    def sees(self, readings: Mapping[str, Reading]) -> dict[str, Reading]:
+        """The readings with this instrument's embeddings."""
+        return dict(readings) if self.name is None else {k: seen_by(one, self.name) for k, one in readings.items()}
+
+
+def _identity(run: RunFolder, settings: Settings) -> _Identity:
+    chosen = (run.get_json("identity") or {}).get("measured_with")
+    for text in settings.instruments.identity:
+        if name_of(text) == chosen:
+            return _Identity(name=chosen, similarity=similarity_of(text, warn))
+    return _Identity()
+
+
 def _compared(
-    run: RunFolder, judges: Judges, ship_weights: tuple[float, ...], taken: Sequence[str]
+    run: RunFolder, judges: Judges, identity: _Identity, ship_weights: tuple[float, ...], taken: Sequence[str]
 ) -> ComparedRun:  # fmt: skip
     diagnosis = diagnose(run, judges)
     fingerprint: dict[str, Any] = run.get_json("fingerprint") or {}
     done = run.renders()
     instruments = fingerprint.get("instruments")
-    known = run.get_readings(f"render-{instruments}")
+    known = identity.sees(run.get_readings(f"render-{instruments}"))
+    told = run.get_json("identity") or {}
     return ComparedRun(
         name=_numbered(str(diagnosis.lora.get("name") or run.path.name), taken),
         folder=run.path.resolve(),
@@ -51,7 +81,10 @@ def _compared(
         renders={each.cell.key: known[each.cell.key] for each in done if each.cell.key in known and each.image},
         missing={each.cell.key: each.reason or "no image" for each in done if each.image is None},
         labels={cell["key"]: cell.get("labels") or {} for cell in diagnosis.cells},
-        references=_references(run, f"dataset-{instruments}"),
+        references=identity.sees(_references(run, f"dataset-{instruments}")),
+        copies=tuple(tuple(group) for group in told.get("copies", ())),
+        least_face=0.0 if identity.name is not None else float(told.get("least_face", NATIVE_FACE)),
+        similarity=identity.similarity,
         label_sets={
             name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
             for name, (kind, *words) in (run.get_json("label_sets") or {}).items()

@@ -42,14 +42,17 @@ def common_scale(runs: Sequence[ComparedRun], terms: Terms) -> Scale:
     The floor is in either case that of the first run's weight-0 renders of the shared cells: the same prompts and
     seeds on the same base model.
     """
-    first = runs[0]
+    first, used = runs[0], runs[:1] if terms.same_dataset else runs
     together: dict[str, Reading] = {}
-    for run in runs if not terms.same_dataset else runs[:1]:
+    for run in used:
         together = {**run.references, **together}
+    place = {name: index for index, name in enumerate(together)}
+    copies = {tuple(sorted({place[name] for name in group})) for run in used for group in run.copies}
     study = Study(
         cells=tuple(cell for key, cell in first.cells.items() if key in terms.shared), renders=first.renders,
         missing=first.missing, dataset=Dataset(path=Path(), images=()), references=tuple(together.values()),
         label_sets=first.label_sets, spec=terms.spec, ship_weights=first.ship_weights, asked=(),
+        copies=tuple(sorted(copies)), least_face=first.least_face, similarity=first.similarity,
     )  # fmt: skip
     whose = "of the dataset" if terms.same_dataset else "of all datasets together"
     says = f"one ruler for all runs, made of {len(together)} pictures {whose} and the weight-0 renders of {first.name}"
@@ -98,7 +101,7 @@ def _reader(run: ComparedRun, quantity: str, scale: Scale, terms: Terms) -> _Rea
 
 def _faceless(run: ComparedRun, cell: Cell) -> float | None:
     reading = run.renders.get(cell.key)
-    return None if reading is None else float(reading.face.embedding is None)
+    return None if reading is None else float(not reading.face.faces)
 
 
 def _share(run: ComparedRun, cell: Cell, wanted: Mapping[str, str]) -> float | None:

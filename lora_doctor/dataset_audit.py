@@ -33,7 +33,8 @@ from lora_doctor.public_measurements import public
 from lora_doctor.repeats_plan import ways_to
 from lora_doctor.report import render_audit
 from lora_doctor.roles import classify_roles, overruled
-from lora_doctor.rules import DATASET_RULES, evaluate, load_rules
+from lora_doctor.rule_files import DATASET_RULES, load_rules
+from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.spec import induce_spec

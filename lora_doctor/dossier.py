@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.errors import bytes_shown
+from lora_doctor.image_states import NO_LIMITS, Limits, state_of
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
     IN_CONTEXT,
@@ -46,46 +47,34 @@ def describe_cells(
     study: Study,
     renders: Sequence[Render],
     folder: Path,
-    score_of: Callable[[Reading, str], float] | None,
-    held: float,
+    score_of: Callable[[Reading, str], float | None] | None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[dict[str, Any], ...]:
     """One mapping for each of these cells of the study, in their order.
 
-    `held` is the policy's identity score; it only names the state shown.
+    `limits`: the faces that can be scored; they tell the state alone.
     """
     images = {render.cell.key: render for render in renders}
-    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, held) for cell in cells)
+    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, limits) for cell in cells)
 
 
 def _cell(
-    cell: Cell, render: Render | None, study: Study, folder: Path, score_of: Callable[[Reading, str], float] | None,
-    held: float,
+    cell: Cell, render: Render | None, study: Study, folder: Path, score_of: Callable[[Reading, str], float | None] | None,
+    limits: Limits,
 ) -> dict[str, Any]:  # fmt: skip
-    reading = study.renders.get(cell.key)
+    reading, reason = study.renders.get(cell.key), study.missing.get(cell.key)
     image = render.image.relative_to(folder).as_posix() if render is not None and render.image is not None else None
     identity = score_of(reading, cell.framing) if reading is not None and score_of is not None else None
     return {
         "key": cell.key, "weight": cell.weight, "environment": cell.environment, "trained": cell.trained,
         "framing": cell.framing, "replicate": cell.replicate, "image": image,
-        "reason": study.missing.get(cell.key), "identity": None if identity is None else round(identity, 4),
-        "state": _state(reading, identity, cell.weight, held),
+        "reason": reason, "identity": None if identity is None else round(identity, 4),
+        "state": state_of(reading, reason, cell.weight, identity, limits, study.held),
         "labels": {} if reading is None else labels_read(reading, study.label_sets, cell.framing),
         "faces": 0 if reading is None else reading.face.faces,
         # No prompt: an arm may replay captions of the training set, which are nobody else's business.
         **({"arm": cell.arm, "asked": cell.asked, "variant": cell.variant} if cell.arm else {}),
     }  # fmt: skip
-
-
-def _state(reading: Reading | None, identity: float | None, weight: float, held: float) -> str:
-    if reading is None:
-        return "not rendered"
-    if reading.face.embedding is None:
-        return "no face"
-    if weight == 0:
-        return "base"
-    if identity is None:
-        return "not measured"
-    return "held" if identity >= held else "drift"
 
 
 def describe_dataset(

@@ -50,6 +50,20 @@ class IdentityInstrument:
         return [None if one.box is None else next(rows) for one in faces]
 
 
+def similarity_of(text: str, announce: Announce) -> Callable[[Any, Any], Any] | None:
+    """What compares two embeddings of an entry of `[instruments] identity`; only one that needs its model is opened."""
+    kind = text.removesuffix(HEAD).partition(":")[0]
+    return open_identity(text, "cpu", announce, same_clip=None).similarity if kind == "ccip" else None
+
+
+def name_of(text: str) -> str:
+    """The name under which an entry of `[instruments] identity` is stored: without the folder's path."""
+    what = text.removesuffix(HEAD)
+    kind, _, source = what.partition(":")
+    shown = Path(source).name if Path(source).is_dir() else source
+    return (f"{kind}:{shown}" if source else kind) + text[len(what) :]
+
+
 def open_face(source: str | Path, device: str, announce: Announce) -> Any:
     """The face instrument of a name or folder: YuNet and SFace where it is theirs, else an insightface pack."""
     return (sface if sface.recognises(source) else face).load(source, device, announce)
@@ -72,6 +86,4 @@ def open_identity(text: str, device: str, announce: Announce, *, same_clip: Any)
         reader = dino.load(source or dino.NAME, device, announce)
     else:
         reader = clip.load(source, device, announce) if source else same_clip
-    shown = Path(source).name if Path(source).is_dir() else source
-    name = f"{kind}:{shown}" if source else kind
-    return IdentityInstrument(name=name + text[len(what) :], reader=reader, head=what != text)
+    return IdentityInstrument(name=name_of(text), reader=reader, head=what != text)

@@ -15,7 +15,8 @@ from lora_doctor.lora_base import BaseGuess, describe_base
 from lora_doctor.lora_file import guess_family, read_lora
 from lora_doctor.metadata_leaks import private_paths
 from lora_doctor.plugins import data_folder
-from lora_doctor.rules import FILE_RULES, evaluate, load_rules
+from lora_doctor.rule_files import FILE_RULES, load_rules
+from lora_doctor.rules import evaluate
 from lora_doctor.types import FamilyGuess, Finding, LoraFile, Measurement, ModuleSpectrum, NotEvaluated, TrainingRecord
 
 SAMPLE = 24
@@ -54,7 +55,7 @@ def inspect(path: Path, *, fast: bool = False, rules: Path | None = None, max_he
     base = describe_base(family.family, lora.metadata, family.candidates)
     leaks = private_paths(lora.metadata)
     taken = spectra(lora, SAMPLE if fast else None)
-    measurements = (*measure_file(lora, base, len(leaks)), *_recorded(lora.record), *summarise(lora, taken))
+    measurements = (*measure_file(lora), *_recorded(lora.record), *summarise(lora, taken))
     findings, not_evaluated = evaluate(judges, measurements)
     return Inspection(
         lora=lora, family=family, base=base, leaks=leaks, spectra=taken, measurements=measurements,
@@ -62,8 +63,10 @@ def inspect(path: Path, *, fast: bool = False, rules: Path | None = None, max_he
     )  # fmt: skip
 
 
-def measure_file(lora: LoraFile, base: BaseGuess, leaks: int) -> list[Measurement]:
+def measure_file(lora: LoraFile) -> list[Measurement]:
     """`file.*`: exact counts and scales of one file. Pure."""
+    family = guess_family(lora.modules)
+    base = describe_base(family.family, lora.metadata, family.candidates)
     scales = [abs(module.scale) for module in lora.modules if module.rank]
     alphas = [module.alpha for module in lora.modules if module.rank]
     none = None if scales else "no module has a rank"
@@ -75,7 +78,7 @@ def measure_file(lora: LoraFile, base: BaseGuess, leaks: int) -> list[Measuremen
         _exact("scale", statistics.median(scales) if scales else None, "", none),
         _exact("scale_spread", max(scales) / min(scales) if scales else None, "times", none),
         _exact("alpha", statistics.median(alphas) if alphas else None, "", none),
-        _exact("leaks", leaks, "metadata keys"),
+        _exact("leaks", len(private_paths(lora.metadata)), "metadata keys"),
         _exact("triggers", len(lora.record.triggers), "words"),
         _exact("metadata_hidden", float(lora.record.hidden is not None), "yes = 1"),
         _exact("altered", float(lora.record.altered is not None), "yes = 1"),

@@ -13,7 +13,10 @@ from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.clip import head_crop
 from lora_doctor.extractors.colours import read_colours
 from lora_doctor.extractors.pixels import pixel_facts
+from lora_doctor.face_limit import chosen_faces, least_face
+from lora_doctor.face_views import NATIVE_FACE
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
+from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
@@ -24,7 +27,7 @@ from lora_doctor.types import Dataset, LabelSet, Reading
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
-READING_VERSION = 4
+READING_VERSION = 5
 """Counted up when a reading holds more than it did: older ones are then made again."""
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
@@ -165,6 +168,26 @@ def read_references(
     return readings
 
 
+def least_face_of(
+    dataset: Dataset, references: Sequence[Reading | None], instruments: Instruments, run: RunFolder
+) -> float:
+    """Pixels, shorter side, of the smallest face that the face instrument tells: measured on the dataset's own, once.
+
+    Where the dataset has too few large faces for that, what the instrument is commonly used for.
+    """
+    name = f"least-face-{instruments.face.digest}"
+    known = run.get_json(name)
+    if known is None:
+        faces = [None if one is None else one.face for one in references]
+        chosen = [(face, place) for place in chosen_faces(faces) if (face := faces[place]) is not None]
+        opened = [(face, _opened(dataset.images[place].path)) for face, place in chosen]
+        seen = [(face, picture) for face, picture in opened if picture is not None]
+        measured = least_face(instruments.face, [picture for _, picture in seen], [face for face, _ in seen])
+        known = getattr(instruments.face, "least_face", NATIVE_FACE) if measured is None else measured
+        run.put_json(name, known)
+    return float(known)
+
+
 def read_renders(
     run: RunFolder, instruments: Instruments, progress: Progress
 ) -> tuple[dict[str, Reading], dict[str, str]]:
@@ -172,7 +195,9 @@ def read_renders(
     renders = run.renders()
     missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
     drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
-    return _read(f"render-{instruments.digest}", drawn, instruments, run, progress, "reading the renders"), missing
+    readings = _read(f"render-{instruments.digest}", drawn, instruments, run, progress, "reading the renders")
+    unreadable = {key: f"{BROKEN_PICTURE} cannot be decoded" for key, _ in drawn if key not in readings}
+    return readings, missing | unreadable
 
 
 def _read(
@@ -188,8 +213,10 @@ def _read(
         batch = pictures[start : start + READ_AT_ONCE]
         stored = {key: run.get_reading(kind, key) for key, _ in batch}
         if any(reading is None for reading in stored.values()):
-            fresh = instruments.read([_opened(path) for _, path in batch])
-            for (key, _), reading in zip(batch, fresh, strict=True):
+            opened = [(key, _opened(path)) for key, path in batch]
+            seen = [(key, picture) for key, picture in opened if picture is not None]
+            fresh = instruments.read([picture for _, picture in seen]) if seen else []
+            for (key, _), reading in zip(seen, fresh, strict=True):
                 if stored[key] is None:
                     run.put_reading(kind, key, reading)
                     stored[key] = reading
@@ -199,12 +226,15 @@ def _read(
 
 
 def _opened(path: Path) -> Any:
-    """The picture (PIL, RGB) as it is stored, EXIF ignored, no side above `LARGEST_SIDE`."""
+    """The picture (PIL, RGB) as it is stored, EXIF ignored, no side above `LARGEST_SIDE`; None if not decodable."""
     from PIL import Image
 
-    with Image.open(path) as opened:
-        opened.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))  # JPEG: decoded small at once
-        picture = opened.convert("RGB")
+    try:
+        with Image.open(path) as opened:
+            opened.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))  # JPEG: decoded small at once
+            picture = opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+        return None
     picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
     return picture
 

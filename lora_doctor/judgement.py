@@ -18,7 +18,8 @@ from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
 from lora_doctor.report import render_report
-from lora_doctor.rules import DATASET_RULES, confirmed_at, evaluate, load_rules
+from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
+from lora_doctor.rules import confirmed_at, evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import from_plain
 from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
@@ -82,22 +83,26 @@ class Judges:
     policy: Policy
     rules: tuple[Rule, ...]
     dataset_rules: tuple[Rule, ...]
-    """They explain, and never hold a release."""
+    """They explain, and never hold a release; nor do the file's."""
+    file_rules: tuple[Rule, ...]
 
 
 def load_judges(folder: Path | None, policy: str) -> Judges:
-    """The policy of that name or path, the rules in `folder`; None = lora-doctor's own, as are dataset rules it lacks.
+    """The policy of that name or path, the rules in `folder`; None = lora-doctor's own.
+
+    Dataset and file rules that the folder lacks are lora-doctor's own.
 
     Raises UsageError for a policy that cannot be used, such as one that names a rule which is not there.
     """
     own = data_folder("rules")
     where = folder or own
-    about_dataset = where / DATASET_RULES if (where / DATASET_RULES).is_dir() else own / DATASET_RULES
+    beside = {part: where / part if (where / part).is_dir() else own / part for part in (DATASET_RULES, FILE_RULES)}
     rules = load_rules(where)
     chosen = load_policy(where, policy)
     for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
         raise UsageError(ended(complaint), path=resolve_policy(where, policy).at(*key))
-    return Judges(policy=chosen, rules=rules, dataset_rules=load_rules(about_dataset))
+    about = {part: load_rules(path) for part, path in beside.items()}
+    return Judges(policy=chosen, rules=rules, dataset_rules=about[DATASET_RULES], file_rules=about[FILE_RULES])
 
 
 def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
@@ -132,6 +137,7 @@ def diagnose(run: RunFolder, judges: Judges) -> Diagnosis:
         facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,
         prescription=prescription, verdict=verdict,
         dataset_findings=evaluate(judges.dataset_rules, facts.measurements)[0],
+        file_findings=evaluate(judges.file_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip
 

@@ -129,11 +129,17 @@ def _name_claims(family: str, fields: Mapping[str, str]) -> Iterator[_Claim]:
     """What the name of the checkpoint holds; nothing when it holds the names of several bases."""
     for key in _NAME_KEYS:
         name = _file_name(fields.get(key, ""))
-        plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
-        found = [base for pattern, base in BASES.get(family, ()) if re.search(pattern, plain)]
-        special = [base for base in found if not any(_refines(other, base) for other in found)]
-        if len(special) == 1:
-            yield _Claim(why=f"{key} is {_shown(name)}", base=special[0])
+        base = base_called(name, family)
+        if base is not None:
+            yield _Claim(why=f"{key} is {_shown(name)}", base=base)
+
+
+def base_called(name: str, family: str) -> str | None:
+    """The base model of a family that goes by this file name or hub id; None for none, or the names of several."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    found = [base for pattern, base in BASES.get(family, ()) if re.search(pattern, plain)]
+    special = [base for base in found if not any(_refines(other, base) for other in found)]
+    return special[0] if len(special) == 1 else None
 
 
 def _most_special(claims: Sequence[_Claim]) -> tuple[str | None, list[str]]:

@@ -8,10 +8,7 @@ from itertools import product
 
 from lora_doctor.errors import UsageError
 from lora_doctor.seeds import cell_seed
-from lora_doctor.types import Cell
-
-PLAIN_PREFIX = "simple_"
-"""Labels that start so (`simple_background`) name no place, and are never rendered as an environment."""
+from lora_doctor.types import PLAIN_PREFIX, Cell
 
 
 def plan_cells(

@@ -12,7 +12,7 @@ from lora_doctor.plugins import data_folder
 from lora_doctor.policy import KEYS, ResolvedPolicy, ended, resolve_policy
 from lora_doctor.policy_file import RULES, WAIVERS
 from lora_doctor.policy_lint import Complaint, lint_policy
-from lora_doctor.rules import load_rules
+from lora_doctor.rule_files import load_rules
 from lora_doctor.settings import MatrixSettings
 
 

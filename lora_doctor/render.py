@@ -8,6 +8,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_doctor.errors import EnvironmentFailure, UsageError
+from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.lora_merge import read_updates
 from lora_doctor.memory import weights_at_hand
 from lora_doctor.render_prompts import (
@@ -201,10 +202,10 @@ def _picture(pixels: np.ndarray[Any, Any]) -> Image.Image | str:
     from PIL import Image
 
     if not np.isfinite(pixels).all():
-        return "the picture holds numbers that are not finite"
+        return f"{BROKEN_PICTURE} holds numbers that are not finite"
     levels = (pixels * 255).round().astype(np.uint8)
     if not np.ptp(levels.reshape(-1, levels.shape[-1]), axis=0).any():
-        return "the picture is flat: one colour everywhere"
+        return f"{BROKEN_PICTURE} is flat: one colour everywhere"
     return Image.fromarray(levels)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.report_arms import arm_views
+from lora_doctor.report_arms import arm_views, evidence_in_arms
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import setting_text
 
@@ -29,6 +29,7 @@ Axes = Mapping[str, tuple[Any, ...]]
 ARMS: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]] = {
     "no_trigger": (("leak.identity", {}), ("leak.score", {}), ("leak.ratio", {})),
     "other_people": (("bleed.score", {}), ("control.loss", {"kind": "trait"})),
+    "places": (("drift.place_loss", {}), ("drift.relative", {}), ("drift.people", {})),
     "described": (("trigger.description_gain", {}),),
     "outfits": (("control.loss", {"kind": "outfit"}),),
     "poses": (("control.loss", {"kind": "pose"}), ("control.loss", {"kind": "expression"})),
@@ -53,6 +54,7 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
         "squares": squares,
         "strip": _strip(diagnosis, axes, squares),
         "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
+        "beyond": [evidence_in_arms(finding, diagnosis, album) for finding in diagnosis.findings],
         "chart": _chart(diagnosis, axes),
         "arms": arm_views(diagnosis, ARMS, album),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_doctor.album import Album, Image
-from lora_doctor.types import Diagnosis, Measurement
+from lora_doctor.types import Diagnosis, Finding, Measurement
 
 PAIRS = 4
 """Pairs of pictures that an arm shows, each from another environment where there are so many."""
@@ -17,6 +17,7 @@ PAIRS = 4
 class ArmPair:
     """One prompt of an arm without and with the LoRA."""
 
+    arm: str
     environment: str
     framing: str
     weight: float
@@ -63,10 +64,31 @@ def _pairs(cells: Sequence[Mapping[str, Any]], album: Album) -> tuple[ArmPair, .
         for cell in drawn[:1]:
             base = album.get(bases[_place(cell)].get("image"))
             pairs.append(ArmPair(
-                environment=place, framing=cell["framing"], weight=top, base=base, shown=album.get(cell.get("image")),
+                arm=cell["arm"], environment=place, framing=cell["framing"], weight=top, base=base,
+                shown=album.get(cell.get("image")),
                 asked=tuple(part for part in str(cell.get("asked") or "").split("+") if part),
             ))  # fmt: skip
     return tuple(pairs[:PAIRS])
+
+
+def evidence_in_arms(finding: Finding, diagnosis: Diagnosis, album: Album) -> tuple[ArmPair, ...]:
+    """The pictures beside the matrix that a finding points at, each with its like at weight 0; empty without any."""
+    bases = {(cell["arm"], _place(cell)): cell for cell in diagnosis.arms if float(cell["weight"]) == 0}
+    matrix = {_spot(cell): cell for cell in diagnosis.cells if float(cell["weight"]) == 0}
+    known = {cell["key"]: cell for cell in diagnosis.arms}
+    return tuple(
+        ArmPair(
+            arm=cell["arm"], environment=cell["environment"], framing=cell["framing"], weight=float(cell["weight"]),
+            asked=tuple(part for part in str(cell.get("asked") or "").split("+") if part),
+            base=album.get((bases.get((cell["arm"], _place(cell))) or matrix.get(_spot(cell)) or {}).get("image")),
+            shown=album.get(cell.get("image")),
+        )
+        for cell in (known[key] for key in finding.cells if key in known)
+    )[:PAIRS]  # fmt: skip
+
+
+def _spot(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return cell["environment"], cell["framing"], cell["replicate"]
 
 
 def _place(cell: Mapping[str, Any]) -> tuple[Any, ...]:

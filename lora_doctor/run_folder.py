@@ -252,6 +252,7 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
     arrays = {f"p{i}": value for i, value in enumerate(reading.probabilities.values())}
     arrays |= {} if reading.embedding is None else {"embedding": reading.embedding}
     arrays |= {} if face.embedding is None else {"face": face.embedding}
+    arrays |= {} if face.closer is None else {"closer": face.closer}
     arrays |= {} if reading.body is None else {"body": reading.body}
     arrays |= {f"i{i}": value for i, value in enumerate(reading.identities.values())}
     arrays |= {f"w{i}": value for i, value in enumerate(reading.witness.values())}
@@ -265,6 +266,7 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
         "box": face.box,
         "landmarks": face.landmarks,
         "boxes": face.boxes,
+        "rescued": face.rescued,
         "attributes": list(reading.probabilities),
         "identities": list(reading.identities),
         "witness": list(reading.witness),
@@ -290,6 +292,8 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
             embedding=arrays.get("face"),
             landmarks=None if points is None else tuple((x, y) for x, y in points),
             boxes=tuple((left, top, right, bottom) for left, top, right, bottom in fields.get("boxes", ())),
+            rescued=fields.get("rescued", ""),
+            closer=arrays.get("closer"),
         ),
         probabilities={name: arrays[f"p{i}"] for i, name in enumerate(fields["attributes"])},
         embedding=arrays.get("embedding"),

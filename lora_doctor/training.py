@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.base_digest import folder_digest
 from lora_doctor.caption_sampling import picture_shares, shown_caption
 from lora_doctor.errors import UsageError
 from lora_doctor.training_files import Adapters, load_checkpoint, save_checkpoint, save_lora, sha256_of
@@ -70,7 +71,12 @@ def train_lora(
     contents = _dataset_hash(dataset)
     fingerprint = sha256_of(_weights(folder), contents, dataclasses.asdict(run.plan), trigger, list(targets))
     _loop(run, adapters, checkpoint, fingerprint, progress)
-    told = {"base": folder.resolve().name, "trigger": trigger, "dataset_sha256": contents}
+    told = {
+        "base": folder.resolve().name,
+        "base_sha256": folder_digest(folder),
+        "trigger": trigger,
+        "dataset_sha256": contents,
+    }
     metadata = _metadata(settings, run.plan) | {f"lora_doctor.{name}": value for name, value in told.items()}
     save_lora(out, adapters, run.plan.alpha / run.plan.rank, metadata | dict(extra or {}))
     if checkpoint is not None:

@@ -19,6 +19,8 @@ IN_CONTEXT: Role = "in-context"
 
 CLOSE_UP, UPPER_BODY, FULL_BODY = "close-up", "upper_body", "full_body"
 FRAMINGS: tuple[str, ...] = (CLOSE_UP, UPPER_BODY, FULL_BODY)
+PLAIN_PREFIX = "simple_"
+"""Labels that start so (`simple_background`) name no place, and are never rendered as an environment."""
 
 
 # ---------------------------------------------------------------- looking
@@ -382,6 +384,19 @@ class TrainedBase:
     """Hash of the checkpoint, 64 hexadecimal digits."""
     legacy_hash: str | None = None
     """AUTOMATIC1111's first hash of the checkpoint, 8 hexadecimal digits."""
+    folder_sha256: str | None = None
+    """Hash of a diffusers folder, 64 hexadecimal digits: of its files' names and contents."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseMatch:
+    """Whether the base model at hand is the one that a LoRA was trained on."""
+
+    same: bool | None
+    """None = it cannot be told."""
+    why: str
+    sure: bool = False
+    """Whether hashes told it; names are changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -500,6 +515,10 @@ class FaceReading:
     """The chosen face's eyes, nose and mouth corners (image left before image right) in pixels; None = not told."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Of all faces found, largest first."""
+    rescued: str = ""
+    """`padded` or `zoomed` where the face was only found that way; empty = at first sight, or not at all."""
+    closer: np.ndarray[Any, Any] | None = None
+    """(d,) embedding of a small face from its surroundings enlarged; None = the face is large, or was lost that way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -571,6 +590,12 @@ class Study:
     more where several environments are claimed, or where they are looked at again and again."""
     similarity: Callable[[Any, Any], Any] | None = None
     """(k, d) and (n, d) identity embeddings -> (k, n) similarities; None = the cosine of unit embeddings."""
+    held: float | None = None
+    """The identity score from which the policy calls a render held; None = not told."""
+    copies: tuple[tuple[int, ...], ...] = ()
+    """Groups of dataset pictures that are near-duplicates of each other, as indexes into `references`."""
+    least_face: float = 112.0
+    """Pixels, shorter side: the smallest face that the identity instrument is made for."""
     with_others: bool = False
     """Whether the LoRA is meant for pictures of other people too."""
     arms: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
@@ -622,9 +647,15 @@ class Case:
     trigger: str
     label_sets: Mapping[str, LabelSet]
     spec: Mapping[str, str]
+    base: BaseMatch | None = None
+    """None = no base model is at hand."""
 
 
 # ---------------------------------------------------------------- judging
+
+
+EACH = "*"
+"""In the `where` of a rule with `each`: the value it is being judged for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -898,13 +929,15 @@ class Diagnosis:
     timings: Mapping[str, float] = field(default_factory=dict)
     dataset_findings: tuple[Finding, ...] = ()
     """What is wrong with the dataset by itself; it explains, and never holds a release."""
+    file_findings: tuple[Finding, ...] = ()
+    """The same of the LoRA file."""
     arms: tuple[Mapping[str, Any], ...] = ()
     """As `cells`, of the arms beside the matrix, with `arm`, `asked` and `variant`."""
 
     @property
     def confirmed(self) -> tuple[str, ...]:
-        """The rules whose finding is confirmed, first things first."""
-        return tuple(finding.rule for finding in self.findings if finding.state == "confirmed")
+        """The rules with a confirmed finding, each once, first things first."""
+        return tuple(dict.fromkeys(finding.rule for finding in self.findings if finding.state == "confirmed"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

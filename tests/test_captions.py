@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.captions import caption_tokens, is_prose, names, pieces, prose_piece, says, sentences, texts
+from lora_doctor.captions import caption_tokens, is_prose, names, pieces, prose_piece, says, sentences, swapped, texts
 from lora_doctor.types import DatasetImage
 
 
@@ -107,3 +107,9 @@ def test_sentences_are_cut_at_their_ends_and_stripped_of_marks() -> None:
         ["She", "really", "sits"],
     ]
     assert sentences("...") == []
+
+
+def test_a_label_is_swapped_as_a_whole_however_it_is_written() -> None:
+    assert swapped("yuki, Night Sky, night_skyline", "night_sky", "beach") == "yuki, beach, night_skyline"
+    assert swapped("a girl at the beach.", "beach", "forest") == "a girl at the forest."
+    assert swapped("yuki, close-up", "beach", "forest") == "yuki, close-up"

@@ -134,6 +134,15 @@ def test_identity_is_scored_on_one_ruler_when_datasets_differ() -> None:
     assert "18 pictures of the dataset" in both(first, make_compared_run("b")).ruler
 
 
+def test_near_duplicates_of_the_dataset_weigh_as_one_in_the_common_ruler() -> None:
+    first, second = make_compared_run("a", identity=scaled(0.8)), make_compared_run("b", identity=scaled(0.8))
+    with_copies = [replace(run, copies=(("0", "1", "2"),)) for run in (first, second)]
+    plain, grouped = (compare(runs, EFFECTS).runs[0] for runs in ([first, second], with_copies))
+    levels = [one.level("identity", "1") for one in (plain, grouped)]
+    assert levels[0] is not None and levels[1] is not None
+    assert levels[0].value == pytest.approx(0.8, abs=0.05) and levels[0].value != levels[1].value
+
+
 def test_different_matrices_are_compared_on_what_they_share() -> None:
     found = both(make_compared_run("a"), make_compared_run("b", weights=(0.0, 0.7, 1.0), replicates=1))
     assert found.weights == ("0.7", "1") and found.shared_cells == 45

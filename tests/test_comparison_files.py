@@ -26,6 +26,7 @@ from lora_doctor.comparison import Comparison
 from lora_doctor.comparison_files import HTML, JSON, compare_folders, write
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
+from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings
 from tests.test_report import Page
 
@@ -66,6 +67,9 @@ def of_rank_one(tensors: Tensors) -> Tensors:
     return cut
 
 
+VERSIONS = (("full", as_it_is), ("half", halved), ("thin", of_rank_one))
+
+
 def check(folder: Path, patient: str, name: str, change: Callable[[Tensors], Tensors], **overrides: Any) -> Path:
     """A check-up of a changed copy of a patient's LoRA; its run folder."""
     if not (folder / "dataset").exists():
@@ -81,8 +85,7 @@ def check(folder: Path, patient: str, name: str, change: Callable[[Tensors], Ten
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("secret-place") / "yuki"
-    versions = {"full": as_it_is, "half": halved, "thin": of_rank_one}
-    return [check(folder, "yuki", name, change) for name, change in versions.items()]
+    return [check(folder, "yuki", name, change) for name, change in VERSIONS]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,21 @@ def test_identity_is_what_each_run_measured_where_all_share_one_dataset(found: A
         own = json.loads((run / "diagnosis.json").read_text("utf-8"))["measurements"]
         (value,) = [m["value"] for m in own if m["name"] == "identity.score" and m["where"] == {"weight": "1"}]
         assert standing.level("identity", "1").value == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.miniature
+def test_identity_is_compared_with_the_instrument_that_measured_it(found: Any, tmp_path: Path) -> None:
+    """Two instruments are opened; the runs say which of them was used, and the comparison uses that one."""
+    both = {"instruments": {"identity": ["clip@head"]}, **SMALL}
+    pair = [check(tmp_path / "yuki", "yuki", name, change, **both) for name, change in VERSIONS[:2]]
+    levels = {}
+    for used in ("clip@head", "buffalo"):
+        for folder in pair:
+            with RunFolder(folder, create=False) as run:
+                run.put_json("identity", {**run.get_json("identity"), "measured_with": used})
+        levels[used] = compare_folders(pair)[0].runs[1].level("identity", "1").value
+    assert levels["buffalo"] == pytest.approx(found[0].runs[1].level("identity", "1").value, abs=1e-6)
+    assert levels["clip@head"] != levels["buffalo"]
 
 
 @pytest.mark.miniature

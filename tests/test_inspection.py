@@ -17,7 +17,8 @@ from lora_doctor.cli import cli
 from lora_doctor.errors import InputRefused
 from lora_doctor.inspection import Inspection, inspect, to_plain
 from lora_doctor.inspection_page import page, side_by_side
-from lora_doctor.rules import failing_examples, load_rules
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import failing_examples
 
 ROOT = Path(__file__).parents[1]
 YUKI = ROOT / "fixtures/miniature/patients/yuki/lora.safetensors"

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.instruments import Instruments, open_instruments, read_references, silent
+from lora_doctor.image_states import broken
+from lora_doctor.instruments import (
+    Instruments,
+    least_face_of,
+    open_instruments,
+    read_references,
+    read_renders,
+    silent,
+)
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings
-from lora_doctor.types import Dataset, Reading
+from lora_doctor.types import Cell, Dataset, Reading
 
 DATASET = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "yuki" / "dataset"
 
@@ -62,3 +71,36 @@ def test_what_is_stored_is_not_read_again(instruments: Instruments, tmp_path: Pa
         second = read_references(dataset, blind, run, silent)
     assert all(map(same, first, second))
     assert told == [("reading the dataset", 3, 3)]
+
+
+def cell(replicate: int) -> Cell:
+    return Cell(weight=1, environment="beach", trained=False, framing="close-up", replicate=replicate, prompt="",
+                negative_prompt="", seed=1)  # fmt: skip
+
+
+@pytest.mark.miniature
+def test_a_render_that_cannot_be_decoded_or_shows_nothing_is_broken_and_stops_nobody(
+    instruments: Instruments, tmp_path: Path
+) -> None:
+    good = Image.open(read_dataset(DATASET).images[0].path).convert("RGB")
+    cells = [cell(replicate) for replicate in range(3)]
+    with RunFolder(tmp_path / "run") as run:
+        run.put_plan({}, cells)
+        for one, picture in zip(cells, (good, Image.new("RGB", (64, 64), (2, 2, 2)), good), strict=True):
+            run.save_image(one, picture)
+        next(r.image for r in run.renders() if r.cell == cells[2]).write_bytes(b"no picture")  # type: ignore[union-attr]
+        readings, missing = read_renders(run, instruments, silent)
+    found = [broken(readings.get(one.key), missing.get(one.key)) for one in cells]
+    assert found == [False, True, True]
+    assert readings[cells[0].key].face.embedding is not None
+
+
+@pytest.mark.miniature
+def test_the_smallest_face_is_measured_once(instruments: Instruments, tmp_path: Path) -> None:
+    dataset = read_dataset(DATASET)
+    with RunFolder(tmp_path / "run") as run:
+        references = read_references(dataset, instruments, run, silent)
+        limit = least_face_of(dataset, references, instruments, run)
+        blind = dataclasses.replace(dataset, images=())
+        assert least_face_of(blind, (), instruments, run) == limit
+    assert 6 <= limit <= 16

@@ -12,7 +12,7 @@ from lora_doctor.checkup import run_checkup
 from lora_doctor.diagnosis import from_json
 from lora_doctor.judgement import DIAGNOSIS, REPORT, judge_run
 from lora_doctor.plugins import data_folder, find
-from lora_doctor.rules import load_rules
+from lora_doctor.rule_files import load_rules
 from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.policy_lint import Complaint, lint_policy
-from lora_doctor.rules import load_rules
+from lora_doctor.rule_files import load_rules
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = load_rules(FOLDER)

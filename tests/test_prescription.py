@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.prescription import prescribe
-from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import evaluate
 from lora_doctor.types import Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
 
 RULES = {rule.id: rule for rule in load_rules(Path(__file__).parents[1] / "rules")}

@@ -9,8 +9,8 @@ from typing import Any
 import PIL.Image
 
 from lora_doctor.album import Album
-from lora_doctor.report_arms import PAIRS, arm_views
-from lora_doctor.types import Diagnosis, Measurement
+from lora_doctor.report_arms import PAIRS, arm_views, evidence_in_arms
+from lora_doctor.types import Diagnosis, Finding, Measurement
 from tests.make_diagnosis import make_diagnosis
 
 SHOWN = {"outfits": (("control.loss", {"kind": "outfit"}),)}
@@ -53,3 +53,32 @@ def test_an_arm_shows_a_few_pairs_of_different_places() -> None:
     cells = [cell(w, f"place {n}", "a") for n in range(9) for w in (0.0, 1.0)]
     (view,) = arm_views(diagnosis(*cells), SHOWN, Album(None))
     assert len({pair.environment for pair in view.pairs}) == len(view.pairs) == PAIRS
+
+
+def finding(*cells: dict[str, Any]) -> Finding:
+    return Finding(
+        rule="outfit-baked-in", symptom="", why="", state="confirmed", severity="warning", strength=1.0,
+        measurements=(), causes=(), cells=tuple(each["key"] for each in cells),
+    )  # fmt: skip
+
+
+def test_a_finding_of_an_arm_shows_its_pictures_beside_the_base_models(tmp_path: Path) -> None:
+    for weight, colour in ((0, "red"), (1, "blue")):
+        PIL.Image.new("RGB", (8, 8), colour).save(tmp_path / f"{weight}.png")
+    seen = cell(1, "city", "a")
+    found = diagnosis(cell(0, "city", "b"), cell(0, "city", "a", "poses"), cell(0, "city", "a"), seen)
+    (pair,) = evidence_in_arms(finding(seen), found, Album(tmp_path))
+    assert pair.arm == "outfits" and pair.asked == ("a",)
+    assert pair.base is not None and pair.shown is not None and pair.base.uri != pair.shown.uri
+
+
+def test_an_arm_without_weight_0_stands_beside_the_matrix(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 8), "red").save(tmp_path / "0.png")
+    strong, plain = cell(1.2, "city", "", "strong"), {**cell(0, "city", ""), "arm": ""}
+    found = dataclasses.replace(diagnosis(strong), cells=(plain,))
+    (pair,) = evidence_in_arms(finding(strong), found, Album(tmp_path))
+    assert pair.base is not None
+
+
+def test_a_finding_of_the_matrix_has_no_pictures_beside_it() -> None:
+    assert evidence_in_arms(finding(), diagnosis(cell(0, "city", "a")), Album(None)) == ()

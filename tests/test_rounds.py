@@ -9,7 +9,7 @@ from lora_doctor.effects import weigh
 from lora_doctor.matrix import plan_cells
 from lora_doctor.policy import load_policy
 from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
-from lora_doctor.rules import load_rules
+from lora_doctor.rule_files import load_rules
 from lora_doctor.types import Finding, Measurement, Verdict
 
 PLAN = plan_cells(

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
-from lora_doctor.rules import confirmed_at, evaluate, failing_examples, load_rules
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import confirmed_at, evaluate, failing_examples
 from lora_doctor.types import Condition, Finding, Measurement, Rule
 from lora_doctor.wording import too_close
 

@@ -25,7 +25,7 @@ RULES = Path(__file__).parents[1] / "rules"
 ENVIRONMENTS = (("library", True), ("beach", False), ("snow", False), ("desert", False))
 FULL = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=8)
 BY_INTERVAL = replace(load_policy(RULES, "standard"), environment_claim="interval")
-JUDGES = Judges(policy=BY_INTERVAL, rules=(), dataset_rules=())
+JUDGES = Judges(policy=BY_INTERVAL, rules=(), dataset_rules=(), file_rules=())
 MATRIX = MatrixSettings(weights=(0.0, 0.4, 0.7, 1.0))
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.policy import Policy, load_policy
-from lora_doctor.rules import evaluate, load_rules
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import evaluate
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict, Waiver
 from lora_doctor.verdict import decide, open_environments, units_to_decide
 
@@ -78,6 +79,17 @@ def healthy() -> list[Measurement]:
         number("use.with_others", 0),
         *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in ("close-up", "upper_body")),
         number("leak.score", 0.1, 0.05),
+        number("dose.peak_loss", -0.02, 0.05),
+        number("base.differs", 0),
+        number("spectrum.norm", 0.4),
+        number("spectrum.dead_share", 0.0, block="unet mid_block"),
+        number("identity.stranger_share", 0.02, 0.05),
+        number("identity.same_share", 0.89, 0.1),
+        number("identity.above_ceiling", 0.02, 0.05),
+        number("identity.above_ceiling_excess", -0.05, 0.1),
+        number("identity.attraction", 0.12, 0.1),
+        number("identity.attraction_excess", 0.0, 0.1),
+        number("identity.ceiling_spread", 0.05),
         *(number(f"overbake.{fact}", 1.05, 0.05, weight="ship") for fact in ("chroma", "lightness_spread", "detail")),
         number("overbake.clipped", 0.0, 0.01, weight="ship"),
         number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),

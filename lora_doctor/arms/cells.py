@@ -1,14 +1,21 @@
-"""Which cells of the matrix an arm is made like."""
+"""Which cells of the matrix, or captions of the training set, an arm is made like."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from lora_doctor.types import ArmCase, Cell
+from lora_doctor.captions import named
+from lora_doctor.seeds import cell_seed
+from lora_doctor.types import ArmCase, Cell, DatasetImage
 
 MOST = 4
 """Replicates of an arm at most: of the pictures that a release is worth, most are the matrix's."""
+CAPTIONS = 12
+"""Captions that are replayed at most."""
+SOMEWHERE = "elsewhere"
+"""The environment of a caption that names none."""
 
 
 def like(
@@ -42,6 +49,33 @@ def like(
         for weight in sorted(wanted)
         for cell in told
     )
+
+
+def like_captions(case: ArmCase, arm: str, *, weights: Collection[float]) -> tuple[Cell, ...]:
+    """Cells with training captions as they are; `asked` is the number of the picture.
+
+    Which captions does not depend on their order. A caption's place and framing are those it names; replicates are few.
+    """
+    captioned = [(number, image) for number, image in enumerate(case.dataset.images) if image.caption]
+    chosen = sorted(captioned, key=lambda pair: hashlib.sha256(f"{case.seed}/{pair[1].sha256}".encode()).digest())
+    return tuple(
+        replace(_captioned(case, number, image, replicate), weight=weight, arm=arm)
+        for weight in sorted(weights)
+        for number, image in sorted(chosen[:CAPTIONS], key=lambda pair: pair[0])
+        for replicate in range(MOST)
+    )
+
+
+def _captioned(case: ArmCase, number: int, image: DatasetImage, replicate: int) -> Cell:
+    places, framings = case.label_sets.get("environment"), case.label_sets.get("framing")
+    place = next(iter(named(image.caption, places.labels)), SOMEWHERE) if places else SOMEWHERE
+    shown = list(dict.fromkeys(cell.framing for cell in case.matrix))
+    framing = next((f for f in named(image.caption, framings.labels) if f in shown), None) if framings else None
+    return replace(
+        case.matrix[0], environment=place, trained=True, framing=framing or shown[-1], replicate=replicate,
+        prompt=image.caption or "", seed=cell_seed(case.seed, f"caption/{image.sha256}", "", replicate),
+        asked=str(number),
+    )  # fmt: skip
 
 
 def turn_of(case: ArmCase, cell: Cell) -> int:

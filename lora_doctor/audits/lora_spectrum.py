@@ -16,6 +16,7 @@ from typing import Any
 from lora_doctor.lora_tensors import read_parts
 from lora_doctor.singular_values import NEEDS_BASE, effective_ranks, null_stable_rank, update_singular_values
 from lora_doctor.types import Case, LoraFile, LoraModule, Measurement, ModuleSpectrum
+from lora_doctor.untouched import changes_nothing
 
 DEAD = 1e-3
 """A module whose norm is below this share of the median was not trained: it is noise of storage."""
@@ -106,6 +107,7 @@ def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measure
         told("dead_share", len(asleep) / count if count else None, "share", none),
         told("largest_norm_ratio", largest, "times the median", none or zero),
         *(told("norm", norm, "", None, block=block) for block, norm in _block_norms(spectra).items()),
+        *(told("dead_share", share, "share", None, block=at) for at, share in _block_deaths(lora, spectra).items()),
     ]
 
 
@@ -139,6 +141,22 @@ def _block_norms(spectra: Sequence[ModuleSpectrum]) -> Mapping[str, float]:
         blocks.items(), key=lambda item: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", item[0])]
     )
     return {block: math.sqrt(statistics.fmean(norm**2 for norm in norms)) for block, norms in ordered}
+
+
+def _block_deaths(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> Mapping[str, float]:
+    """The share of dead modules in each block of the denoiser, modules without a spectrum among them.
+
+    Text encoders are left out: many trainers store theirs untrained, on purpose.
+    """
+    asleep = set(map(id, dead(spectra)))
+    told = [(each.component, each.name, id(each) in asleep) for each in spectra]
+    bare = [module for module in lora.modules if module.kind in NEEDS_BASE]
+    told += [(each.component, each.name, changes_nothing(each.kind, read_parts(lora, each))) for each in bare]
+    blocks: dict[str, list[bool]] = defaultdict(list)
+    for component, name, is_dead in told:
+        if not component.startswith("text_encoder"):
+            blocks[f"{component} {block_of(name)}"].append(is_dead)
+    return {block: statistics.fmean(deaths) for block, deaths in blocks.items()}
 
 
 def _left_out(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> str | None:

@@ -10,18 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lora_doctor.face_boxes import SECOND_FACE, second_size
 from lora_doctor.face_clusters import MIN_GROUP, Faces, sort_faces
 from lora_doctor.face_shares import left_out, share, sure_faces
 from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
 from lora_doctor.types import Case, FaceReading, Measurement
 
-Box = tuple[float, float, float, float]
-
-SECOND_FACE = 0.75
-"""Height of the second largest face / height of the largest, from which it is another subject: it stands beside the
-first. Smaller ones are passers-by, or hands and shoes that a detector takes for faces."""
-SAME_FACE = 0.5
-"""Share of the smaller of two boxes inside the other from which they are one face found twice."""
 FACE_ERROR = 0.02
 """How often a second face as large as the first is none. Assumed; detectors reach an average precision of 0.95 on large
 faces (SCRFD-10GF, WIDER FACE easy), which counts missed ones too."""
@@ -157,7 +151,7 @@ def _crowds(case: Case, sure: Sequence[int]) -> Measurement:
         reason = "no picture with a face could be read"
         return Measurement(name="people.crowd_share", value=None, unit="share", reason=reason)
     weights = [float(case.dataset.images[index].repeats) for index, _ in seen]
-    sizes = [_second_size(boxes) for _, boxes in seen]
+    sizes = [second_size(boxes) for _, boxes in seen]
     held = [size >= SECOND_FACE for size in sizes]
     # Only what was seen may be none: faces that were missed would have to be guessed at.
     value, interval = share(weights, held, [1 - FACE_ERROR if one else 0.0 for one in held])
@@ -166,24 +160,3 @@ def _crowds(case: Case, sure: Sequence[int]) -> Measurement:
         name="people.crowd_share", value=value, unit="share", n=len(seen), interval=interval,
         pictures=tuple(seen[i][0] for i in worst),
     )  # fmt: skip
-
-
-def _second_size(boxes: Sequence[Box]) -> float:
-    """Height of the second face / height of the first, 0 where there is none but the first found twice."""
-    if len(boxes) < 2 or not _height(boxes[0]) > 0:
-        return 0.0
-    others = [_height(box) for box in boxes[1:] if _overlap(boxes[0], box) < SAME_FACE]
-    return min(1.0, max(others, default=0.0) / _height(boxes[0]))
-
-
-def _height(box: Box) -> float:
-    return box[3] - box[1]
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Share of the smaller box that lies inside the other."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    tall = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, wide) * max(0.0, tall)
-    least = min((one[2] - one[0]) * _height(one), (other[2] - other[0]) * _height(other))
-    return shared / least if least > 0 else 1.0

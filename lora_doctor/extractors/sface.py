@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
+from lora_doctor.face_views import RESCUED_SCORE, View, closer_view, rescue_views
 from lora_doctor.instrument_files import Announce, digest, from_folder, from_hub, warn
 from lora_doctor.types import FaceReading
 
@@ -28,8 +29,8 @@ CANVAS = 640
 """Pixels a side of what YuNet looks at: published files are exported for it, and not all of them take other sizes."""
 ENLARGED = 2
 """A picture is enlarged by this at most: more adds nothing, and YuNet knows faces up to some 300 pixels."""
-RESCUE_PADDING = 0.4
-"""As for insightface: a picture without a face is tried again, smaller, with a margin."""
+LEAST_FACE = 64.0
+"""Pixels, shorter side: the gate that tools for photographs use, whatever the recogniser."""
 LEAST_SCORE = 0.7
 """OpenCV's own default of 0.9 is for video; at it two of the six faces of insightface's test picture are lost."""
 OVERLAP = 0.3
@@ -39,9 +40,13 @@ OVERLAP = 0.3
 class SFaceReader:
     """Finds faces and embeds the largest one."""
 
-    def __init__(self, detector: Any, recogniser: Any, name: str, licence: str, digest: str) -> None:
-        self._detector, self._recogniser = detector, recogniser
-        self.name, self.licence, self.digest = name, licence, digest
+    least_face = LEAST_FACE
+
+    def __init__(
+        self, detector: Any, recogniser: Any, name: str, licence: str, digest: str, *, rescue: bool = True
+    ) -> None:
+        self._detector, self._recogniser, self._rescue = detector, recogniser, rescue
+        self.name, self.licence, self.digest = name, licence, digest if rescue else f"{digest}-unrescued"
 
     def read(self, images: Sequence[Image.Image]) -> list[FaceReading]:
         """One reading per image (RGB, any size). `box` is in pixels of that image; `embedding` has unit length."""
@@ -51,12 +56,11 @@ class SFaceReader:
         import numpy as np
 
         bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-        margin = round(RESCUE_PADDING * max(bgr.shape[:2]) / 2)
-        faces = self._find(bgr)
-        if not len(faces):
-            padded = np.pad(bgr, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-            faces = self._find(padded)
-            faces[:, [0, 1, *range(4, 14)]] -= margin
+        name, faces = "", self._find(bgr)
+        rescues = rescue_views(bgr) if self._rescue and not len(faces) else iter(())
+        while not len(faces) and (view := next(rescues, None)) is not None:
+            found = self._find(view.pixels)
+            name, faces = view.name, _placed(found[found[:, 14] >= RESCUED_SCORE], view)
         if not len(faces):
             return FaceReading(faces=0)
         faces = faces[np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")]
@@ -64,8 +68,21 @@ class SFaceReader:
         return FaceReading(
             faces=len(faces), score=min(1.0, float(faces[0, 14])), box=boxes[0], boxes=tuple(boxes),
             landmarks=tuple((float(x), float(y)) for x, y in faces[0, 4:14].reshape(5, 2)),
-            embedding=self._embed(bgr, faces[0]),
+            embedding=self._embed(bgr, faces[0]), rescued=name, closer=self._closer(bgr, boxes[0]),
         )  # fmt: skip
+
+    def _closer(self, bgr: Pixels, box: tuple[float, float, float, float]) -> Pixels | None:
+        """The embedding of a small face from its surroundings enlarged, or None."""
+        import numpy as np
+
+        view = closer_view(bgr, box)
+        found = np.zeros((0, 15), np.float32) if view is None else self._find(view.pixels)
+        if view is None or not len(found):
+            return None
+        at = _placed(found.copy(), view)
+        middles, middle = at[:, :2] + at[:, 2:4] / 2, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        apart = np.linalg.norm(middles - np.array(middle), axis=1)
+        return self._embed(view.pixels, found[apart.argmin()]) if apart.min() < (box[2] - box[0]) / 2 else None
 
     def _find(self, bgr: Pixels) -> Pixels:
         """(faces, 15): left, top, width, height, five landmarks and the score, in pixels of the picture."""
@@ -94,14 +111,25 @@ class SFaceReader:
         return row / np.float32(norm) if np.isfinite(norm) and norm > 0 else None
 
 
+def _placed(faces: Pixels, view: View) -> Pixels:
+    """The faces of a view, in place, in pixels of the picture."""
+    faces[:, :14] /= view.scale
+    faces[:, [0, *range(4, 14, 2)]] += view.left
+    faces[:, [1, *range(5, 14, 2)]] += view.top
+    return faces
+
+
 def recognises(source: str | Path) -> bool:
     """Whether this is the name `yunet-sface`, or a folder with an SFace file."""
     return str(source) == NAME or any(Path(source).glob(FILES[1]))
 
 
-def load(source: str | Path = NAME, device: str = "cpu", announce: Announce = warn) -> SFaceReader:
+def load(
+    source: str | Path = NAME, device: str = "cpu", announce: Announce = warn, *, rescue: bool = True
+) -> SFaceReader:
     """Open a folder with both .onnx files under their published names, or `yunet-sface` (fetched on first use).
 
+    `rescue`: whether a picture without a face is looked at again, with a margin and zoomed (`face_views`).
     Runs on the processor whatever the device: OpenCV's packages come without CUDA. Raises InputRefused for a folder
     without them or with what OpenCV cannot read, EnvironmentFailure when they cannot be fetched.
     """
@@ -115,7 +143,8 @@ def load(source: str | Path = NAME, device: str = "cpu", announce: Announce = wa
     try:
         detector = cv2.FaceDetectorYN.create(str(files[0]), "", (CANVAS, CANVAS), LEAST_SCORE, OVERLAP)
         recogniser = cv2.FaceRecognizerSF.create(str(files[1]), "")
-        reader = SFaceReader(detector, recogniser, folder.name if local else NAME, LICENCE, digest(files))
+        name = folder.name if local else NAME
+        reader = SFaceReader(detector, recogniser, name, LICENCE, digest(files), rescue=rescue)
         _try(reader)
     except (cv2.error, IndexError) as error:
         advice = "Download the two files of OpenCV's model zoo again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.metrics.estimates import mean, paired_difference, told
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
-COPY_BITS = 6
-"""Bits out of 64 by which perceptual hashes of the same picture saved again differ at most."""
+CONTROL = "recombined"
 FEWEST = 10
 """Training pictures without a copy below which their own neighbours tell nothing."""
 RARELY = 0.99
@@ -28,9 +28,14 @@ RARELY = 0.99
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`copies.share` of the matrix's ship renders and of the replayed captions, LoRA minus base at the same seeds."""
+    """`copies.share` of the matrix's ship renders and of the replayed captions, and `copies.excess`, what it is beyond.
+
+    Beyond the base model's at the same seeds; and of captions, beyond `copies.alike`: how often two pictures of one
+    caption that was never trained on are that near to each other. Where a caption tells all there is to see, following
+    it is no copying.
+    """
     rows, line = _known(study), _line(study)
-    found = []
+    found, alike = [], _alike(study, line)
     for arm, lora, base in (
         ("matrix", {"weight": "ship"}, {"weight": "0"}),
         ("captions", {"arm": "captions", "weight": "top"}, {"arm": "captions", "weight": "0"}),
@@ -38,9 +43,39 @@ def measure(study: Study) -> list[Measurement]:
         with_lora, without = (_near(study, rows, line, _units(pick(study, where)), arm) for where in (lora, base))
         where = {"arm": arm}
         found.append(told(mean(with_lora), "copies.share", where, "share"))
-        extra = paired_difference(with_lora.masked(without), without.masked(with_lora))
-        found.append(told(extra, "copies.excess", where, "share"))
-    return found
+        with_lora, without = with_lora.masked(without), without.masked(with_lora)
+        usual = _larger(without, alike) if arm == "captions" and alike.n else without
+        found.append(told(paired_difference(with_lora, usual), "copies.excess", where, "share"))
+    return [*found, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+
+
+def _larger(base: Sample, alike: Sample) -> Sample:
+    """For each caption the larger of the two shares; the base model's where the other was not rendered."""
+    one, two = base.means(), alike.means()
+    units = {name: {("", 0): max(share, two.get(name, 0.0))} for name, share in one.items()}
+    lost = {name: {("", 0): None} for name in base.units if name not in one}
+    return Sample(rate=True, units={**units, **lost})
+
+
+def _alike(study: Study, line: float | str) -> Sample:
+    """For each caption of the control the share of its pairs of pictures that are as near to each other."""
+    cells = pick(study, {"arm": CONTROL, "weight": "top"})
+    if isinstance(line, str) or not cells:
+        return Sample(rate=True, absent=line if isinstance(line, str) else not_rendered(CONTROL))
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.asked, []).append(cell)
+    units = {name: {("", 0): _pairs_near(study, own, line)} for name, own in groups.items() if len(own) > 1}
+    return Sample(rate=True, units=units, absent="" if units else "one picture of a caption makes no pair")
+
+
+def _pairs_near(study: Study, cells: Sequence[Cell], line: float) -> float | None:
+    known = [reading.embedding for cell in cells if (reading := study.renders.get(cell.key)) is not None]
+    rows = [row for row in known if row is not None]
+    if len(rows) < len(cells):
+        return None
+    near = [float(one @ other) > line for one, other in combinations(rows, 2)]
+    return sum(near) / len(near)
 
 
 def _known(study: Study) -> Array | None:
@@ -54,19 +89,19 @@ def _known(study: Study) -> Array | None:
 def _line(study: Study) -> float | str:
     """The similarity from which a picture is nearer than nearly all training pictures are to one another.
 
-    Pictures that have a copy in the dataset are left out, or copies would make copying look usual.
+    A training picture is held against all but its own copies (`Study.copies`), or copies would make copying look
+    usual; pictures that have one are no witness.
     """
     import numpy as np
 
-    pairs = [
-        (reading, image.facts.perceptual_hash)
-        for image, reading in zip(study.dataset.images, study.references, strict=True)
-        if reading is not None and reading.embedding is not None and image.facts is not None
-    ]
-    single = [one for one in pairs if sum(_bits(one[1], other[1]) <= COPY_BITS for other in pairs) == 1]
+    doubled = {place for group in study.copies for place in group}
+    single = [
+        reading.embedding for place, reading in enumerate(study.references)
+        if reading is not None and reading.embedding is not None and place not in doubled
+    ]  # fmt: skip
     if len(single) < FEWEST:
         return f"only {len(single)} training pictures have no copy in the dataset: how near is usual cannot be told"
-    rows = np.stack([np.asarray(reading.embedding, np.float64) for reading, _ in single])
+    rows = np.stack([np.asarray(row, np.float64) for row in single])
     similar = rows @ rows.T
     np.fill_diagonal(similar, -1.0)
     return float(np.quantile(similar.max(axis=1), RARELY))
@@ -92,7 +127,3 @@ def _near(study: Study, rows: Array | None, line: float | str, units: Mapping[Ce
 
     by_key = {unit.key: value_of(cell) for unit, cell in units.items()}
     return sample(units, lambda unit: by_key[unit.key], rate=True)
-
-
-def _bits(first: int, second: int) -> int:
-    return (first ^ second).bit_count()

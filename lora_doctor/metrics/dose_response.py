@@ -7,19 +7,24 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from lora_doctor.metrics import intervals
-from lora_doctor.metrics.estimates import Estimate, mean, ratio, told
-from lora_doctor.metrics.ruler import build_ruler, scores
-from lora_doctor.metrics.units import Sample, pick
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, ratio, told
+from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
+from lora_doctor.metrics.units import Sample, alike, pick
 from lora_doctor.types import Measurement, Study
 
 LOW, FULL = 0.4, 1.0
 """The weights that `dose.low_weight_ratio` compares; the nearest planned ones stand in, below 0.5 for the low one."""
+STRONG = "strong"
+"""The arm that goes beyond the full weight."""
 _BELOW = 0.5
 """The source article's "low weight (< 0.5)"."""
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`dose.low_weight_ratio`, `dose.plateau` and `dose.half_effect_weight`."""
+    """`dose.low_weight_ratio`, `dose.plateau`, `dose.half_effect_weight` and `dose.peak_loss`.
+
+    `dose.peak_loss`: identity at the full weight minus identity at the first weight above it, same places and seeds.
+    """
     ruler = build_ruler(study)
     weights = sorted({cell.weight for cell in study.cells})
     columns = {w: scores(study, ruler, pick(study, {"weight": f"{w:g}"})) for w in weights}
@@ -36,7 +41,18 @@ def measure(study: Study) -> list[Measurement]:
         told(ratio(bottom, top), "dose.low_weight_ratio", {}, "ratio", *notes, _stands_in(low, LOW)),
         told(mean(top), "dose.plateau", {}, "score", *notes),
         told(half, "dose.half_effect_weight", {}, "weight", *notes),
+        told(_peak_loss(study, ruler, full), "dose.peak_loss", {}, "score", _stands_in(full, FULL)),
     ]
+
+
+def _peak_loss(study: Study, ruler: Ruler | str, full: float | None) -> Estimate:
+    above = [cell for cells in (study.cells, study.arms.get(STRONG, ())) for cell in cells if cell.weight > (full or 0)]
+    if full is None or not above:
+        return Estimate(reason="no weight above the full one was planned")
+    beyond = [cell for cell in above if cell.weight == min(one.weight for one in above)]
+    at_full = alike(pick(study, {"weight": f"{full:g}"}), beyond)
+    (before, _), (after, _) = scores(study, ruler, at_full), scores(study, ruler, beyond)
+    return paired_difference(before.masked(after), after.masked(before))
 
 
 def _nearest(wanted: float, weights: Sequence[float]) -> float | None:

@@ -29,11 +29,15 @@ class Estimate:
 
 def told(estimate: Estimate, name: str, where: Where, unit: str, *caveats: str | None) -> Measurement:
     """The estimate under a name, with everything there is to say about it; where there is no value, only why not."""
-    notes = [estimate.reason, *(caveats if estimate.value is not None else ())]
-    reason = "; ".join(dict.fromkeys(note for note in notes if note)) or None
+    reason = join(estimate.reason, *(caveats if estimate.value is not None else ()))
     return Measurement(
         name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where, reason=reason
     )
+
+
+def join(*notes: str | None) -> str | None:
+    """The notes there are, each once; None without any."""
+    return "; ".join(dict.fromkeys(note for note in notes if note)) or None
 
 
 def mean(*samples: Sample) -> Estimate:

@@ -7,14 +7,13 @@ given ruler; how firm the ruler is, `identity.floor`, `.ceiling` and `.gap` say.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lora_doctor.metrics.estimates import Estimate, fixed, mean, paired_difference, told, welch_difference
+from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study
-
-MORE_THAN_ALIKE = 1.1
-"""A score above this is closer to the references than they are to one another: copied rather than alike."""
 
 
 def measure(study: Study) -> list[Measurement]:
@@ -24,7 +23,8 @@ def measure(study: Study) -> list[Measurement]:
 
 
 def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    """Floor, ceiling and gap in similarity (cosine), whole and per framing."""
+    """Floor, ceiling and gap in similarity (cosine), whole and per framing; the interquartile range of the references
+    about their framings, and how many of them are outliers (exact: a dataset is a census)."""
     for where in ({}, *({"framing": framing} for framing in framings_of(study))):
         for part in ("floor", "ceiling", "gap"):
             if isinstance(ruler, str):
@@ -33,10 +33,21 @@ def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
                 mark = ruler.framings[where["framing"]] if where else ruler.whole
                 estimate = {"floor": mark.floor, "ceiling": mark.ceiling, "gap": mark.gap}[part]
             yield told(estimate, f"identity.{part}", where, "similarity")
+    if isinstance(ruler, str):
+        yield told(Estimate(reason=ruler), "identity.ceiling_spread", {}, "similarity")
+        yield told(Estimate(reason=ruler), "identity.outlier_references", {}, "count")
+        return
+    found, n = ruler.references, len(ruler.references.known)
+    yield told(Estimate(value=found.spread, n=n), "identity.ceiling_spread", {}, "similarity")
+    outliers = told(Estimate(value=float(len(found.outliers)), n=n), "identity.outlier_references", {}, "count")
+    yield replace(outliers, pictures=found.outliers)
 
 
 def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    """`identity.score`: t over environments; of one declared environment, over its replicates, at the study's bound."""
+    """`identity.score`: t over environments; of one declared environment, over its replicates, at the study's bound.
+
+    A framing and an environment are adjusted for the luck of their seeds, by `identity.floor_slope` (`pairing`).
+    """
     environments = tuple(dict.fromkeys(cell.environment for cell in study.cells))
     for weight in (*weights_of(study), "ship"):
         slices: list[dict[str, str]] = [{}, *({"framing": framing} for framing in framings_of(study))]
@@ -44,17 +55,41 @@ def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         if weight == "ship":
             slices += [{"environment_kind": kind} for kind in ("trained", "novel")]
         everywhere, _ = scores(study, ruler, pick(study, {"weight": weight}))
+        luck = _luck(study, ruler, everywhere) if weight != "0" else UNPAIRED
         for extra in slices:
             where = {"weight": weight, **extra}
             one, caveat = scores(study, ruler, pick(study, where))
-            estimate = fixed(one, everywhere, study.bound) if "environment" in extra else mean(one)
+            if "environment" in extra:
+                own, others = (luck.of_environment(each) for each in (one, everywhere))
+                estimate = luck.widened(fixed(own, others, study.bound), extra["environment"], study.bound)
+            else:
+                estimate = mean(luck.of_framing(one) if "framing" in extra else one)
             yield told(estimate, "identity.score", where, "score", caveat, ship_caveat(study, where))
+        if weight != "0":
+            where = {"weight": weight}
+            yield told(luck.slope, "identity.floor_slope", where, "", ship_caveat(study, where))
+
+
+def _luck(study: Study, ruler: Ruler | str, everywhere: Sample) -> Pairing:
+    """The scores of a weight paired with those at weight 0; at weight 0 itself, and without a ruler, nothing moves."""
+    if isinstance(ruler, str) or not everywhere.planned:
+        return replace(UNPAIRED, slope=Estimate(reason=everywhere.absent or "no such cell was planned"))
+    base = [cell for cell in pick(study, {"weight": "0"}) if ruler.framings[cell.framing].problem is None]
+
+    def value_of(cell: Cell) -> float | None:
+        reading = study.renders.get(cell.key)
+        shown = reading is not None and reading.face.embedding is not None
+        return ruler.score(reading, cell.framing) if reading is not None and shown else None
+
+    seen = [cell for cell in base if cell.key in study.renders]
+    faceless = {(c.environment, (c.framing, c.replicate)) for c in seen if value_of(c) is None}
+    return pair(everywhere, sample(base, value_of, rate=False), frozenset(faceless))
 
 
 def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    """Shares of ship renders without a face, by framing, and of those closer than the references are to one another.
+    """Shares of ship renders without a face, by framing.
 
-    Without a ruler neither is measured: a recogniser that finds no face in the dataset proves nothing by finding none
+    Without a ruler they are not measured: a recogniser that finds no face in the dataset proves nothing by finding none
     in the renders.
     """
 
@@ -67,19 +102,6 @@ def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         shown = isinstance(ruler, Ruler)
         one = sample(pick(study, where), faceless, rate=True) if shown else scores(study, ruler, ())[0]
         yield told(mean(one), "identity.no_face", where, "share", ship_caveat(study))
-    one, caveat = scores(study, ruler, pick(study, {"weight": "ship"}))
-    if isinstance(ruler, Ruler) and one.planned:
-        one = _above_ceiling(study, ruler)
-    yield told(mean(one), "identity.above_ceiling", {}, "share", caveat, ship_caveat(study))
-
-
-def _above_ceiling(study: Study, ruler: Ruler) -> Sample:
-    def above(cell: Cell) -> float | None:
-        reading = study.renders.get(cell.key)
-        return None if reading is None else float(ruler.score(reading, cell.framing) > MORE_THAN_ALIKE)
-
-    cells = [cell for cell in pick(study, {"weight": "ship"}) if ruler.framings[cell.framing].problem is None]
-    return sample(cells, above, rate=True)
 
 
 def _contrasts(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:

@@ -105,15 +105,20 @@ def candidate(name: str, study: Study) -> Candidate:
 
 
 def as_seen_by(study: Study, name: str, similarity: Similarity | None) -> Study:
-    """The study with another instrument's embeddings in place of the face instrument's; faces and boxes stay."""
+    """The study with another instrument's embeddings in place of the face instrument's; faces and boxes stay.
 
-    def seen(reading: Reading) -> Reading:
-        embedding: Any = reading.identities.get(name)
-        return replace(reading, face=replace(reading.face, embedding=embedding))
-
+    It has no limits of size and pose: those of the face instrument are not its own.
+    """
     return replace(
         study,
-        renders={key: seen(reading) for key, reading in study.renders.items()},
-        references=tuple(None if reading is None else seen(reading) for reading in study.references),
+        renders={key: seen_by(reading, name) for key, reading in study.renders.items()},
+        references=tuple(None if reading is None else seen_by(reading, name) for reading in study.references),
         similarity=similarity,
+        least_face=0.0,
     )
+
+
+def seen_by(reading: Reading, name: str) -> Reading:
+    """The reading with another instrument's embedding in place of the face instrument's."""
+    embedding: Any = reading.identities.get(name)
+    return replace(reading, face=replace(reading.face, embedding=embedding, closer=None))

@@ -25,15 +25,25 @@ def to_centroid(centroid: Array) -> Likeness:
     return lambda embedding: float(embedding @ centroid)
 
 
-def to_each(references: Sequence[Any], similarity: Similarity) -> tuple[Likeness, list[float]]:
+def to_each(
+    references: Sequence[Any], similarity: Similarity, copies: Sequence[int] | None = None
+) -> tuple[Likeness, list[float]]:
     """The mean similarity with each of the references, and every reference's own with the others.
 
     Two references or more, each a (d,) embedding. A mean of pairs does not depend on their number, as a centroid does.
+    `copies`: the group of each; those of its own group are no others, and a group weighs as one.
     """
     import numpy as np
 
     rows = np.stack([np.asarray(reference) for reference in references])
-    table = np.array(similarity(rows, rows), np.float64)
-    np.fill_diagonal(table, 0.0)
-    own = table.sum(axis=1) / (len(rows) - 1)
-    return (lambda embedding: float(np.mean(similarity(np.asarray(embedding)[None], rows)))), [float(s) for s in own]
+    groups = np.unique(np.arange(len(rows)) if copies is None else np.asarray(copies), return_inverse=True)[1]
+    weight = 1 / np.bincount(groups)[groups]
+    table = np.array(similarity(rows, rows), np.float64) * weight
+    table[groups[:, None] == groups[None, :]] = 0.0
+    own = table.sum(axis=1) / (groups.max())
+
+    def likeness(embedding: Any) -> float:
+        pairs = np.asarray(similarity(np.asarray(embedding)[None], rows), np.float64)[0]
+        return float((pairs * weight).sum() / (groups.max() + 1))
+
+    return likeness, [float(s) for s in own]

@@ -1,11 +1,13 @@
 """Whether the pictures burn: each weight against the base model at the same seeds.
 
 Ratios and differences are paired by environment. What the character itself brings (a white dress, a dark room) is told
-from burning by the dataset's own range: a picture is beyond it when no training picture goes as far.
+from burning by the dataset's own range: a picture is beyond it
+when it goes further than nineteen in twenty of the training pictures.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from lora_doctor.metrics.estimates import mean, paired_difference, ratio, told
@@ -15,6 +17,8 @@ from lora_doctor.types import Cell, Measurement, PixelFacts, Reading, Study
 FULL_SCALE = {"chroma": 130.0, "lightness_spread": 50.0, "detail": 1.0, "clipped": 1.0}
 """The largest value of each, so that numbers lie between 0 and 1, where a missing picture is bounded."""
 ARM = "strong"
+RANGE = 0.95
+"""The share of the dataset's pictures that make its range."""
 
 
 def measure(study: Study) -> list[Measurement]:
@@ -55,9 +59,9 @@ def _above(fact: str, highest: float) -> Callable[[PixelFacts], float]:
 
 
 def _highest(study: Study, fact: str) -> float | None:
-    """Of the dataset's pictures."""
-    known = [r.pixels for r in study.references if r is not None and r.pixels is not None]
-    return max((float(getattr(pixels, fact)) for pixels in known), default=None)
+    """What nineteen in twenty of the dataset's pictures stay below: a few odd ones must not hide a LoRA that burns."""
+    known = sorted(float(getattr(r.pixels, fact)) for r in study.references if r is not None and r.pixels is not None)
+    return known[math.ceil(RANGE * len(known)) - 1] if known else None
 
 
 def _sample(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.recorded.general import altered, comment
+from lora_doctor.recorded.general import altered, comment, hexadecimal
 from lora_doctor.recorded.notes import Notes, read_table
 from lora_doctor.recorded.values import flag, optional, rate, real, share, whole, words
 from lora_doctor.types import TrainedBase, TrainingProgress, TrainingRecord
@@ -49,7 +49,10 @@ def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
     return notes.finish(
         {},
         _NEVER,
-        base=TrainedBase(name=optional(metadata.get(f"{_PREFIX}base"), words)),
+        base=TrainedBase(
+            name=optional(metadata.get(f"{_PREFIX}base"), words),
+            folder_sha256=optional(metadata.get(f"{_PREFIX}base_sha256"), hexadecimal(64)),
+        ),
         progress=TrainingProgress(
             steps=optional(metadata.get("steps"), whole()),
             pictures_per_step=optional(metadata.get(f"{_PREFIX}batch_size"), whole(1)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lora_doctor.arms import captions, no_trigger, other_people, outfits, poses
+from lora_doctor.arms import captions, no_trigger, other_people, outfits, places, poses, recombined
+from lora_doctor.arms.cells import CAPTIONS as REPLAYED
 from tests.arms.make_case import LABEL_SETS, make_case
 
 CAPTIONS = [f"yuki_nk, purple_hair, red_shirt, {place}, full_body" for place in ("beach", "city") * 10]
@@ -45,8 +46,15 @@ def test_every_pose_and_expression_has_its_turn_where_it_can_be_seen() -> None:
     assert close == set(LABEL_SETS["expression"].labels)
 
 
+def test_places_are_asked_for_with_nobody_in_them() -> None:
+    cells = places.plan(make_case())
+    assert {cell.prompt for cell in cells} == {"beach", "city", "snow", "forest"}
+    assert len({cell.seed for cell in cells}) == len({(cell.environment, cell.replicate) for cell in cells}) == 8
+    assert {cell.weight for cell in cells} == {0.0, 1.0}
+
+
 def test_with_and_without_the_lora_the_same_is_asked_with_the_same_seed() -> None:
-    for arm in (no_trigger, other_people, outfits, poses, captions):
+    for arm in (no_trigger, other_people, outfits, places, poses, captions):
         cells = arm.plan(make_case(captions=CAPTIONS))
         by_weight = {w: {(c.prompt, c.seed, c.asked) for c in cells if c.weight == w} for w in (0.0, 1.0)}
         assert cells and by_weight[0.0] == by_weight[1.0]
@@ -55,7 +63,7 @@ def test_with_and_without_the_lora_the_same_is_asked_with_the_same_seed() -> Non
 def test_captions_are_replayed_as_they_are_at_their_place_and_not_all_of_them() -> None:
     cells = captions.plan(make_case(captions=CAPTIONS))
     assert {cell.prompt for cell in cells} <= set(CAPTIONS)
-    assert len({cell.asked for cell in cells}) == captions.CAPTIONS
+    assert len({cell.asked for cell in cells}) == REPLAYED
     assert all(CAPTIONS[int(cell.asked)].split(", ")[3] == cell.environment for cell in cells)
 
 
@@ -70,3 +78,18 @@ def test_which_captions_are_replayed_does_not_depend_on_their_order() -> None:
 
 def test_a_dataset_without_captions_replays_none() -> None:
     assert captions.plan(make_case()) == ()
+
+
+def test_recombined_captions_were_never_trained_on_and_differ_in_the_place_alone() -> None:
+    trained = [f"yuki_nk, purple_hair, {place}, full_body, {n}" for n, place in enumerate(("beach", "city") * 10)]
+    cells = recombined.plan(make_case(captions=trained))
+    assert cells and {cell.weight for cell in cells} == {1.0}
+    assert not {cell.prompt for cell in cells} & set(trained)
+    for cell in cells:
+        other = {"beach": "city", "city": "beach"}[cell.environment]
+        assert cell.prompt == trained[int(cell.asked)].replace(cell.environment, other)
+
+
+def test_captions_that_are_there_with_every_place_are_not_recombined() -> None:
+    assert recombined.plan(make_case(captions=CAPTIONS)) == ()
+    assert recombined.plan(make_case(captions=["yuki_nk, smile", "yuki_nk, frown"])) == ()

@@ -10,6 +10,7 @@ import numpy as np
 
 from lora_doctor.types import (
     FRAMINGS,
+    BaseMatch,
     Case,
     Dataset,
     DatasetImage,
@@ -88,6 +89,7 @@ def make_case(
     label_sets: Mapping[str, LabelSet] = LABEL_SETS,
     lora: Path = Path("lora.safetensors"),
     modules: tuple[LoraModule, ...] = (),
+    base: BaseMatch | None = None,
 ) -> Case:
     """A Case; what is not given is empty."""
     pictures = tuple(pictures)
@@ -100,6 +102,7 @@ def make_case(
         trigger=trigger,
         label_sets=label_sets,
         spec=SPEC if spec is None else spec,
+        base=base,
     )
 
 

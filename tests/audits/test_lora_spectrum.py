@@ -85,6 +85,23 @@ def test_modules_that_were_not_trained_are_dead(tmp_path: Path) -> None:
     assert get(found, "spectrum.dead_share").value == 0.25
 
 
+def test_a_block_that_was_left_out_is_dead_as_a_whole(tmp_path: Path) -> None:
+    down, up = gaussian(1, 4, 20), gaussian(2, 12, 4)
+    names = [f"{block}.attn{i}" for block in ("down_blocks.0", "up_blocks.1") for i in range(2)]
+    factors = {name: (down, up * (not name.startswith("down")), 1.0) for name in names}
+    factors["up_blocks.1.attn1"] = (down, up * 0, 1.0)
+    found = audit(saved(tmp_path, factors))
+    assert get(found, "spectrum.dead_share", block="unet down_blocks_0").value == 1
+    assert get(found, "spectrum.dead_share", block="unet up_blocks_1").value == 0.5
+
+
+def test_a_text_encoder_that_was_stored_untrained_has_no_share(tmp_path: Path) -> None:
+    case = saved(tmp_path, {"layers.0": (gaussian(1, 4, 20), torch.zeros(12, 4), 1.0)})
+    modules = tuple(replace(one, component="text_encoder") for one in case.lora.modules)
+    found = audit(make_case(lora=case.lora.path, modules=modules))
+    assert [m for m in found if m.name == "spectrum.dead_share" and "block" in m.where] == []
+
+
 def test_a_file_of_zeros_has_a_norm_of_zero_and_no_shape(tmp_path: Path) -> None:
     found = audit(saved(tmp_path, {"a": (gaussian(1, 4, 20), torch.zeros(12, 4), 1.0)}))
     assert get(found, "spectrum.norm").value == 0
@@ -94,11 +111,14 @@ def test_a_file_of_zeros_has_a_norm_of_zero_and_no_shape(tmp_path: Path) -> None
 
 
 def test_kinds_that_need_the_base_model_are_left_out_and_counted(tmp_path: Path) -> None:
-    case = saved(tmp_path, {"a": (gaussian(1, 4, 20), gaussian(2, 12, 4), 1.0)})
-    oft = replace(module("t", 0, 0.0, ("oft_blocks",)), kind="oft")
+    down, up = gaussian(1, 4, 20), gaussian(2, 12, 4)
+    case = saved(tmp_path, {"a": (down, up, 1.0), "t": (torch.zeros(2, 4, 4), up, 1.0)})
+    case = make_case(lora=case.lora.path, modules=case.lora.modules[:1])
+    oft = replace(module("t", 0, 0.0, ("oft_blocks",)), kind="oft", keys={"oft_blocks": "t.down"})
     found = audit(make_case(lora=case.lora.path, modules=(*case.lora.modules, oft)))
     norm = get(found, "spectrum.norm")
     assert (norm.n, norm.reason) == (1, "1 of 2 modules have no spectrum without the base model")
+    assert get(found, "spectrum.dead_share", block="unet other").value == 0.5  # a turn by nothing is seen all the same
     none = audit(make_case(lora=case.lora.path, modules=(oft,)))
     assert get(none, "spectrum.norm").reason == "the file has no module with a spectrum of its own"
     assert get(audit(make_case()), "spectrum.rank").reason == "the file has no module"

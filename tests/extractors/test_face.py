@@ -52,6 +52,34 @@ def test_an_empty_place_has_no_face_and_no_embedding(reader):
     assert reading.faces == 0 and reading.box is None and reading.embedding is None
 
 
+def test_looking_again_makes_no_faces_out_of_empty_places(reader):
+    rng = random.Random(21)
+    tints = [tuple(rng.randint(-20, 20) for _ in range(3)) for _ in range(20)]
+    places = [draw_empty(place, rng.uniform(-1, 1), tint).image for place in words.ENVIRONMENTS for tint in tints]
+    assert sum(one.faces for one in reader.read(places)) == 0
+
+
+def test_a_face_that_fills_the_frame_is_rescued_and_marked(reader):
+    plain = face.load(data_folder("miniature") / "face", rescue=False)
+    cut = []
+    for drawing in (one for seed in range(30) for one in drawings(seed, 1, framing=words.CLOSE_UP)):
+        left, top, right, bottom = (round(edge) for edge in drawing.face_box)
+        cut.append(drawing.image.crop((left + 2, top + 2, right - 2, bottom - 2)).resize((64, 64)))
+    first, again = plain.read(cut), reader.read(cut)
+    saved = [two for one, two in zip(first, again, strict=True) if not one.faces and two.faces]
+    assert len(saved) > 5 and all(two.rescued == "padded" and two.score >= 0.7 for two in saved)
+    assert all(not two.rescued for one, two in zip(first, again, strict=True) if one.faces)
+    assert plain.digest != reader.digest
+
+
+@pytest.mark.parametrize(("framing", "looked"), [(words.FULL_BODY, True), (words.CLOSE_UP, False)])
+def test_a_small_face_is_read_again_from_closer(reader, framing, looked):
+    readings = reader.read([drawing.image for seed in range(12) for drawing in drawings(seed, 1, framing=framing)])
+    closer = [one for one in readings if one.closer is not None]
+    assert len(closer) == (len(readings) if looked else 0)
+    assert all(one.embedding @ one.closer > 0.7 for one in closer)
+
+
 def test_a_larger_copy_of_the_picture_gives_the_same_person(reader):
     [drawing] = drawings(3, 1, framing=words.CLOSE_UP)
     small, large = reader.read([drawing.image, drawing.image.resize((120, 120), Image.Resampling.BICUBIC)])

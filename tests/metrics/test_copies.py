@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.metrics.copies import measure
-from lora_doctor.types import PictureFacts, Study
+from lora_doctor.types import Study
 from tests.metrics.make_arm import with_arm
 from tests.metrics.make_study import get, make_study, references
 
@@ -17,12 +17,10 @@ ROWS = RNG.standard_normal((24, 64))
 ROWS /= np.linalg.norm(ROWS, axis=1, keepdims=True)
 
 
-def study(near: float, *, hashes: list[int] | None = None, refs: int = 24) -> Study:
+def study(near: float, *, copies: tuple[tuple[int, ...], ...] = (), refs: int = 24) -> Study:
     """Renders with the LoRA are `near` (cosine) to a training picture; the base model's are anywhere."""
     made = make_study(refs=tuple(replace(r, embedding=ROWS[i]) for i, r in enumerate(references(["close-up"] * refs))))
-    facts = [PictureFacts(format="PNG", mode="RGB", perceptual_hash=h) for h in hashes or far_apart(refs)]
-    images = tuple(replace(i, facts=f) for i, f in zip(made.dataset.images, facts, strict=True))
-    made = with_arm(replace(made, dataset=replace(made.dataset, images=images)), "captions", asked="3")
+    made = with_arm(replace(made, copies=copies), "captions", asked="3")
     cells = [*made.cells, *made.arms["captions"]]
     renders = {c.key: replace(made.renders[c.key], embedding=drawn(near if c.weight else 0.0)) for c in cells}
     return replace(made, renders=renders)
@@ -34,10 +32,6 @@ def drawn(near: float) -> np.ndarray:
     return near * ROWS[3] + np.sqrt(1 - near**2) * away / np.linalg.norm(away)
 
 
-def far_apart(count: int) -> list[int]:
-    return [int(RNG.integers(0, 2**63)) for _ in range(count)]
-
-
 def test_a_render_that_is_a_training_picture_is_a_copy() -> None:
     found = measure(study(0.99))
     assert get(found, "copies.share", arm="captions").value == 1.0
@@ -45,15 +39,22 @@ def test_a_render_that_is_a_training_picture_is_a_copy() -> None:
 
 
 def test_a_render_that_is_as_far_as_training_pictures_are_from_one_another_is_none() -> None:
-    assert get(measure(study(0.2)), "copies.share", arm="captions").value < 0.2
+    assert get(measure(study(0.2)), "copies.share", arm="matrix").value < 0.2
 
 
 def test_copies_in_the_dataset_do_not_make_copying_look_usual() -> None:
-    twice = far_apart(12)
-    same = [h for pair in zip(twice, twice, strict=True) for h in pair]
-    found = measure(study(0.99, hashes=same))
+    found = measure(study(0.99, copies=tuple((i, i + 1) for i in range(0, 16, 2))))
     assert get(found, "copies.share", arm="captions").value is None
     assert "no copy in the dataset" in str(get(found, "copies.share", arm="captions").reason)
+
+
+def test_different_pictures_of_one_caption_show_how_alike_such_pictures_are() -> None:
+    made = study(0.99)
+    refs = list(made.references)
+    assert refs[4] is not None
+    refs[4] = replace(refs[4], embedding=drawn(0.995))
+    found = measure(replace(made, references=tuple(refs)))
+    assert get(found, "copies.share", arm="matrix").value == 0.0
 
 
 def test_too_few_training_pictures_tell_nothing() -> None:
@@ -64,3 +65,34 @@ def test_too_few_training_pictures_tell_nothing() -> None:
 def test_each_caption_is_a_unit_of_its_own_not_its_place() -> None:
     found = get(measure(study(0.99)), "copies.share", arm="captions")
     assert found.n == 4  # one caption: two framings, two replicates
+
+
+def with_control(near: float, apart: float) -> Study:
+    """The study, with recombined captions whose pictures have this cosine with each other."""
+    made = with_arm(study(near), "recombined", asked="3", weights=(1.0,))
+    cells = made.arms["recombined"]
+    axes = np.linalg.qr(RNG.standard_normal((64, len(cells) + 1)))[0].T
+    rows = np.sqrt(apart) * axes[0] + np.sqrt(1 - apart) * axes[1:]
+    seen = {c.key: replace(made.renders[c.key], embedding=row) for c, row in zip(cells, rows, strict=True)}
+    return replace(made, renders=made.renders | seen)
+
+
+def test_where_every_caption_tells_all_there_is_to_see_following_it_is_no_copying() -> None:
+    found = measure(with_control(0.99, apart=0.999))
+    assert get(found, "copies.alike", arm="recombined").value == 1.0
+    assert get(found, "copies.excess", arm="captions").value == pytest.approx(0.0)
+    assert get(found, "copies.excess", arm="matrix").value == pytest.approx(1.0, abs=0.1)
+
+
+def test_new_captions_that_leave_room_do_not_excuse_copying() -> None:
+    found = measure(with_control(0.99, apart=0.1))
+    assert get(found, "copies.alike", arm="recombined").value == 0.0
+    assert get(found, "copies.excess", arm="captions").value == pytest.approx(1.0, abs=0.1)
+
+
+def test_losing_pictures_of_the_control_excuses_nothing() -> None:
+    whole = with_control(0.99, apart=0.999)
+    gone = {cell.key for cell in whole.arms["recombined"][:1]}
+    torn = replace(whole, renders={key: one for key, one in whole.renders.items() if key not in gone})
+    before, after = (get(measure(one), "copies.excess", arm="captions").value for one in (whole, torn))
+    assert before is not None and after is not None and after >= before

@@ -12,6 +12,7 @@ from scipy.optimize import isotonic_regression
 from lora_doctor.metrics.dose_response import half_effect_weight, measure, monotone
 from lora_doctor.metrics.units import Sample
 from lora_doctor.types import Cell, Measurement
+from tests.metrics.make_arm import with_arm
 from tests.metrics.make_study import get, make_study, references
 
 
@@ -24,7 +25,7 @@ def test_a_linear_response_has_its_ratio_plateau_and_half() -> None:
     assert get(found, "dose.low_weight_ratio").value == pytest.approx(0.4, abs=0.02)
     assert get(found, "dose.plateau").value == pytest.approx(0.9, abs=0.02)
     assert get(found, "dose.half_effect_weight").value == pytest.approx(0.5, abs=0.02)
-    for one in found:
+    for one in found[:3]:
         assert one.interval and one.value is not None
         assert one.interval[0] <= one.value <= one.interval[1]
         assert one.interval[1] - one.interval[0] < 0.1
@@ -64,9 +65,26 @@ def test_weights_that_were_not_planned_leave_reasons() -> None:
 
 
 def test_without_a_ruler_everything_has_its_reason() -> None:
-    found: list[Measurement] = measure(make_study(refs=references(["close-up"])))
-    assert len(found) == 3
+    found: list[Measurement] = measure(make_study(refs=references(["close-up"]), weights=(0.0, 0.4, 1.0, 1.2)))
+    assert len(found) == 4
     assert all(m.value is None and (m.reason or "").startswith("cannot measure identity") for m in found)
+
+
+def test_identity_that_falls_beyond_the_full_weight_is_a_peak() -> None:
+    falls = with_arm(make_study(identity=noisy), "strong", weights=(1.2,), identity=lambda c: noisy(c) - 0.3)
+    rises = with_arm(make_study(identity=noisy), "strong", weights=(1.2,), identity=noisy)
+    assert get(measure(falls), "dose.peak_loss").value == pytest.approx(0.3 - 0.2 * 0.9, abs=0.03)
+    assert get(measure(rises), "dose.peak_loss").value == pytest.approx(-0.2 * 0.9, abs=0.03)
+
+
+def test_a_matrix_that_goes_beyond_the_full_weight_needs_no_arm() -> None:
+    found = measure(make_study(identity=lambda c: min(noisy(c), 2.1 - c.weight), weights=(0.0, 0.4, 1.0, 1.3, 1.5)))
+    assert get(found, "dose.peak_loss").value == pytest.approx(0.1, abs=0.03)  # the first weight above it, 1.3
+
+
+def test_where_nothing_goes_beyond_the_full_weight_there_is_no_peak() -> None:
+    one = get(measure(make_study(identity=noisy)), "dose.peak_loss")
+    assert (one.value, one.reason) == (None, "no weight above the full one was planned")
 
 
 def column(*means: float) -> Sample:

@@ -141,7 +141,7 @@ def test_a_ruler_of_pairs_scores_the_base_zero_and_a_perfect_likeness_one() -> N
     study = make_study()
     seen = dataclasses.replace(study, similarity=pairs)
     one, other = ruler_of(study), ruler_of(seen)
-    assert other.centroid is None
+    assert other.references.centroid is None
     assert other.whole.gap.value == pytest.approx((one.whole.gap.value or 0) / 2, rel=0.25)
     for cell in seen.cells:
         score = other.score(seen.renders[cell.key], cell.framing)

@@ -50,6 +50,13 @@ def test_what_the_dataset_shows_itself_is_not_beyond_it() -> None:
     assert get(found, "overbake.chroma_beyond", weight="1").value == 0.0
 
 
+def test_one_odd_training_picture_does_not_hide_what_burns() -> None:
+    study = seen(burnt)
+    odd = replace(study.references[0], pixels=replace(PLAIN, chroma=90))
+    study = replace(study, references=(odd, *study.references[1:], *study.references[1:]))
+    assert get(measure(study), "overbake.chroma_beyond", weight="1").value == 1.0
+
+
 def test_the_strong_arm_is_compared_with_the_base_at_its_own_places() -> None:
     study = with_arm(make_study(), "strong", weights=(1.2,))
     found = measure(seen(burnt, study))

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_doctor.metrics.ceiling import leave_one_out
+from lora_doctor.metrics.floor import shrink
 from lora_doctor.metrics.intervals import t_interval
-from lora_doctor.metrics.ruler import Ruler, build_ruler, leave_one_out, scores, shrink
+from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import pick
 from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, FaceReading, Reading, Study
 from tests.metrics.make_study import CEILING, FLOOR, make_study, reading, references
@@ -75,7 +77,7 @@ def test_nine_of_ten_ceiling_intervals_hold_the_similarity_of_new_pictures() -> 
 def test_the_order_of_references_does_not_matter() -> None:
     refs = references()
     there, back = ruler_of(make_study(refs=refs)), ruler_of(make_study(refs=refs[::-1]))
-    assert there.centroid == pytest.approx(back.centroid)
+    assert there.references.centroid == pytest.approx(back.references.centroid)
     assert there.whole.ceiling.value == pytest.approx(back.whole.ceiling.value)
 
 
@@ -179,3 +181,10 @@ def test_shrinking_keeps_what_is_clearly_apart_and_pools_what_is_not() -> None:
     assert apart == pytest.approx({"a": 0.1, "b": 0.5}, abs=0.005)
     alike = shrink({"a": [0.1, 0.5, 0.3], "b": [0.2, 0.4, 0.31]})
     assert alike["a"] == pytest.approx(alike["b"])
+
+
+def test_an_arm_in_a_framing_the_matrix_has_not_gets_no_score() -> None:
+    ruler = ruler_of(make_study(framings=(CLOSE_UP,)))
+    render = reading(cosine=CEILING)
+    assert ruler.score_if_framed(render, CLOSE_UP) == pytest.approx(ruler.score(render, CLOSE_UP))
+    assert ruler.score_if_framed(render, FULL_BODY) is None

@@ -35,6 +35,11 @@ def test_trigger_base_and_steps_come_back() -> None:
     )  # fmt: skip
 
 
+def test_the_hash_of_the_base_model_comes_back_and_a_bad_one_does_not() -> None:
+    assert read(SETTINGS, **{"lora_doctor.base_sha256": "a" * 64}).base.folder_sha256 == "a" * 64
+    assert read(SETTINGS, **{"lora_doctor.base_sha256": "base"}).base.folder_sha256 is None
+
+
 def test_defaults_that_were_used_are_known() -> None:
     found = read(TrainingSettings(steps=10))
     assert (found.settings.rank, found.settings.caption_dropout, found.settings.negative_tokens) == (16, 0.0, ())

@@ -1,0 +1,176 @@
+"""The ruler's 1: how alike the dataset's own faces are, each compared with all but its own copies.
+
+A picture that is in the dataset twice is as like itself as can be; compared with its copy, a reference would raise the
+ceiling, and counted twice it would pull the centroid its way. So copies are left out together, and weigh as one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lora_doctor.face_boxes import short_side
+from lora_doctor.face_views import NATIVE_FACE
+from lora_doctor.metrics import intervals
+from lora_doctor.metrics.estimates import Estimate, join
+from lora_doctor.metrics.likeness import Likeness, to_centroid, to_each
+from lora_doctor.metrics.units import framings_of
+from lora_doctor.types import FaceReading, Reading, Study
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+
+MIN_REFERENCES = 5
+"""Fewer faces than this make neither a centroid nor a leave-one-out ceiling."""
+FENCE = 1.5
+"""Interquartile ranges below the lower quartile from which a reference is an outlier (Tukey's fence)."""
+STRANGER = 0.5
+"""Share of the median similarity below which an outlier is left out: it has less of the person than not. A poor picture
+of the person stays: renders have their poor ones too, and a ceiling without them would be one that nothing reaches."""
+LEAST_RANGE = 0.02
+"""Similarity; a smaller interquartile range is taken for this much: among references that all but agree, the fence
+would be rounding."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """The dataset's faces that renders are compared with, and how alike they are."""
+
+    known: tuple[Reading, ...]
+    places: tuple[int, ...]
+    """Index into `Study.references` of each."""
+    copies: tuple[int, ...]
+    """Group number of each: near-duplicates share one."""
+    similarities: tuple[float, ...]
+    """Of each with the references that are no copies of it."""
+    centroid: Array | None
+    """(d,): the mean over the groups of the centroids without them. A render is thereby compared with as many
+    references as a reference was, so that a perfect likeness scores 1. None = the instrument compares pairs."""
+    likeness: Likeness
+    """The similarity of an embedding with the references."""
+    outliers: tuple[int, ...]
+    """Indexes into `Study.references` of faces unlike the others of their framing, least alike first."""
+    left_out: int
+    """How many of these are so unlike that they are no references."""
+    spread: float
+    """Interquartile range of the similarities about the median of their own framing."""
+
+    @property
+    def count(self) -> int:
+        """How many references there are, copies counted once."""
+        return len(set(self.copies))
+
+
+def references_of(study: Study) -> References | str:
+    """The references without strangers among them, or why there are too few."""
+    places = [i for i, one in enumerate(study.references) if one is not None and one.face.embedding is not None]
+    groups = _groups(study, places)
+    if len(set(groups)) < MIN_REFERENCES:
+        of = f"{len(places)} of {len(study.references)} dataset pictures"
+        copies = f" ({len(set(groups))} without copies)" if len(set(groups)) < len(places) else ""
+        return f"cannot measure identity: a usable face was found in {of}{copies}, and {MIN_REFERENCES} are needed"
+    every = _compared(study, places)
+    off = _about_framing(study, every)
+    quartiles = statistics.quantiles(off, n=4, method="inclusive")
+    spread = quartiles[2] - quartiles[0]
+    fence = quartiles[0] - FENCE * max(spread, LEAST_RANGE)
+    unlike = sorted((value, place) for value, place in zip(off, places, strict=True) if value < fence)
+    outliers = tuple(place for _, place in unlike)
+    poor = STRANGER * statistics.median(every.similarities)
+    strange = {p for p, s in zip(places, every.similarities, strict=True) if p in outliers and s < poor}
+    kept = [place for place in places if place not in strange]
+    if not strange or len(set(_groups(study, kept))) < MIN_REFERENCES:
+        return replace(every, spread=spread, outliers=outliers)
+    return replace(_compared(study, kept), spread=spread, outliers=outliers, left_out=len(strange))
+
+
+def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
+    """Framing -> mean leave-one-out similarity of its references, `""` -> that of all; copies count once.
+
+    A framing with fewer than five references takes the pooled ceiling and says so.
+    """
+    labels = study.label_sets.get("framing")
+    framings = [reading.top_label(labels) or "" for reading in references.known]
+    out = f"{references.left_out} outlying references left out" if references.left_out else None
+    pooled = _plain(_once(references, None, framings))
+    ceilings = {"": replace(pooled, reason=out)}
+    for framing in framings_of(study):
+        own = _once(references, framing, framings)
+        few = f"ceiling of all framings: the dataset has {len(own)} {framing} faces"
+        enough = len(own) >= MIN_REFERENCES
+        ceilings[framing] = replace(_plain(own), reason=out) if enough else replace(pooled, reason=join(few, out))
+    return ceilings
+
+
+def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = None) -> tuple[Array, list[float]]:
+    """The (d,) mean of the leave-one-out centroids, and each reference's cosine with the centroid of the others.
+
+    Centroids are quality-weighted means, normalised; quality = detector score x face size up to the recogniser's own.
+    `copies`: the group of each; a group is left out together, weighs as one, and counts once in the mean.
+    """
+    import numpy as np
+
+    rows = np.stack([np.asarray(r.face.embedding, np.float64) for r in references])
+    groups = np.unique(np.arange(len(rows)) if copies is None else np.asarray(copies), return_inverse=True)[1]
+    sizes = np.bincount(groups)
+    weighed = (np.array([_quality(r.face) for r in references]) / sizes[groups])[:, None] * rows
+    own = np.zeros((len(sizes), rows.shape[1]))
+    np.add.at(own, groups, weighed)
+    others = weighed.sum(axis=0) - own
+    others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-12)
+    return others.mean(axis=0), [float(cosine) for cosine in (rows * others[groups]).sum(axis=1)]
+
+
+def _compared(study: Study, places: Sequence[int]) -> References:
+    """Some of the dataset's faces, each compared with the others."""
+    known = [reading for place in places if (reading := study.references[place]) is not None]
+    groups, centroid = _groups(study, places), None
+    if study.similarity is None:
+        centroid, similarities = leave_one_out(known, groups)
+        likeness = to_centroid(centroid)
+    else:
+        likeness, similarities = to_each([one.face.embedding for one in known], study.similarity, groups)
+    return References(
+        known=tuple(known), places=tuple(places), copies=tuple(groups), similarities=tuple(similarities),
+        centroid=centroid, likeness=likeness, outliers=(), left_out=0, spread=0.0,
+    )  # fmt: skip
+
+
+def _groups(study: Study, places: Sequence[int]) -> list[int]:
+    """The group of each place: that of its near-duplicates, or its own."""
+    first = {place: min(group) for group in study.copies for place in group}
+    return [first.get(place, place) for place in places]
+
+
+def _about_framing(study: Study, references: References) -> list[float]:
+    """Each similarity less the median of its framing: a small face is no outlier among small faces."""
+    labels = study.label_sets.get("framing")
+    framings = [reading.top_label(labels) or "" for reading in references.known]
+    pairs = list(zip(framings, references.similarities, strict=True))
+    by: dict[str, list[float]] = {name: [s for each, s in pairs if each == name] for name in set(framings)}
+    rest = statistics.median(references.similarities)
+    middle = {name: statistics.median(own) if len(own) >= MIN_REFERENCES else rest for name, own in by.items()}
+    return [similarity - middle[name] for name, similarity in pairs]
+
+
+def _once(references: References, framing: str | None, framings: Sequence[str]) -> list[float]:
+    """The mean similarity of each group of copies, of one framing or of all."""
+    groups: dict[int, list[float]] = {}
+    for group, similarity, own in zip(references.copies, references.similarities, framings, strict=True):
+        if framing is None or own == framing:
+            groups.setdefault(group, []).append(similarity)
+    return [statistics.fmean(values) for values in groups.values()]
+
+
+def _plain(values: Sequence[float]) -> Estimate:
+    """Mean of independent values; to first order this is right for leave-one-out similarities too."""
+    return Estimate(value=statistics.fmean(values), interval=intervals.t_interval(values), n=len(values))
+
+
+def _quality(face: FaceReading) -> float:
+    score = 1.0 if face.score is None else face.score
+    return score if face.box is None else max(1e-6, score * min(1.0, short_side(face.box) / NATIVE_FACE))

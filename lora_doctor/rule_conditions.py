@@ -1,0 +1,149 @@
+"""How sure a condition of a rule is, given measurements; what is absent leaves it between two levels. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from lora_doctor.types import Condition, Measurement, Where
+
+Index = Mapping[tuple[str, tuple[tuple[str, str], ...]], Measurement]
+"""Measurements by name and slice."""
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "above": lambda value, threshold: value > threshold,
+    "below": lambda value, threshold: value < threshold,
+    "at_least": lambda value, threshold: value >= threshold,
+    "at_most": lambda value, threshold: value <= threshold,
+    "equals": lambda value, threshold: value == threshold,
+}
+
+# Signed, so that `all` is the minimum, `any` the maximum and `none` the negated maximum.
+CONFIRMED, SUSPECTED, DOUBTED, NO = 2, 1, -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Between which two levels a condition lies; they differ only where a measurement is absent."""
+
+    low: int
+    high: int
+    strength: float = 0.0
+    seen: tuple[Measurement, ...] = ()
+    """The measurements that make it hold, the leading one first."""
+    missing: tuple[str, ...] = ()
+    worst: float = 0.0
+    """As `strength`, of whatever holds or, being absent, might: taking a measurement away never lowers it."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether an absent measurement could change what is concluded."""
+        return self.low != self.high and self.high > 0
+
+
+def judge_condition(condition: Condition, index: Index) -> Outcome:
+    """Interval-valued Kleene logic: taking a measurement away only ever widens [low, high]."""
+    parts = [_compare(condition, index)] if condition.measurement is not None else []
+    parts += [judge_condition(part, index) for part in condition.all]
+    if condition.any:
+        parts.append(_strongest([judge_condition(part, index) for part in condition.any]))
+    if condition.none:
+        worst = _strongest([judge_condition(part, index) for part in condition.none])
+        parts.append(Outcome(-worst.high, -worst.low, missing=worst.missing, worst=1.0))
+    low = min(part.low for part in parts)
+    seen = _seen(parts) if low > 0 else ()
+    # The leading measurement is the first one in the file: whoever writes the rule puts the symptom before its guards.
+    strength = next((part.strength for part in parts if part.seen), 0.0)
+    return Outcome(low, min(part.high for part in parts), strength, seen, _missing(parts), parts[0].worst)
+
+
+def _strongest(parts: Sequence[Outcome]) -> Outcome:
+    """`any`."""
+    holding = sorted((part for part in parts if part.low > 0), key=lambda part: (-part.low, -part.strength))
+    low, high = max(part.low for part in parts), max(part.high for part in parts)
+    worst = max(part.worst for part in parts)
+    return Outcome(low, high, holding[0].strength if holding else 0.0, _seen(holding), _missing(parts), worst)
+
+
+def _compare(condition: Condition, index: Index) -> Outcome:
+    """One measurement against its thresholds."""
+    name = cast(str, condition.measurement)
+    found = index.get(slot(name, condition.where))
+    value = found.value if found is not None and found.value is not None and math.isfinite(found.value) else None
+    if condition.absent is not None:
+        level = CONFIRMED if (value is None) == condition.absent else NO
+        seen = (found,) if found is not None and level > 0 else ()
+        return Outcome(level, level, seen=seen, worst=1.0 if level > 0 else 0.0)
+    if found is None or value is None:
+        reason = (found.reason if found is not None else None) or "not measured"
+        return Outcome(NO, CONFIRMED, missing=(f"{named(name, condition.where)}: {reason}",), worst=1.0)
+    asked = [(op, float(t)) for op in OPERATORS if (t := getattr(condition, op)) is not None]
+    level = min(_level(op, threshold, found) for op, threshold in asked)
+    strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
+    if level < 0:
+        return Outcome(level, level)
+    measurable = found.unit in BOUNDED and condition.equals is None
+    return Outcome(level, level, strength, (found,), worst=strength if measurable else 1.0)
+
+
+BOUNDED = ("share", "score", "ratio")
+"""Units whose values run from 0 to 1."""
+
+
+def _strength(value: float, operator: str, threshold: float, unit: str) -> float:
+    """How far `value` is beyond its threshold: as a share of how far it could be, or else in units of the threshold.
+
+    So a rate of 0.35 where 0.05 is borne (0.32) does not outrank an identity of 0.2 where 0.6 is wanted (0.67).
+    """
+    beyond = abs(value - threshold)
+    if unit not in BOUNDED:
+        return beyond / (abs(threshold) or 1.0)
+    room = threshold if operator in ("below", "at_most") else 1.0 - threshold
+    return min(1.0, beyond / room) if room > 0 else 1.0
+
+
+def _level(operator: str, threshold: float, measurement: Measurement) -> int:
+    """How sure `measurement operator threshold` is: certain only when the whole interval says what the point says."""
+    holds = OPERATORS[operator]
+    point = holds(cast(float, measurement.value), threshold)
+    low, high = _bounds(measurement)
+    certain = holds(low, threshold) == point == holds(high, threshold)
+    if operator == "equals":
+        certain = low == high or not low <= threshold <= high
+    return (CONFIRMED if certain else SUSPECTED) if point else (NO if certain else DOUBTED)
+
+
+def _bounds(measurement: Measurement) -> tuple[float, float]:
+    """The interval; an exact number has none, and one that only lacks its interval says so in its reason."""
+    value = cast(float, measurement.value)
+    if measurement.interval is None:
+        return (value, value) if measurement.reason is None else (-math.inf, math.inf)
+    low, high = measurement.interval
+    return (-math.inf if math.isnan(low) else low), (math.inf if math.isnan(high) else high)
+
+
+def slot(name: str, where: Where) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return name, tuple(sorted(where.items()))
+
+
+def _seen(parts: Sequence[Outcome]) -> tuple[Measurement, ...]:
+    """Every measurement once, in order."""
+    return tuple({slot(m.name, m.where): m for part in parts for m in part.seen}.values())
+
+
+def _missing(parts: Sequence[Outcome]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for part in parts for text in part.missing))
+
+
+def asked(condition: Condition) -> Iterator[tuple[str, Where]]:
+    """Name and slice of every measurement a condition asks for."""
+    if condition.measurement is not None:
+        yield condition.measurement, condition.where
+    for part in (*condition.all, *condition.any, *condition.none):
+        yield from asked(part)
+
+
+def named(name: str, where: Where) -> str:
+    return f"{name} {{{', '.join(f'{k}: {v}' for k, v in where.items())}}}" if where else name

@@ -1,0 +1,106 @@
+"""Copying is told from likeness, and two people from one, each against what the dataset itself would set off."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lora_doctor.metrics.copying import measure
+from lora_doctor.types import CLOSE_UP, Cell, Reading, Study
+from tests.metrics.make_study import get, make_study, references
+
+
+def of_reference(study: Study, number: int, share: float) -> Study:
+    """The study with a share of the renders at the ship weights replaced by a reference's face."""
+    rng, face = random.Random(1), study.references[number]
+    assert isinstance(face, Reading)
+    renders = {
+        cell.key: replace(study.renders[cell.key], face=face.face)
+        for cell in study.cells
+        if cell.weight in study.ship_weights and rng.random() < share
+    }
+    return replace(study, renders={**study.renders, **renders})
+
+
+def test_copies_closer_than_the_references_are_to_each_other_are_counted() -> None:
+    found = measure(make_study(identity=lambda c: c.weight * (1.2 if c.environment == "beach" else 0.9)))
+    assert get(found, "identity.above_ceiling").value == pytest.approx(0.1)  # beach at weight 1 only
+    assert get(found, "identity.above_ceiling_excess").value == pytest.approx(0.1)
+
+
+def test_a_reference_that_is_given_back_attracts_and_is_named() -> None:
+    found = measure(of_reference(make_study(), 4, 0.7))
+    one, excess = (get(found, f"identity.{name}") for name in ("attraction", "attraction_excess"))
+    assert one.value == pytest.approx(0.7, abs=0.12) and one.pictures == (4,)
+    assert one.interval and one.interval[0] > 0.4
+    assert excess.interval and excess.interval[0] > 0.15
+
+
+def test_copies_of_one_reference_attract_together() -> None:
+    study = of_reference(make_study(), 4, 0.7)
+    refs = (*study.references, *([study.references[4]] * 3))
+    images = (*study.dataset.images, *([study.dataset.images[4]] * 3))
+    doubled = replace(study, references=refs, dataset=replace(study.dataset, images=images), copies=((4, 18, 19, 20),))
+    one = get(measure(doubled), "identity.attraction")
+    assert one.value == pytest.approx(get(measure(study), "identity.attraction").value)
+    assert one.pictures == (4, 18, 19, 20)
+
+
+def test_new_pictures_of_the_person_set_off_no_alarm() -> None:
+    """Faces drawn as the references were: what is typical of few references is no copying."""
+    rng = np.random.default_rng(3)
+    base = make_study()
+    person = rng.standard_normal(256)
+
+    def fresh(one: Reading, noise: float = 1.0) -> Reading:
+        row = person + noise * rng.standard_normal(256)
+        return replace(one, face=replace(one.face, embedding=(row / np.linalg.norm(row)).astype(np.float32)))
+
+    alarms = 0
+    for _ in range(20):
+        refs = tuple(fresh(one) for one in references([CLOSE_UP] * 8))
+        renders = {c.key: fresh(base.renders[c.key]) if c.weight else base.renders[c.key] for c in base.cells}
+        study = replace(
+            base, references=refs, renders=renders, dataset=replace(base.dataset, images=base.dataset.images[:8])
+        )
+        found = measure(study)
+        for name, limit in (("above_ceiling", 0.25), ("attraction", 0.40)):
+            share, excess = (get(found, f"identity.{each}").interval for each in (name, f"{name}_excess"))
+            assert share and excess
+            alarms += share[0] > limit and excess[0] > 0.15
+    assert alarms == 0
+
+
+@pytest.mark.parametrize(("stranger", "same"), [(0.4, 0.6), (0.0, 1.0), (1.0, 0.0)])
+def test_two_people_are_counted_apart(stranger: float, same: float) -> None:
+    def of(cell: Cell) -> float:
+        order = (hash((cell.environment, cell.framing)) + cell.replicate * 7) % 10
+        return 0.0 if not cell.weight else (0.05 if order < 10 * stranger else 0.9)
+
+    shares = {(c.environment, c.framing, c.replicate): of(c) for c in make_study().cells if c.weight == 1}
+    found = measure(make_study(identity=of, replicates=4))
+    assert shares
+    low, high = (get(found, f"identity.{name}") for name in ("stranger_share", "same_share"))
+    assert (low.value or 0) + (high.value or 0) == pytest.approx(1)
+    assert low.value == pytest.approx(stranger, abs=0.25) and high.value == pytest.approx(same, abs=0.25)
+    assert low.reason == "at weight 1"
+
+
+def test_no_face_and_a_poor_likeness_are_neither_person() -> None:
+    found = measure(make_study(identity=lambda c: None if c.weight and c.replicate else 0.4 * (c.weight > 0)))
+    assert get(found, "identity.stranger_share").value == 0.0
+    assert get(found, "identity.same_share").value == 0.0
+
+
+def test_a_lower_weight_that_does_not_hold_is_no_second_person() -> None:
+    found = measure(make_study(identity=lambda c: 0.95 if c.weight == 1 else 0.05))
+    assert get(found, "identity.stranger_share").value == 0.0
+
+
+def test_without_a_ruler_every_one_has_a_reason() -> None:
+    told, silent = measure(make_study()), measure(make_study(weights=(0.7, 1.0)))
+    assert {m.name for m in told} == {m.name for m in silent}
+    assert all(m.value is None and "cannot measure identity" in (m.reason or "") for m in silent)
