@@ -26,6 +26,9 @@ from lora_doctor.types import (
 ARTICLE_BAND = (0.25, 0.4)
 """The identity ratios that the source article calls fine; drawn in the report, judged by the rules."""
 
+ScoreOf = Callable[[Reading, str], float | None]
+"""The identity score of a render of some framing; None where it has none."""
+
 
 def labels_read(reading: Reading, label_sets: Mapping[str, LabelSet], framing: str) -> dict[str, str]:
     """Attribute -> label read, for the attributes that a picture of this framing shows."""
@@ -47,7 +50,7 @@ def describe_cells(
     study: Study,
     renders: Sequence[Render],
     folder: Path,
-    score_of: Callable[[Reading, str], float | None] | None,
+    score_of: ScoreOf | None,
     limits: Limits = NO_LIMITS,
 ) -> tuple[dict[str, Any], ...]:
     """One mapping for each of these cells of the study, in their order.
@@ -59,7 +62,7 @@ def describe_cells(
 
 
 def _cell(
-    cell: Cell, render: Render | None, study: Study, folder: Path, score_of: Callable[[Reading, str], float | None] | None,
+    cell: Cell, render: Render | None, study: Study, folder: Path, score_of: ScoreOf | None,
     limits: Limits,
 ) -> dict[str, Any]:  # fmt: skip
     reading, reason = study.renders.get(cell.key), study.missing.get(cell.key)

@@ -185,6 +185,6 @@ def test_shrinking_keeps_what_is_clearly_apart_and_pools_what_is_not() -> None:
 
 def test_an_arm_in_a_framing_the_matrix_has_not_gets_no_score() -> None:
     ruler = ruler_of(make_study(framings=(CLOSE_UP,)))
-    render = reading(cosine=CEILING)
+    render = reading(cosine=CEILING, noise=1, labels={})
     assert ruler.score_if_framed(render, CLOSE_UP) == pytest.approx(ruler.score(render, CLOSE_UP))
     assert ruler.score_if_framed(render, FULL_BODY) is None
