@@ -3,7 +3,8 @@
     python -m benchmarks.rounds_against_full --work DIR [--processes 2] [FOLDER ...]
 
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up in rounds,
-then the same with `--full`, every replicate and one look; pictures that both need are rendered once. Resumable.
+then the same with `--full`, every replicate and one look; pictures that both need are rendered once. A check-up that
+lies beside the LoRA (`benchmarks.detection` leaves one) is the one in rounds. Resumable.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def compare(job: Job) -> dict[str, Any]:
         return dict(json.loads(kept.read_text("utf-8")))
     model = job.folder / "lora.safetensors"
     print(job.folder.name, file=sys.stderr, flush=True)
+    own = load_settings(model, {}).out
+    if own.is_dir() and not (place / "rounds").is_dir():
+        shutil.copytree(own, place / "rounds")
     rounds = run_checkup(load_settings(model, {"out": str(place / "rounds")}))
     if not (place / "full").is_dir():
         shutil.copytree(place / "rounds", place / "full")
