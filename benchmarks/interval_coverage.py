@@ -1,0 +1,186 @@
+"""How often does each kind of interval hold the truth it was drawn around, where it claims nine times of ten?
+
+    python -m benchmarks.interval_coverage [--trials 20000] [--only NAME ...]
+
+One row per kind of interval and truth, with the sizes a check-up has: environments differ among themselves, and units
+inside them too. Rates of few units cannot cover any level exactly (their values are few): several truths each, and the range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lora_doctor.metrics import intervals
+from lora_doctor.metrics.dose_response import half_effect_weight
+from lora_doctor.metrics.intervals import LEVEL, Interval
+from lora_doctor.metrics.units import Sample
+
+Draw = Callable[[random.Random], Interval | None]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One interval on one simulated table."""
+
+    kind: str
+    where: str
+    truth: float
+    draw: Draw
+
+
+def coverage(scenario: Scenario, trials: int, seed: int = 7) -> float:
+    """Share of trials, 0 to 1, in which the interval holds the truth; an interval that is none does not."""
+    rng = random.Random(f"{seed}/{scenario.kind}/{scenario.where}")
+    ends = (scenario.draw(rng) for _ in range(trials))
+    return statistics.fmean(end is not None and end[0] <= scenario.truth <= end[1] for end in ends)
+
+
+def scenarios() -> Iterator[Scenario]:
+    """Every kind of interval with the sizes that check-ups have."""
+    yield from _scores()
+    yield from _rates()
+    yield from _strata()
+    yield from _differences()
+    yield from _ratios()
+    yield from _half_effects()
+
+
+def _scores() -> Iterator[Scenario]:
+    def draw(environments: int, floor: float) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            means = [_mean(rng, rng.gauss(0.7, 0.10), 0.15, 6, floor) for _ in range(environments)]
+            return intervals.mean_interval(means, 6 * environments, rate=False)
+
+        return table
+
+    for count in (3, 4, 5, 8):
+        yield Scenario("mean of scores (t)", f"{count} environments", 0.7, draw(count, 0.0))
+    faceless = 0.05
+    yield Scenario("mean of scores (t)", "4 environments, 5 % without a face", 0.7 * (1 - faceless), draw(4, faceless))
+
+
+def _mean(rng: random.Random, centre: float, spread: float, count: int, faceless: float = 0.0) -> float:
+    return statistics.fmean(
+        0.0 if faceless and rng.random() < faceless else rng.gauss(centre, spread) for _ in range(count)
+    )
+
+
+def _rates() -> Iterator[Scenario]:
+    def draw(truth: float, environments: int, correlation: float, units: int) -> Draw:
+        spread = 1 / correlation - 1
+
+        def table(rng: random.Random) -> Interval | None:
+            rates = [rng.betavariate(truth * spread, (1 - truth) * spread) for _ in range(environments)]
+            means = [statistics.fmean(rng.random() < rate for _ in range(units)) for rate in rates]
+            return intervals.mean_interval(means, units * environments, rate=True)
+
+        return table
+
+    for count, correlation in ((2, 0.3), (3, 0.15), (4, 0.05), (4, 0.15), (5, 0.15), (8, 0.15)):
+        for truth in (0.5, 0.8, 0.9):
+            where = f"{count} environments of 12, correlation {correlation:g}, rate {truth:g}"
+            yield Scenario("rate (Wilson with t)", where, truth, draw(truth, count, correlation, 12))
+
+
+def _strata() -> Iterator[Scenario]:
+    levels = (0.9, 0.8, 0.55)
+
+    def draw(replicates: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            tables = [[[rng.gauss(level, 0.18) for _ in range(replicates)] for level in levels] for _ in range(4)]
+            spread = statistics.fmean(statistics.variance(row) for rows in tables for row in rows)
+            return intervals.stratified_interval(tables[0], spread, 1.6448536)
+
+        return table
+
+    for replicates in (2, 3, 5, 8):
+        where = f"one environment, 3 framings, {replicates} replicates"
+        yield Scenario("environment by framings", where, statistics.fmean(levels), draw(replicates))
+
+
+def _differences() -> Iterator[Scenario]:
+    def paired(environments: int) -> Draw:
+        return lambda rng: intervals.difference_interval([rng.gauss(0.2, 0.1) for _ in range(environments)])
+
+    def unpaired(first: int, second: int) -> Draw:
+        return lambda rng: intervals.welch_interval(
+            [rng.gauss(0.9, 0.1) for _ in range(first)], [rng.gauss(0.5, 0.15) for _ in range(second)]
+        )
+
+    def of_rates(first: float, second: float) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            k, m = (sum(rng.random() < rate for _ in range(48)) for rate in (first, second))
+            return intervals.square_and_add(k / 48, intervals.wilson(k, 48), m / 48, intervals.wilson(m, 48))
+
+        return table
+
+    for count in (3, 4, 8):
+        yield Scenario("paired difference (t)", f"{count} environments", 0.2, paired(count))
+    for sizes in ((2, 2), (2, 3), (4, 4)):
+        yield Scenario("unpaired difference (Welch)", f"{sizes[0]} and {sizes[1]} environments", 0.4, unpaired(*sizes))
+    for first, second in ((0.8, 0.3), (0.95, 0.05)):
+        where = f"rates {first:g} and {second:g} of 48"
+        yield Scenario("difference of two intervals", where, first - second, of_rates(first, second))
+
+
+def _ratios() -> Iterator[Scenario]:
+    def draw(environments: int, bottom: float) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            shared = [rng.gauss(0, 0.08) for _ in range(environments)]
+            pairs = [(rng.gauss(0.3 + s, 0.05), rng.gauss(bottom + s, 0.05)) for s in shared]
+            return intervals.fieller_interval([top for top, _ in pairs], [low for _, low in pairs])
+
+        return table
+
+    for count in (3, 4, 5, 8):
+        yield Scenario("ratio (Fieller)", f"{count} environments", 0.3 / 0.8, draw(count, 0.8))
+
+
+def _half_effects() -> Iterator[Scenario]:
+    def draw(weights: tuple[float, ...], environments: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            tilts = [rng.gauss(1.0, 0.15) for _ in range(environments)]
+            columns = {w: _column([w * tilt + rng.gauss(0, 0.05) for tilt in tilts]) for w in weights}
+            return half_effect_weight(columns).interval
+
+        return table
+
+    for weights in ((0.0, 0.4, 0.7, 1.0), (0.0, 0.4, 0.6, 0.7, 0.8, 1.0)):
+        for count in (4, 5):
+            where = f"{len(weights)} weights, {count} environments"
+            yield Scenario("half-effect weight (jackknife)", where, 0.5, draw(weights, count))
+
+
+def _column(means: list[float]) -> Sample:
+    return Sample(rate=False, units={f"e{i}": {("close-up", 0): mean} for i, mean in enumerate(means)})
+
+
+def main() -> None:
+    """Print the table, a row per kind of interval."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="kinds whose name contains one of these")
+    asked = parser.parse_args()
+    print(f"| interval | table | holds the truth ({LEVEL:.0%} claimed) |\n|---|---|---|")
+    found: dict[str, list[float]] = {}
+    for one in scenarios():
+        if not asked.only or any(name in one.kind for name in asked.only):
+            share = coverage(one, asked.trials)
+            found.setdefault(one.kind, []).append(share)
+            print(f"| {one.kind} | {one.where} | {share:.3f} |", flush=True)
+    print("", *ranges(found), sep="\n")
+
+
+def ranges(found: Mapping[str, list[float]]) -> Iterator[str]:
+    """Markdown: least and most of each kind."""
+    yield "| interval | least | most |\n|---|---|---|"
+    for kind, shares in found.items():
+        yield f"| {kind} | {min(shares):.3f} | {max(shares):.3f} |"
+
+
+if __name__ == "__main__":
+    main()
