@@ -3,7 +3,8 @@
     python -m benchmarks.interval_coverage [--trials 20000] [--only NAME ...]
 
 One row per kind of interval and truth, with the sizes a check-up has: environments differ among themselves, and units
-inside them too. Rates of few units cannot cover any level exactly (their values are few): several truths each, and the range.
+inside them too. Rates of few units cannot cover any level exactly (their values are few): several truths each, and
+the range.
 """
 
 from __future__ import annotations

@@ -83,14 +83,17 @@ def stripped(word: str) -> str:
 
 
 def prose_piece(piece: str) -> bool:
-    """Whether a piece between two commas is prose: more than four words, or words that only sentences have."""
+    """Whether a piece between two commas is prose: more than four words, or words that only sentences have.
+
+    Underscores join: `lady_of_lake` is one word, as it is written, and a tag.
+    """
     words = piece.lower().split()
     return len(words) > _LONGEST_TAG or any(stripped(word) in _SENTENCE for word in words)
 
 
 def is_prose(caption: str) -> bool:
     """Whether most words of the caption stand in pieces of prose."""
-    words = [(len(piece.split()), prose_piece(piece)) for piece in caption_tokens(caption.replace("_", " "))]
+    words = [(len(piece.split()), prose_piece(piece)) for piece in caption_tokens(caption)]
     return sum(count for count, prose in words if prose) * 2 > sum(count for count, _ in words)
 
 

@@ -55,7 +55,7 @@ def frequent_tokens(
 def _units(caption: str) -> Iterator[tuple[str, list[str], bool]]:
     """For every token, or sentence of a prose token: as it is written, its folded words, and whether it is prose."""
     for token in caption_tokens(caption):
-        prose = prose_piece(token.replace("_", " "))
+        prose = prose_piece(token)
         for words in sentences(token) if prose else [token.split()]:
             yield token, [part for word in words for part in word.lower().replace("_", " ").split()], prose
 

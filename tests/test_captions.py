@@ -80,6 +80,7 @@ def test_marks_do_not_hide_a_word_of_prose(caption: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("piece", "prose"),
     [("white hair", False), ("looking at viewer", False), ("hands on hips", False), ("photo of ohwx man", True),
+     ("hands_in_pockets", False),
      ("the girl", True), ("one two three four five", True)],
 )  # fmt: skip
 def test_short_tags_are_no_prose_and_sentences_are(piece: str, prose: bool) -> None:

@@ -58,3 +58,7 @@ def test_weights_count_and_the_captions_are_told() -> None:
 
 def test_a_token_twice_in_a_caption_counts_once() -> None:
     assert shares(["scarf, scarf", "hat"]) == {"hat": 0.5, "scarf": 0.5}
+
+
+def test_a_tag_with_a_small_word_in_it_is_one_token() -> None:
+    assert shares(["lady_of_lake, beach", "lady_of_lake, city"], 0.9) == {"lady_of_lake": 1.0}
