@@ -136,6 +136,11 @@ class _Book:
         known = {float(m.where["weight"]): m for m in scores if m.where["weight"].replace(".", "", 1).isdigit()}
         return {weight: known[weight] for weight in sorted(known) if weight > 0}
 
+    def strongest(self) -> float:
+        """The highest weight that anything was measured at, by an arm for one; 0 where nothing was."""
+        named = (m.where["weight"] for m in self._by_slot.values() if "weight" in m.where and m.value is not None)
+        return max((float(w) for w in named if w.replace(".", "", 1).isdigit()), default=0.0)
+
 
 def _gap(book: _Book, policy: Policy) -> _Check:
     """Whether identity can be measured: the gap is large enough, and its interval clear of zero."""
@@ -366,6 +371,8 @@ def _not_tested(book: _Book, policy: Policy) -> tuple[str, ...]:
     """What a releaser may not conclude from this verdict."""
     weights = list(book.weights())
     beyond = [f"weights above {weights[-1]:g}"] if weights else ["any weight"]
+    if weights and (strongest := book.strongest()) > weights[-1]:
+        beyond = [f"weights above {weights[-1]:g} (looked at to {strongest:g} for damage alone)"]
     missing = [f for f in FRAMINGS if f not in policy.framings]
     framings = [f"{framing} (no face is demanded there)" for framing in missing]
     others = ["other environments", "other styles", "several characters in one picture", "other base models"]

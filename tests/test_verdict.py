@@ -377,6 +377,8 @@ def test_the_working_range_is_where_identity_holds_of_what_was_rendered() -> Non
 
 def test_what_was_not_tested_is_said() -> None:
     assert "Not tested: weights above 1, other environments" in limits()
+    burnt = number("overbake.detail", 1.0, weight="1.2")
+    assert "Not tested: weights above 1 (looked at to 1.2 for damage alone), other environments" in limits(burnt)
     policy = dataclasses.replace(STANDARD, framings=("close-up",))
     told = given_findings(policy=policy).limits
     assert any("full_body (no face is demanded there)" in text for text in told)
