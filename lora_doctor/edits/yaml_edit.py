@@ -1,0 +1,138 @@
+"""YAML: values are replaced where ruamel.yaml finds them, entries added on a line of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lora_doctor.edits.edit import REMOVED, Keys, edit
+from lora_doctor.errors import UsageError
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+"""Plain, they would be no texts."""
+
+
+def edited(text: str, changes: Mapping[Keys, Any]) -> str:
+    """The text with these changes, nothing else touched. Raises UsageError for what is no YAML, or no table there,
+    and for a value that an alias stands for: it is said in another place too.
+    """
+    return edit(text, changes, _load, _step)
+
+
+def _load(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # the parser raises many kinds
+        raise UsageError(f"the config is not YAML: {' '.join(str(error).split())[:200]}.") from None
+
+
+def _step(text: str, keys: Keys, value: Any) -> str:
+    from ruamel.yaml import YAML
+
+    node: Any = YAML(typ="safe", pure=True).compose(text)
+    name = node
+    for depth, key in enumerate(keys):
+        entry = _entry(node, key)
+        if entry is None:
+            return _added(text, node, keys[depth:], value)
+        if depth == len(keys) - 1 and value is REMOVED:
+            return _without(text, *entry)
+        name, node = entry
+    start, end = _span(text, name, node)
+    return text[:start] + _written(value, text[start:end]) + text[end:]
+
+
+def _span(text: str, name: Any, node: Any) -> tuple[int, int]:
+    """From where to where the value stands; of a list with an item a line, from behind its name's colon."""
+    if (node.id == "scalar" and node.style not in ("|", ">")) or (node.id != "scalar" and node.flow_style):
+        return node.start_mark.index, node.end_mark.index
+    if node.id == "sequence" and name is not node and all(map(_ends_its_line, node.value)):
+        start, end = text.index(":", name.end_mark.index) + 1, node.value[-1].end_mark.index
+        if "#" not in text[start:end]:
+            return start, end
+    raise UsageError(f"{name.value if name is not node else 'the value'} is written over several lines.",
+                     advice="Change it by hand.")  # fmt: skip
+
+
+def _entry(node: Any, key: str | int) -> tuple[Any, Any] | None:
+    """Key and value nodes of the entry; in a list the value twice. None where there is none."""
+    if node is None or node.id == "scalar":
+        return None
+    if node.id == "sequence":
+        return (node.value[key], node.value[key]) if isinstance(key, int) and key < len(node.value) else None
+    found = [(name, one) for name, one in node.value if name.value == key]
+    return found[-1] if found else None
+
+
+def _added(text: str, node: Any, keys: Keys, value: Any) -> str:
+    if value is REMOVED:
+        return text
+    if node is None or node.id != "mapping" or not node.value:
+        raise UsageError(f"{keys[0]} has no table to stand in.", advice="Add it by hand.")
+    for key in reversed(keys[1:]):
+        value = {key: value} if isinstance(key, str) else [value]
+    first, last = node.value[0][0], node.value[-1][1]
+    entry = f"{keys[0]}: {_written(value)}"
+    if node.flow_style:
+        at = last.end_mark.index
+        return f"{text[:at]}, {entry}{text[at:]}"
+    indent, ends = " " * first.start_mark.column, "\r\n" if "\r\n" in text else "\n"
+    one_line = [one for _, one in node.value if _ends_its_line(one)]
+    if not one_line:
+        at = first.start_mark.index
+        return f"{text[:at]}{entry}{ends}{indent}{text[at:]}"
+    end = text.find("\n", one_line[-1].end_mark.index)
+    if end < 0:
+        return f"{text}{ends}{indent}{entry}"
+    return f"{text[: end + 1]}{indent}{entry}{ends}{text[end + 1 :]}"
+
+
+def _ends_its_line(node: Any) -> bool:
+    """Whether whatever follows on the line of the node's end is no part of it."""
+    return bool(node.flow_style) if node.id != "scalar" else node.style not in ("|", ">")
+
+
+def _without(text: str, key: Any, value: Any) -> str:
+    """Without the lines of the entry, where it has them for itself."""
+    begin = text.rfind("\n", 0, key.start_mark.index) + 1
+    if text[begin : key.start_mark.index].strip() or not _ends_its_line(value):
+        raise UsageError(f"{key.value} does not stand on lines of its own.", advice="Take it out by hand.")
+    end = text.find("\n", value.end_mark.index)
+    return text[:begin] + (text[end + 1 :] if end >= 0 else "")
+
+
+def _written(value: Any, present: str = "") -> str:
+    """The value in one line, in the quotes of the present one; numbers without an exponent, which YAML 1.1 has not."""
+    if "\n" in present and present.lstrip().startswith("-"):
+        return f" {_written(value)}"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _decimal(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_written(one)}' for key, one in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_written, value))}]"
+    text = str(value)
+    if present.startswith("'") and "\n" not in text:
+        return f"""'{text.replace("'", "''")}'"""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not present.startswith('"')
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _decimal(value: float) -> str:
+    """`0.0001`, not `1e-04`: YAML 1.1 reads the latter as a text."""
+    text = repr(value)
+    if "e" not in text:
+        return text
+    from decimal import Decimal
+
+    plain = format(Decimal(text), "f")
+    return plain if "." in plain else f"{plain}.0"

@@ -1,0 +1,212 @@
+"""In every language an edit says what was asked, says nothing else otherwise, and leaves the rest of the text alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lora_doctor.edits import json_edit, toml_edit, yaml_edit
+from lora_doctor.edits.edit import REMOVED, Keys, same, value_at
+from lora_doctor.errors import UsageError
+
+Edited = Callable[[str, Mapping[Keys, Any]], str]
+NAMES = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True).filter(lambda n: n not in ("y", "n", "no", "on", "off"))
+SCALARS = st.one_of(
+    st.booleans(),
+    st.integers(-(2**40), 2**40),
+    st.floats(1e-8, 1e8) | st.just(0.0),
+    st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zs", "Zl", "Zp")), max_size=8)
+    | st.just("with space: and, 'marks' # \"too\""),
+)
+LISTS = st.lists(st.integers(0, 99), max_size=3)
+TABLES = st.recursive(
+    st.dictionaries(NAMES, SCALARS | LISTS, min_size=1, max_size=4),
+    lambda inner: st.dictionaries(
+        NAMES, SCALARS | LISTS | inner | st.lists(inner, min_size=1, max_size=2), min_size=1, max_size=4
+    ),
+    max_leaves=8,
+)
+
+
+def yaml_text(value: Any) -> str:
+    out = io.StringIO()
+    YAML(typ="safe", pure=True).dump(value, out)
+    return out.getvalue()
+
+
+def as_block(value: Any) -> str:
+    yaml, out = YAML(), io.StringIO()
+    yaml.default_flow_style = False
+    yaml.dump(value, out)
+    return "# what the owner says of it\n" + out.getvalue()
+
+
+LANGUAGES: dict[str, tuple[Edited, Callable[[Any], str], Callable[[str], Any]]] = {
+    "json": (json_edit.edited, lambda v: json.dumps(v, indent=2, ensure_ascii=False), json.loads),
+    "json in a line": (json_edit.edited, json.dumps, json.loads),
+    "toml": (toml_edit.edited, tomlkit.dumps, tomllib.loads),
+    "yaml": (yaml_edit.edited, as_block, YAML(typ="safe", pure=True).load),
+    "yaml in a line": (yaml_edit.edited, yaml_text, YAML(typ="safe", pure=True).load),
+}
+
+
+def leaves(value: Any, keys: Keys = ()) -> list[Keys]:
+    """The keys of everything that is no table."""
+    if isinstance(value, dict):
+        return [leaf for key, one in value.items() for leaf in leaves(one, (*keys, key))]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [leaf for i, one in enumerate(value) for leaf in leaves(one, (*keys, i))]
+    return [keys]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@settings(max_examples=150, deadline=None)
+@given(TABLES, SCALARS | LISTS, st.data())
+def test_a_value_is_replaced_and_nothing_else(language: str, table: dict[str, Any], new: Any, data: Any) -> None:
+    edited, write, read = LANGUAGES[language]
+    text, keys = write(table), data.draw(st.sampled_from(leaves(table)))
+    after = edited(text, {keys: new})
+    assert same(value_at(read(after), keys), new)
+    others = [leaf for leaf in leaves(table) if leaf != keys]
+    assert all(same(value_at(read(after), leaf), value_at(read(text), leaf)) for leaf in others)
+    assert edited(after, {keys: new}) == after
+    assert same(read(edited(after, {keys: value_at(table, keys)})), read(text))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@settings(max_examples=150, deadline=None)
+@given(TABLES, SCALARS)
+def test_an_entry_is_added_and_taken_out_again(language: str, table: dict[str, Any], new: Any) -> None:
+    edited, write, read = LANGUAGES[language]
+    text = write(table)
+    added = edited(text, {("a_new_one",): new})
+    assert same(read(added), {**read(text), "a_new_one": new})
+    assert set(text.split()) <= set(added.replace(",", " , ").split()) | set(added.split()) or language != "yaml"
+    assert edited(text, {("a_new_one",): REMOVED}) == text
+
+
+@pytest.mark.parametrize("language", ["json", "json in a line", "toml", "yaml"])
+@settings(max_examples=100, deadline=None)
+@given(TABLES, st.data())
+def test_an_entry_is_removed(language: str, table: dict[str, Any], data: Any) -> None:
+    edited, write, read = LANGUAGES[language]
+    table = {"a_first_one": 1, **table}
+    text, name = write(table), data.draw(st.sampled_from(sorted(table)))
+    if isinstance(table[name], (dict, list)):
+        name = "a_first_one"
+    assert same(read(edited(text, {(name,): REMOVED})), {k: v for k, v in read(text).items() if k != name})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(TABLES)
+@settings(max_examples=100, deadline=None)
+def test_what_is_so_already_leaves_every_byte(language: str, table: dict[str, Any]) -> None:
+    edited, write, read = LANGUAGES[language]
+    text = write(table)
+    assert edited(text, {keys: value_at(read(text), keys) for keys in leaves(table)}) == text
+
+
+def test_json_keeps_its_own_manner() -> None:
+    text = '{\r\n\t"a": 1.0,\r\n\t"b": {"c": [1, 2]}\r\n}\r\n'
+    assert json_edit.edited(text, {("a",): 2, ("b", "d"): True, ("b", "e", "f"): "x"}) == (
+        '{\r\n\t"a": 2.0,\r\n\t"b": {"c": [1, 2], "d": true, "e": {"f": "x"}}\r\n}\r\n'
+    )
+    assert json_edit.edited(text, {("g",): None}).endswith('},\r\n\t"g": null\r\n}\r\n')
+
+
+def test_of_a_json_name_that_comes_twice_the_last_counts() -> None:
+    assert json_edit.edited('{"a": 1, "a": 2}', {("a",): 3}) == '{"a": 1, "a": 3}'
+
+
+YAML_TEXT = """\
+job: extension   # what it is
+config:
+  name: 'mine'
+  process:
+    - type: "sd_trainer"
+      # the network
+      network:
+        linear: 16   # small
+      datasets:
+        - folder_path: "/data/closeup"
+          num_repeats: 3
+        - folder_path: "/data/context"
+      train: {lr: 1e-4, steps: 2000}
+"""
+
+
+def test_yaml_keeps_comments_quotes_and_indents() -> None:
+    process: Keys = ("config", "process", 0)
+    after = yaml_edit.edited(
+        YAML_TEXT,
+        {
+            (*process, "network", "linear"): 48,
+            (*process, "network", "linear_alpha"): 48,
+            (*process, "datasets", 1, "num_repeats"): 2,
+            (*process, "train", "lr"): 0.00005,
+            (*process, "train", "batch_size"): 2,
+            ("config", "name"): "it's mine",
+        },
+    )
+    assert after == YAML_TEXT.replace("16   # small", "48   # small\n        linear_alpha: 48").replace(
+        '"/data/context"\n', '"/data/context"\n          num_repeats: 2\n'
+    ).replace("{lr: 1e-4, steps: 2000}", "{lr: 0.00005, steps: 2000, batch_size: 2}").replace("'mine'", "'it''s mine'")
+
+
+def test_a_value_that_an_alias_repeats_is_left_to_its_owner() -> None:
+    with pytest.raises(UsageError, match="without changing something else"):
+        yaml_edit.edited("a: &x {r: 1}\nb: *x\n", {("b", "r"): 2})
+
+
+def test_aliases_of_aliases_are_refused_in_time() -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 8)}]" for i in range(1, 12)]
+    with pytest.raises(UsageError, match="more than"):
+        yaml_edit.edited("\n".join([*lines, "x: 1\n"]), {("x",): 2})
+
+
+def test_a_text_that_runs_over_lines_is_left_to_its_owner() -> None:
+    with pytest.raises(UsageError, match="several lines"):
+        yaml_edit.edited("a: |\n  one\n  two\n", {("a",): "x"})
+
+
+TOML_TEXT = """\
+# mine
+[general]
+shuffle_caption = true   # always
+[[datasets]]
+resolution = 1024
+
+  [[datasets.subsets]]
+  image_dir = "/data/a"
+  num_repeats = 3
+
+  [[datasets.subsets]]
+  image_dir = "/data/b"   # the rest
+"""
+
+
+def test_toml_keeps_comments_and_finds_tables_in_lists() -> None:
+    after = toml_edit.edited(
+        TOML_TEXT, {("general", "shuffle_caption"): False, ("datasets", 0, "subsets", 1, "num_repeats"): 2}
+    )
+    assert "shuffle_caption = false   # always" in after and "# mine" in after and "# the rest" in after
+    assert tomllib.loads(after)["datasets"][0]["subsets"][1] == {"image_dir": "/data/b", "num_repeats": 2}
+
+
+@pytest.mark.parametrize(
+    ("edited", "text"),
+    [(json_edit.edited, "{"), (toml_edit.edited, "a = "), (yaml_edit.edited, "a: [1"), (json_edit.edited, "[1]")],
+)
+def test_what_cannot_be_edited_is_refused(edited: Edited, text: str) -> None:
+    with pytest.raises(UsageError):
+        edited(text, {("a",): 1})
