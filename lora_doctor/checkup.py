@@ -26,7 +26,6 @@ from lora_doctor.base_digest import folder_digest
 from lora_doctor.base_identity import compare_base
 from lora_doctor.captions import named
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.errors import UsageError
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_files import warn
@@ -56,6 +55,7 @@ from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
+from lora_doctor.training_config import read_training_config
 from lora_doctor.types import (
     ArmCase,
     Ask,
@@ -214,21 +214,8 @@ def _training_settings(settings: Settings, lora: LoraFile) -> TrainingSettings:
     largest = max(lora.modules, key=lambda module: module.rank)
     read = lora.record.settings
     if settings.training_config is not None:
-        read = read_training_config(settings.training_config)[1]
+        read = read_training_config(settings.training_config).settings
     return replace(read, rank=largest.rank, alpha=read.alpha if read.alpha is not None else largest.alpha)
-
-
-def read_training_config(path: Path) -> tuple[Any, TrainingSettings, str]:
-    """(trainer module, settings, text) of a training config; UsageError when no trainer recognises it."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}.", path=path, advice="Name the training config.") from error
-    trainers = find("trainers", needs="recognises")
-    for module in trainers.values():
-        if module.recognises(path, text):
-            return module, module.read(text), text
-    raise UsageError("is no training config known here.", path=path, advice=f"Known: {', '.join(trainers)}.")
 
 
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:

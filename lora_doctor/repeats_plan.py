@@ -74,14 +74,15 @@ class CountPlan:
 
 
 def plan_repeats(
-    groups: Sequence[Group], target: float = TARGET, *, keep_exposures: float | None = None, whole: bool = True
-) -> RepeatsPlan | None:
+    groups: Sequence[Group], target: float = TARGET, *, keep_exposures: float | None = None, whole: bool = True,
+    farthest: int = FARTHEST,
+) -> RepeatsPlan | None:  # fmt: skip
     """The repeats that bring the identity ratio nearest to `target`; None where no picture has a role.
 
     Ratios within `NEAR` of it count as equal; among the nearest, the one wins that shows the fewest pictures more or
-    less often than now, so pictures per epoch stay near `keep_exposures` (None = as now). `whole`: whole numbers from 1
-    to `MOST_REPEATS`; else hundredths, of which only the exact answer is tried. Groups of one kind (same mixture of
-    roles, same repeats) stay alike. Never further from the target than now.
+    less often than now, so pictures per epoch stay near `keep_exposures` (None = as now), `farthest` times more or
+    fewer at most. `whole`: whole numbers from 1 to `MOST_REPEATS`; else hundredths, of which only the exact answer is
+    tried. Groups of one kind (same mixture of roles, same repeats) stay alike. Never further from the target than now.
     """
     goal, pools = _exact(target), _pools([group for group in groups if group.pictures])
     now = tuple(_exact(pool[0].repeats) for pool in pools)
@@ -90,7 +91,7 @@ def plan_repeats(
     before = _shown(pools, now)
     keep = before if keep_exposures is None else _exact(keep_exposures)
     tried = _whole_repeats(pools, goal, keep) if whole else _fractional_repeats(pools, goal, keep)
-    allowed = [each for each in tried if keep <= FARTHEST * _shown(pools, each) <= FARTHEST * FARTHEST * keep]
+    allowed = [each for each in tried if keep <= farthest * _shown(pools, each) <= farthest * farthest * keep]
     best = min([now, *allowed], key=lambda each: _cost(pools, each, now, goal, keep))
     return RepeatsPlan(
         repeats={group.name: float(each) for pool, each in zip(pools, best, strict=True) for group in pool},

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.checkup import read_training_config, run_checkup
+from lora_doctor.checkup import run_checkup
 from lora_doctor.corrected_dataset import (
     caption_diff,
     copy_dataset,
@@ -29,6 +29,7 @@ from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain
+from lora_doctor.training_config import read_training_config
 from lora_doctor.types import Change, Dataset, Diagnosis, Patch
 
 
@@ -88,7 +89,8 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
         before = from_json((run / DIAGNOSIS).read_text("utf-8"))
     except OSError:
         raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
-    trainer, training, text = read_training_config(config)
+    own = read_training_config(config)
+    text, training = own.files.text, own.settings
     changes = list(before.prescription.changes)
     if seed is not None and seed != training.seed:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
@@ -101,7 +103,7 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
-    patched = trainer.patch(text, changes)
+    patched = own.trainer.patch(own.files, changes, known).texts[config]
     lines = difflib.unified_diff(
         text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
     )
@@ -121,7 +123,7 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
     from lora_doctor.training import train_lora
 
     config = folder / plan.patch.path.name
-    _, training, _ = read_training_config(config)
+    training = read_training_config(config).settings
     source = folder / "dataset" if plan.copies else plan.dataset.path
     out = folder / f"{plan.settings.model.stem}.safetensors"
     dataset = _with_roles(read_dataset(source), plan)

@@ -871,6 +871,33 @@ class Prescription:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigFiles:
+    """A training config as text: the file that a user names, and those it names that hold settings too."""
+
+    path: Path
+    """The file that was named."""
+    texts: Mapping[Path, str]
+    """File -> its text, byte for byte but for the encoding; the named one is among them."""
+
+    @property
+    def text(self) -> str:
+        """Of the file that was named."""
+        return self.texts[self.path]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchedFiles:
+    """A training config with the changes that its trainer can express."""
+
+    texts: Mapping[Path, str]
+    """Every file of the config, changed or not, and such as are new."""
+    unsupported: tuple[str, ...] = ()
+    """Changes the trainer has no setting for, a sentence each, with the nearest thing it has."""
+    notes: tuple[str, ...] = ()
+    """What else had to change along, and why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
     """A patched file, not yet written."""
 

@@ -36,6 +36,7 @@ JOINERS = [
     "lora_doctor.comparison_page",
     "lora_doctor.comparison_report",
     "lora_doctor.comparison_files",
+    "lora_doctor.training_config",
     "lora_doctor.checkup",
     "lora_doctor.retraining",
     "lora_doctor.cli",
@@ -126,6 +127,10 @@ SHARED = {
     "lora_doctor.spelling",
     "lora_doctor.token_count",
     "lora_doctor.trigger",
+    "lora_doctor.edits.by_ending",
+    "lora_doctor.edits.edit",
+    "lora_doctor.edits.toml_edit",
+    "lora_doctor.repeats_plan",
     "lora_doctor.frequent_tokens",
     "lora_doctor.wording",
     "lora_doctor.album",
@@ -185,7 +190,8 @@ def own_modules(path: Path) -> set[str]:
 
 def allowed(name: str) -> set[str]:
     parts = {f"lora_doctor.{part}" for part in PARTS.get(name, ())}
-    family = {other for other in NAMES.values() for folder in ("metrics", "recorded", "layouts", "arms")
+    folders = ("metrics", "recorded", "layouts", "arms", "edits", "trainers")
+    family = {other for other in NAMES.values() for folder in folders
               if name.startswith(f"lora_doctor.{folder}.") and f".{folder}." in other}  # fmt: skip
     return SHARED | parts | family
 

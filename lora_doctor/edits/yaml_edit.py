@@ -19,10 +19,11 @@ def edited(text: str, changes: Mapping[Keys, Any]) -> str:
     """The text with these changes, nothing else touched. Raises UsageError for what is no YAML, or no table there,
     and for a value that an alias stands for: it is said in another place too.
     """
-    return edit(text, changes, _load, _step)
+    return edit(text, changes, loaded, _step)
 
 
-def _load(text: str) -> Any:
+def loaded(text: str) -> Any:
+    """What the text says. Raises UsageError for what is no YAML."""
     from ruamel.yaml import YAML
 
     try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.edits.edit import Keys
+from lora_doctor.edits.toml_edit import edited
 from lora_doctor.errors import UsageError
-from lora_doctor.types import Change, TrainingSettings
+from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "lora-doctor"
 """The value of the key `trainer` that makes a TOML file ours."""
@@ -27,43 +28,33 @@ def recognises(path: Path, text: str) -> bool:
         return False
 
 
-def read(text: str) -> TrainingSettings:
+def read(config: ConfigFiles) -> TrainingSettings:
     """The settings the file states; what it does not state is None, and keys that are no setting are passed over.
 
     Raises UsageError for text that is not TOML and for a setting of the wrong type.
     """
-    stated = _parse(text)
+    stated = _parse(config.text)
     values = {name: _checked(name, stated[name]) for name in FIELDS if name in stated}
     return TrainingSettings(trainer=TRAINER, **values)
 
 
-def patch(text: str, changes: Sequence[Change]) -> str:
-    """The text with `after` of every change; comments, order and unknown keys stay, all bytes without a real change.
+def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+    """The file with `after` of every change; comments, order and unknown keys stay, all bytes without a real change.
 
-    Raises UsageError for a setting this trainer does not have, and for a value that does not fit it.
+    `dataset` is not needed: this trainer samples by the ratio itself. Raises UsageError for a setting this trainer does
+    not have, and for a value that does not fit it.
     """
-    import tomlkit
-
-    present = _parse(text)
-    document = tomlkit.parse(text)
-    altered = False
+    present = _parse(config.text)
+    wanted: dict[Keys, Any] = {}
     for change in changes:
-        name = change.field
-        if name not in FIELDS:
+        if change.field not in FIELDS:
             raise UsageError(
-                f"{name!r} is not a setting of the reference trainer.", advice=f"Known: {', '.join(FIELDS)}."
+                f"{change.field!r} is not a setting of the reference trainer.", advice=f"Known: {', '.join(FIELDS)}."
             )
-        after, before = _checked(name, change.after), present.get(name)
-        if name in present and _checked(name, before) == after:
-            continue
-        document[name] = present[name] = _written(after, before)
-        altered = True
-    if not altered:
-        return text
-    patched = tomlkit.dumps(document)
-    # tomlkit ends the lines it adds with \n; a file that has only \r\n keeps to that.
-    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
-    return re.sub("(?<!\r)\n", "\r\n", patched) if windows else patched
+        after = _checked(change.field, change.after)
+        if change.field not in present or _checked(change.field, present[change.field]) != after:
+            wanted[(change.field,)] = list(after) if isinstance(after, tuple) else after
+    return PatchedFiles(texts={**config.texts, config.path: edited(config.text, wanted)})
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -90,12 +81,3 @@ def _checked(name: str, value: Any) -> Any:
         return tuple(value)
     wanted = "a whole number" if name in WHOLE else "a number" if name in REAL else "true or false"
     raise UsageError(f"{name}: {wanted if name != 'negative_tokens' else 'a list of tokens'} is wanted, not {value!r}.")
-
-
-def _written(value: Any, present: Any) -> Any:
-    """The value as TOML writes it, in the style of the present one: `alpha = 48` stays free of a decimal point."""
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, float) and isinstance(present, int) and value.is_integer():
-        return int(value)
-    return value

@@ -11,8 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
-from lora_doctor.trainers.builtin import FIELDS, patch, read, recognises
-from lora_doctor.types import Change, TrainingSettings
+from lora_doctor.trainers import builtin
+from lora_doctor.trainers.builtin import FIELDS, recognises
+from lora_doctor.types import Change, ConfigFiles, TrainingSettings
+
+FILE = Path("training.toml")
+
+
+def read(text: str) -> TrainingSettings:
+    return builtin.read(ConfigFiles(path=FILE, texts={FILE: text}))
+
+
+def patch(text: str, changes: list[Change]) -> str:
+    return builtin.patch(ConfigFiles(path=FILE, texts={FILE: text}), changes).texts[FILE]
+
 
 CONFIG = """\
 # Yuki, third try

@@ -1,0 +1,293 @@
+"""sd-scripts (kohya-ss): a file of arguments for `--config_file` with the dataset config that it names, or that alone.
+
+Source: kohya-ss/sd-scripts library/train_util.py (arguments, process_caption: whole captions and tags are dropped by
+different rates), library/config_util.py, sdxl_train_network.py and its like (assert_extra_args: cached text encoder
+outputs forbid dropout), networks/lora.py (alpha is 1 where it is not given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.edits.by_ending import parsed
+from lora_doctor.edits.edit import REMOVED
+from lora_doctor.repeats_plan import NEAR, Group, plan_repeats
+from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
+from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
+from lora_doctor.trainers.places import Place, with_values
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    Change,
+    ConfigFiles,
+    Dataset,
+    DatasetImage,
+    PatchedFiles,
+    TrainingSettings,
+)
+
+TRAINER = "sd-scripts"
+RANK, ALPHA = 4, 1.0
+"""Where the arguments give none."""
+FARTHEST = 8
+"""Pictures per epoch may become so many times more or fewer: the epochs make up for it."""
+CONFIGS = (".toml", ".json")
+_ARGS = ("dataset_config", "train_data_dir", "in_json")
+_PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed"}
+"""Fields that are one argument."""
+_OF_SUBSETS = {
+    "caption_dropout": "caption_dropout_rate",
+    "caption_token_dropout": "caption_tag_dropout_rate",
+    "resolution": "resolution",
+    "batch_size": "batch_size",
+}
+"""Fields that every subset may give, its dataset, `[general]`, or the arguments."""
+_IN_ARGS = {"batch_size": "train_batch_size"}
+_CACHES = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
+_NEGATIVES = (
+    "sd-scripts has no tokens that a character must not show; nearest: captions that name what is in each picture "
+    "(`audit --fix`), and pictures that show another one left out"
+)
+
+
+def recognises(path: Path, text: str) -> bool:
+    """Whether this is a file of arguments, or a dataset config with subsets; never raises."""
+    config = parsed(path, text) if path.suffix.lower() in CONFIGS else None
+    if not isinstance(config, dict) or "job" in config:
+        return False
+    args = args_of(path, text)
+    return _is_dataset(config) or any(isinstance(args.get(key), str) for key in _ARGS)
+
+
+def companions(path: Path, text: str) -> tuple[Path, ...]:
+    """The dataset config that the arguments name."""
+    named = dataset_path(args_of(path, text), path)
+    return () if named is None or _is_dataset(parsed(path, text)) else (named,)
+
+
+def read(config: ConfigFiles) -> TrainingSettings:
+    """The settings that the files state; None where subsets differ. Rank and alpha have sd-scripts' own defaults."""
+    args, subsets = _args(config), _trained(config)
+    known = not _is_dataset(parsed(config.path, config.text))
+    every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
+    rank, alpha = whole(args.get("network_dim")), number(args.get("network_alpha"))
+    unet_only = flag(args.get("network_train_unet_only"))
+    epochs = number(args.get("max_train_epochs"))
+    text_rate = args.get("text_encoder_lr")
+    rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
+    v_prediction = flag(args.get("v_parameterization"))
+    return TrainingSettings(
+        trainer=TRAINER,
+        rank=RANK if rank is None and known else rank,
+        alpha=ALPHA if alpha is None and known else alpha,
+        steps=None if epochs is not None else whole(args.get("max_train_steps")),
+        epochs=epochs,
+        batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
+        learning_rate=number(args.get("unet_lr")) or number(args.get("learning_rate")),
+        train_text_encoder=None if unet_only is None else not unet_only,
+        caption_token_dropout=number(agreed(_each(subsets, args, "caption_tag_dropout_rate"))),
+        caption_dropout=None if any(every) else number(agreed(_each(subsets, args, "caption_dropout_rate"))),
+        seed=whole(args.get("seed")),
+        resolution=side(agreed(_each(subsets, args, "resolution"))),
+        conv_rank=whole(network.get("conv_dim")),
+        conv_alpha=number(network.get("conv_alpha")),
+        network_dropout=number(args.get("network_dropout")),
+        text_encoder_learning_rate=agreed(rates),
+        optimizer=word(args.get("optimizer_type")),
+        lr_scheduler=word(args.get("lr_scheduler")),
+        gradient_accumulation=whole(args.get("gradient_accumulation_steps")),
+        clip_skip=whole(args.get("clip_skip")),
+        noise_offset=number(args.get("noise_offset")),
+        min_snr_gamma=number(args.get("min_snr_gamma")),
+        prediction_type=None if v_prediction is None else "v_prediction" if v_prediction else "epsilon",
+        mixed_precision=word(args.get("mixed_precision")),
+        keep_tokens=whole(agreed(_each(subsets, args, "keep_tokens"))),
+        shuffle_captions=flag(agreed(_each(subsets, args, "shuffle_caption"))),
+    )
+
+
+def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+    """The files with every change that sd-scripts can express; text encoder caches that forbid dropout go off with it.
+
+    `dataset`: the pictures with their roles, for the repeats of an identity ratio. Raises UsageError for text that
+    cannot be changed where a setting stands.
+    """
+    draft = _Draft(config)
+    for change in changes:
+        draft.make(change, dataset)
+    draft.mend_caches()
+    return PatchedFiles(
+        texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
+    )
+
+
+class _Draft:
+    """The patch while it is written."""
+
+    def __init__(self, config: ConfigFiles) -> None:
+        self.args, self.subsets = _args(config), _trained(config)
+        self.alone = _is_dataset(parsed(config.path, config.text))
+        self.values: dict[Place, Any] = {}
+        self.unsupported: list[str] = []
+        self.notes: list[str] = []
+
+    def make(self, change: Change, dataset: Dataset | None) -> None:
+        """Write one change, or say why it cannot be."""
+        name, after = change.field, change.after
+        if name in _OF_SUBSETS:
+            self._everywhere(name, _OF_SUBSETS[name], after)
+        elif name == "identity_ratio":
+            self._repeats(after, dataset)
+        elif name == "negative_tokens":
+            self.unsupported.append(f"negative_tokens: {_NEGATIVES}.")
+        elif self.alone:
+            what = f"{name}: the dataset config does not hold it; give the file of arguments to change it to {after}."
+            self.unsupported.append(what)
+        elif name in _PLAIN:
+            self.values[self.args.place(_PLAIN[name])] = after
+        elif name in ("steps", "epochs"):
+            self._length(name, after)
+        elif name == "learning_rate":
+            self._learning_rate(after)
+        elif name == "train_text_encoder":
+            self.values[self.args.place("network_train_unet_only")] = not after
+        else:
+            self.unsupported.append(f"{name}: sd-scripts' setting for it is not known here; wanted is {after}.")
+
+    def mend_caches(self) -> None:
+        """Switch off cached text encoder outputs where captions are to be dropped: sd-scripts refuses both together."""
+        dropped = [
+            value for place, value in self.values.items()
+            if place.keys[-1] in ("caption_dropout_rate", "caption_tag_dropout_rate") and value
+        ]  # fmt: skip
+        trained = self.values.get(self.args.place("network_train_unet_only")) is False
+        caches = [name for name in _CACHES if flag(self.args.get(name))]
+        if caches and (dropped or trained):
+            self.values.update({self.args.place(name): False for name in caches})
+            why = "captions are dropped" if dropped else "the text encoder is trained"
+            self.notes.append(
+                f"{' and '.join(caches)} switched off: sd-scripts stops when {why} and its outputs are cached; it "
+                "takes more memory. Caches on the disk from before are to be deleted."
+            )  # fmt: skip
+
+    def _everywhere(self, name: str, key: str, after: Any) -> None:
+        """Set a setting in every table that gives it to a subset; in `[general]`, where none does."""
+        holders = [subset.holder(key) for subset in self.subsets]
+        for held in holders:
+            if held is not None:
+                table, own = held
+                place = self.args.place(own) if table.place == self.args.new else table.place.below(own)
+                self.values[place] = _like(table.values[own], after)
+        if not self.subsets:
+            own = _IN_ARGS.get(name, key)
+            self.values[self.args.place(own)] = _like(self.args.get(own), after)
+        elif None in holders:
+            self.values[self.subsets[0].layers[2].place.below(key)] = after
+        if name == "caption_dropout" and any(_each(self.subsets, self.args, "caption_dropout_every_n_epochs")):
+            self.notes.append("caption_dropout_every_n_epochs stays: whole epochs are trained without captions.")
+
+    def _length(self, name: str, after: Any) -> None:
+        """Epochs come before steps: where steps are asked for, they go."""
+        if name == "epochs":
+            self.values[self.args.place("max_train_epochs")] = max(1, round(after))
+            return
+        self.values[self.args.place("max_train_steps")] = round(after)
+        if self.args.get("max_train_epochs") is not None:
+            self.values[self.args.place("max_train_epochs")] = REMOVED
+
+    def _learning_rate(self, after: float) -> None:
+        """Of the denoiser: `unet_lr` comes before `learning_rate`, which the text encoder falls back to."""
+        given = [key for key in ("learning_rate", "unet_lr") if self.args.get(key) is not None]
+        for key in given or ["learning_rate"]:
+            self.values[self.args.place(key)] = after
+
+    def _repeats(self, target: float, dataset: Dataset | None) -> None:
+        """Whole repeats of the subsets that come nearest to the ratio, with the training as long as it was."""
+        groups = [] if dataset is None else [_group(i, subset, dataset) for i, subset in enumerate(self.subsets)]
+        plan = plan_repeats([group for group in groups if group.pictures], target, farthest=FARTHEST)
+        if plan is None:
+            self.unsupported.append(
+                f"identity_ratio: which folders show identity-emphasis is not known; wanted is {target:g}."
+            )
+            return
+        if plan.changed:
+            for i, subset in enumerate(self.subsets):
+                if (repeats := plan.repeats.get(str(i))) is not None:
+                    self.values[subset.table.place.below("num_repeats")] = round(repeats)
+            self._keep_length(plan.exposures_before / plan.exposures)
+        if abs(plan.ratio - target) > float(NEAR):
+            self.unsupported.append(
+                f"identity_ratio: {target:g} is wanted, whole repeats of these folders reach {plan.ratio:.2f}; "
+                "nearest: a subset of its own for each role."
+            )  # fmt: skip
+
+    def _keep_length(self, factor: float) -> None:
+        epochs = number(self.args.get("max_train_epochs"))
+        if epochs is not None and round(epochs * factor) != epochs:
+            self.values[self.args.place("max_train_epochs")] = max(1, round(epochs * factor))
+            self.notes.append(
+                f"max_train_epochs follows the repeats, so that the training stays as long ({factor:.2f})."
+            )
+
+
+def _args(config: ConfigFiles) -> Args:
+    if _is_dataset(parsed(config.path, config.text)):
+        return Args({}, {}, Place(config.path, ()))
+    return args_of(config.path, config.text)
+
+
+def _trained(config: ConfigFiles) -> list[Subset]:
+    """The subsets that the character is learned from."""
+    if _is_dataset(parsed(config.path, config.text)):
+        found = subsets_of(config, config.path, None)
+    else:
+        args = args_of(config.path, config.text)
+        path = dataset_path(args, config.path)
+        found = subsets_of(config, path, args) if path is not None and path in config.texts else []
+    return [subset for subset in found if not subset.regularisation]
+
+
+def _each(subsets: Sequence[Subset], args: Args, key: str) -> list[Any]:
+    """What each subset has; without any, what the arguments say."""
+    own = _IN_ARGS.get(key, key)
+    return [subset.value(key) for subset in subsets] if subsets else [args.get(own)]
+
+
+def _network_args(args: Args) -> Mapping[str, str]:
+    listed = args.get("network_args")
+    pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [])]
+    return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _group(number: int, subset: Subset, dataset: Dataset) -> Group:
+    """The pictures of a subset by role; repeats as the config has them."""
+    folder = subset.table.values.get("image_dir")
+    images = [] if not isinstance(folder, str) else [i for i in dataset.images if _below(i, Path(folder), subset)]
+    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
+    known = sum(image.role is not None for image in images)
+    return Group(
+        name=str(number), emphasis=faces, context=known - faces, repeats=float(whole(subset.value("num_repeats")) or 1)
+    )
+
+
+def _below(image: DatasetImage, folder: Path, subset: Subset) -> bool:
+    where = subset.table.place.path.parent / folder
+    return image.path.parent.absolute() == where.absolute() or image.path.parent == folder
+
+
+def _like(present: Any, after: Any) -> Any:
+    """In the manner of the present value: two sides as text or list stay so."""
+    if side(present) is not None and side(present) == side(after):
+        return present
+    if isinstance(present, list):
+        return [after] * len(present)
+    if isinstance(present, str):
+        return ",".join([str(after)] * len(present.split(",")))
+    return after
+
+
+def _is_dataset(config: Any) -> bool:
+    """Whether it has `datasets` with subsets, which musubi-tuner has not."""
+    datasets = config.get("datasets") if isinstance(config, dict) else None
+    return isinstance(datasets, list) and any(isinstance(one, dict) and "subsets" in one for one in datasets)

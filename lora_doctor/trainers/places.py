@@ -1,0 +1,32 @@
+"""Where settings stand in the files of a config, and the files with new values there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.edits.by_ending import edited
+from lora_doctor.edits.edit import Keys
+from lora_doctor.types import ConfigFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of one file of a config."""
+
+    path: Path
+    keys: Keys
+
+    def below(self, *keys: str | int) -> Place:
+        """An entry of the table that stands here."""
+        return Place(self.path, (*self.keys, *keys))
+
+
+def with_values(config: ConfigFiles, values: Mapping[Place, Any]) -> dict[Path, str]:
+    """Every file of the config, with these values at these places, and its own bytes elsewhere. Raises UsageError."""
+    return {
+        path: edited(path, text, {place.keys: value for place, value in values.items() if place.path == path})
+        for path, text in config.texts.items()
+    }

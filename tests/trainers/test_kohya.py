@@ -1,0 +1,244 @@
+"""sd-scripts' configs: hands off first, then every change in arguments and dataset configs of several styles."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora_doctor.trainers import kohya
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    IN_CONTEXT,
+    Change,
+    ConfigFiles,
+    Dataset,
+    DatasetImage,
+    PatchedFiles,
+    TrainingSettings,
+)
+
+ARGS, DATA = Path("/cfg/args.toml"), Path("/cfg/data.toml")
+NETWORK = """\
+# third try
+pretrained_model_name_or_path = "/models/sdxl.safetensors"
+dataset_config = "data.toml"
+network_module = "networks.lora"
+network_dim = 16            # small
+network_args = ["conv_dim=8", "conv_alpha=4"]
+unet_lr = 1e-4
+text_encoder_lr = [5e-5, 5e-5]
+max_train_epochs = 10
+seed = 42
+own_note = "kept"
+"""
+SUBSETS = """\
+[general]
+shuffle_caption = true
+keep_tokens = 1
+caption_dropout_rate = 0.10   # whole captions
+
+[[datasets]]
+resolution = 1024
+batch_size = 2
+
+  [[datasets.subsets]]
+  image_dir = "/data/closeup"
+  num_repeats = 3
+
+  [[datasets.subsets]]
+  image_dir = "/data/context"
+  num_repeats = 2
+  caption_tag_dropout_rate = 0.05
+
+  [[datasets.subsets]]
+  image_dir = "/data/reg"
+  is_reg = true
+  caption_dropout_rate = 0.0
+"""
+
+
+def files(args: str = NETWORK, data: str | None = SUBSETS) -> ConfigFiles:
+    return ConfigFiles(path=ARGS, texts={ARGS: args, **({DATA: data} if data is not None else {})})
+
+
+def change(field: str, after: Any) -> Change:
+    return Change(field=field, before=None, after=after, rule="a-rule", because="")
+
+
+def pictures(closeups: int, contexts: int) -> Dataset:
+    images = [(IDENTITY_EMPHASIS, "closeup", i) for i in range(closeups)]
+    images += [(IN_CONTEXT, "context", i) for i in range(contexts)]
+    return Dataset(
+        path=Path("/data"),
+        images=tuple(
+            DatasetImage(path=Path(f"/data/{folder}/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
+            for role, folder, i in images
+        ),
+    )
+
+
+def read_again(config: ConfigFiles, patched: PatchedFiles) -> TrainingSettings:
+    return kohya.read(ConfigFiles(path=config.path, texts=patched.texts))
+
+
+STYLES = {
+    "two files": files(),
+    "windows": ConfigFiles(
+        path=ARGS, texts={ARGS: NETWORK.replace("\n", "\r\n"), DATA: SUBSETS.replace("\n", "\r\n")}
+    ),
+    "sections": files(
+        '[model]\nv2 = false\n[network]\nnetwork_dim = 8\nnetwork_alpha = 4.0\n[training]\nlearning_rate = 0.0001\n'
+        'max_train_steps = 1600\n[dataset]\ndataset_config = "data.toml"\n'
+    ),
+    "folders": files('train_data_dir = "/data"\nnetwork_dim = 32\nnetwork_alpha = 16\nmax_train_epochs = 8\n', None),
+    "folders, everything": files(
+        'train_data_dir = "/data"\nresolution = "1024,1024"\ntrain_batch_size = 4\ncaption_dropout_rate = 0.1\n'
+        'network_train_unet_only = true\nlearning_rate = 1e-4\nmax_train_steps = 3000\n', None,
+    ),
+    "in_json": files('in_json = "meta.json"\ntrain_data_dir = "/data"\n', None),
+    "settings in subsets": files(
+        data='[[datasets]]\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\ncaption_dropout_rate = 0.2\n'
+        'resolution = 768\n[[datasets.subsets]]\nimage_dir = "/data/context"\ncaption_dropout_rate = 0.1\n'
+    ),
+    "inline tables": files(
+        data='datasets = [{resolution = [1024, 768], subsets = [{image_dir = "/data/closeup"}]}]\n'
+    ),
+    "several datasets": files(
+        data='[general]\n[[datasets]]\nresolution = 512\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\n'
+        '[[datasets]]\nresolution = 1024\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\nnum_repeats = 4\n'
+    ),
+    "json": ConfigFiles(
+        path=Path("/cfg/args.json"),
+        texts={Path("/cfg/args.json"): '{\n  "train_data_dir": "/data",\n  "network_dim": 16, "epochs": 4\n}\n'},
+    ),
+}  # fmt: skip
+EDITABLE = {name: one for name, one in STYLES.items() if name != "inline tables"}
+CHANGES = {
+    "rank": 48,
+    "alpha": 48.0,
+    "seed": 7,
+    "learning_rate": 5e-5,
+    "caption_dropout": 0.05,
+    "caption_token_dropout": 0.3,
+    "resolution": 1536,
+    "batch_size": 1,
+    "epochs": 20.0,
+    "train_text_encoder": False,
+}
+
+
+@pytest.mark.parametrize("config", STYLES.values(), ids=STYLES)
+def test_no_change_changes_no_byte(config: ConfigFiles) -> None:
+    assert kohya.recognises(config.path, config.text)
+    assert kohya.patch(config, []).texts == config.texts
+    read = kohya.read(config)
+    known = [change(field, getattr(read, field)) for field in CHANGES if getattr(read, field) is not None]
+    known = [one for one in known if one.field not in ("rank", "alpha")]  # defaults, where they are not given
+    assert kohya.patch(config, known).texts == config.texts
+
+
+@pytest.mark.parametrize("config", EDITABLE.values(), ids=EDITABLE)
+@pytest.mark.parametrize("field", CHANGES)
+def test_each_change_is_read_again_in_every_style_and_is_made_once(config: ConfigFiles, field: str) -> None:
+    wanted = change(field, CHANGES[field])
+    patched = kohya.patch(config, [wanted])
+    assert not patched.unsupported
+    assert getattr(read_again(config, patched), field) == CHANGES[field]
+    again = kohya.patch(ConfigFiles(path=config.path, texts=patched.texts), [wanted])
+    assert again.texts == patched.texts
+    for other in set(CHANGES) - {field, "epochs"}:
+        assert getattr(read_again(config, patched), other) == getattr(kohya.read(config), other)
+
+
+RATES = st.floats(0, 1).map(lambda x: round(x, 3))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(EDITABLE)), st.integers(1, 256), RATES, RATES, st.floats(1e-6, 1e-2))
+def test_what_is_patched_is_read_and_patched_twice_is_patched_once(
+    style: str, rank: int, whole: float, token: float, rate: float
+) -> None:
+    config = EDITABLE[style]
+    wanted = {"rank": rank, "caption_dropout": whole, "caption_token_dropout": token, "learning_rate": rate}
+    changes = [change(field, after) for field, after in wanted.items()]
+    patched = kohya.patch(config, changes)
+    assert {field: getattr(read_again(config, patched), field) for field in wanted} == wanted
+    assert kohya.patch(ConfigFiles(path=config.path, texts=patched.texts), changes).texts == patched.texts
+
+
+def test_a_comment_and_an_unknown_key_stay_and_the_diff_is_a_line() -> None:
+    patched = kohya.patch(files(), [change("rank", 48)])
+    assert patched.texts == {ARGS: NETWORK.replace("= 16  ", "= 48  "), DATA: SUBSETS}
+
+
+def test_settings_are_read_from_both_files() -> None:
+    read = kohya.read(files())
+    assert (read.rank, read.alpha, read.epochs, read.steps) == (16, 1.0, 10.0, None)
+    assert (read.learning_rate, read.text_encoder_learning_rate) == (1e-4, 5e-5)
+    assert (read.conv_rank, read.conv_alpha, read.resolution, read.batch_size) == (8, 4.0, 1024, 2)
+    assert (read.caption_dropout, read.caption_token_dropout) == (0.1, None)  # the close-ups have no token dropout
+    assert read.shuffle_captions is True and read.keep_tokens == 1
+
+
+def test_pictures_of_regularisation_keep_their_captions() -> None:
+    patched = kohya.patch(files(), [change("caption_dropout", 0.3)])
+    data = tomllib.loads(patched.texts[DATA])
+    assert data["general"]["caption_dropout_rate"] == 0.3
+    assert data["datasets"][0]["subsets"][2]["caption_dropout_rate"] == 0.0
+
+
+@pytest.mark.parametrize("cache", ["cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk"])
+def test_a_cache_that_forbids_dropout_is_switched_off_with_it(cache: str) -> None:
+    config = files(NETWORK + f"{cache} = true\n")
+    patched = kohya.patch(config, [change("caption_token_dropout", 0.3)])
+    assert tomllib.loads(patched.texts[ARGS])[cache] is False
+    assert any(cache in note for note in patched.notes)
+    rank_alone = kohya.patch(config, [change("rank", 48)])
+    assert tomllib.loads(rank_alone.texts[ARGS])[cache] is True and not rank_alone.notes
+
+
+def test_the_identity_ratio_becomes_whole_repeats_and_the_training_stays_as_long() -> None:
+    config = files(data=SUBSETS.replace("num_repeats = 3", "num_repeats = 1").replace("num_repeats = 2\n", ""))
+    patched = kohya.patch(config, [change("identity_ratio", 0.33)], pictures(20, 60))
+    subsets = tomllib.loads(patched.texts[DATA])["datasets"][0]["subsets"]
+    closeup, context = subsets[0]["num_repeats"], subsets[1].get("num_repeats", 1)
+    assert 20 * closeup / (20 * closeup + 60 * context) == pytest.approx(0.33, abs=0.011)
+    epochs = tomllib.loads(patched.texts[ARGS])["max_train_epochs"]
+    assert epochs * (20 * closeup + 60 * context) == pytest.approx(10 * 80, rel=0.1)
+    assert "num_repeats" not in subsets[2]
+
+
+def test_a_ratio_that_no_repeats_reach_is_said() -> None:
+    data = '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "/data/context"\n'
+    (said,) = kohya.patch(files(data=data), [change("identity_ratio", 0.4)], pictures(0, 12)).unsupported
+    assert "0.4 is wanted" in said and "reach 0.00" in said
+    (unknown,) = kohya.patch(files(), [change("identity_ratio", 0.4)]).unsupported
+    assert "not known" in unknown
+
+
+def test_epochs_come_before_steps_so_they_go_where_steps_are_wanted() -> None:
+    text = kohya.patch(files(), [change("steps", 3000)]).texts[ARGS]
+    assert "max_train_epochs" not in text and "max_train_steps = 3000" in text
+
+
+def test_what_the_trainer_has_no_setting_for_is_said_with_the_nearest() -> None:
+    (said,) = kohya.patch(files(), [change("negative_tokens", ("black_hair",))]).unsupported
+    assert "nearest" in said
+
+
+def test_a_dataset_config_alone_is_patched_where_it_can_be() -> None:
+    config = ConfigFiles(path=DATA, texts={DATA: SUBSETS})
+    assert kohya.recognises(DATA, SUBSETS) and kohya.companions(DATA, SUBSETS) == ()
+    patched = kohya.patch(config, [change("caption_dropout", 0.3), change("rank", 48)])
+    assert "caption_dropout_rate = 0.3   # whole" in patched.texts[DATA]
+    assert "give the file of arguments" in patched.unsupported[0]
+
+
+@pytest.mark.parametrize("text", ["", "a = 1", 'job = "extension"', "{", '[[datasets]]\nimage_directory = "a"'])
+def test_other_files_are_not_sd_scripts(text: str) -> None:
+    assert not kohya.recognises(Path("x.toml"), text)
