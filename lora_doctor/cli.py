@@ -185,9 +185,11 @@ def policy_show(policy: str, folder: Path | None) -> None:
 )
 def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None, add: Path | None) -> None:
     """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched."""
-    from lora_doctor.retraining import prepare, train_and_check
+    from lora_doctor.retraining import ensure_startable, prepare, train_and_check
 
     plan = prepare(run, config, seed=seed, add=add)
+    if train:
+        ensure_startable(plan)
     click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
     for line in (*plan.patch.unsupported, *plan.to_do):
         click.echo(f"  - {line}")

@@ -6,7 +6,6 @@ Knows the stages of `checkup` and the reference trainer; the user's own files ar
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,8 +28,10 @@ from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain
-from lora_doctor.training_config import read_training_config
-from lora_doctor.types import Change, Dataset, Diagnosis, Patch
+from lora_doctor.training_config import TrainingConfig, read_training_config
+from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch
+
+OWN_TRAINER = "lora-doctor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,11 @@ class RetrainPlan:
     before: Diagnosis
     settings: Settings
     """Those of the check-up that is answered."""
+    config: TrainingConfig
     patch: Patch
+    """Of the file that was named, with the diff of all."""
+    texts: Mapping[Path, str]
+    """Every file of the patched config."""
     dataset: Dataset
     """Without the pictures that are left out, as is `added`."""
     left_out: Mapping[Path, str]
@@ -66,15 +71,19 @@ class RetrainPlan:
         source = self.dataset.path
         if self.copies:
             source = copy_dataset(self.dataset, self.added, self.captions, folder / "dataset")
-        config = folder / self.patch.path.name
-        if config.resolve() == self.patch.path.resolve():
+        if folder.resolve() in {path.parent.resolve() for path in self.texts}:
             raise UsageError(
                 "is the config's own folder.", path=folder, advice="Choose another: it is never changed in place."
             )
-        config.write_text(_relocated(self.patch.text, self.patch.path.parent, folder, source), "utf-8")
+        moved = {path: folder / path.name for path in self.texts} | {self.dataset.path: source}
+        files = ConfigFiles(path=self.patch.path, texts=self.texts)
+        texts = self.config.trainer.relocated(files, moved)
+        for path, text in texts.items():
+            moved[path].write_bytes(text.encode("utf-8"))
+        written = tuple(moved[path] for path in texts)
         diff = folder / f"{self.patch.path.name}.diff"
         diff.write_text(self.patch.diff, "utf-8")
-        return (config, diff, *([source] if self.copies else []))
+        return (*written, diff, *([source] if self.copies else []))
 
 
 def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | None = None) -> RetrainPlan:
@@ -90,7 +99,7 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
     except OSError:
         raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
     own = read_training_config(config)
-    text, training = own.files.text, own.settings
+    training = own.settings
     changes = list(before.prescription.changes)
     if seed is not None and seed != training.seed:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
@@ -103,25 +112,36 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
-    patched = own.trainer.patch(own.files, changes, known).texts[config]
-    lines = difflib.unified_diff(
-        text.splitlines(True), patched.splitlines(True), config.name, f"{config.name} (prescribed)"
-    )
+    patched = own.trainer.patch(own.files, changes, known)
     captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
-    diff = "".join(lines) + caption_diff(captions, parts, left_out)
-    patch = Patch(path=config, text=patched, changes=tuple(changes), diff=diff)
+    diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
+    patch = Patch(
+        path=config, text=patched.texts[config], changes=tuple(changes),
+        diff=diff + caption_diff(captions, parts, left_out), unsupported=patched.unsupported,
+    )  # fmt: skip
     wanted = () if added else tuple(each.says for each in before.prescription.dataset)
     return RetrainPlan(
-        run=run, before=before, settings=settings, patch=patch, dataset=without(dataset, left_out), left_out=left_out,
+        run=run, before=before, settings=settings, config=own, patch=patch, texts=patched.texts,
+        dataset=without(dataset, left_out), left_out=left_out,
         captions=captions, added=None if added is None else without(added, left_out), known=known,
-        to_do=(*wanted, *before.prescription.advice),
+        to_do=(*patched.notes, *wanted, *before.prescription.advice),
     )  # fmt: skip
+
+
+def ensure_startable(plan: RetrainPlan) -> None:
+    """Raises UsageError for a trainer that is not started from here."""
+    if plan.config.settings.trainer != OWN_TRAINER:
+        raise UsageError(
+            f"is a config of {plan.config.settings.trainer}, which is not started from here.", path=plan.patch.path,
+            advice="Save the patch with --write, train with it, and check the new LoRA.",
+        )  # fmt: skip
 
 
 def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tuple[Diagnosis, Diagnosis]:
     """Train with the written config and check the new LoRA on the same cells and seeds; (before, after)."""
     from lora_doctor.training import train_lora
 
+    ensure_startable(plan)
     config = folder / plan.patch.path.name
     training = read_training_config(config).settings
     source = folder / "dataset" if plan.copies else plan.dataset.path
@@ -164,13 +184,8 @@ def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:
     return replace(dataset, images=images)
 
 
-def _relocated(text: str, before: Path, after: Path, dataset: Path) -> str:
-    """The config with its relative paths made to hold in its new folder."""
-    import tomlkit
-
-    document = tomlkit.parse(text)
-    if "dataset" in document:
-        document["dataset"] = os.path.relpath(dataset.resolve(), after.resolve())
-    if "base" in document and (before / str(document["base"])).exists():
-        document["base"] = os.path.relpath((before / str(document["base"])).resolve(), after.resolve())
-    return tomlkit.dumps(document)
+def _diff(path: Path, before: str, after: str) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(True), after.splitlines(True), path.name, f"{path.name} (prescribed)"
+    )
+    return "".join(lines)

@@ -207,6 +207,15 @@ def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(
     assert len(list((written / "dataset").rglob("*.png"))) == 1 + len(list((patient / "dataset").glob("*.png")))
     assert before == {path: path.read_bytes() for path in patient.rglob("*") if path.is_file()}
     refused(doctor("retrain", out, "--config", config, "--add", tmp_path / "nowhere"), 4, "nowhere")
+    args, data = tmp_path / "kohya" / "args.toml", tmp_path / "kohya" / "data.toml"
+    args.parent.mkdir()
+    args.write_text('dataset_config = "data.toml"\nnetwork_dim = 8  # small\nseed = 1\n')
+    data.write_text(f'[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{patient / "dataset"}"\n')
+    other = doctor("retrain", out, "--config", args, "--seed", 2, "--write", tmp_path / "again")
+    assert other.returncode == 0, other.stderr
+    assert "-seed = 1\n+seed = 2" in other.stdout and "network_dim = 8  # small" in args.read_text()
+    assert str(tmp_path / "again" / "data.toml") in (tmp_path / "again" / "args.toml").read_text()
+    refused(doctor("retrain", out, "--config", args, "--run"), 2, "sd-scripts", "--write")
 
 
 def test_gate_refuses_a_folder_that_is_no_run(tmp_path):

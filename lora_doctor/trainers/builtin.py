@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
         if change.field not in present or _checked(change.field, present[change.field]) != after:
             wanted[(change.field,)] = list(after) if isinstance(after, tuple) else after
     return PatchedFiles(texts={**config.texts, config.path: edited(config.text, wanted)})
+
+
+def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
+    """The file with its relative paths made to hold where it goes; `moved`: file or dataset -> its new place."""
+    stated, before, after = _parse(config.text), config.path.parent, moved[config.path].parent.resolve()
+    wanted: dict[Keys, Any] = {}
+    if "dataset" in stated:
+        dataset = next((new for old, new in moved.items() if old != config.path), before / str(stated["dataset"]))
+        wanted[("dataset",)] = os.path.relpath(dataset.resolve(), after)
+    if "base" in stated and (before / str(stated["base"])).exists():
+        wanted[("base",)] = os.path.relpath((before / str(stated["base"])).resolve(), after)
+    return {config.path: edited(config.text, wanted)}
 
 
 def _parse(text: str) -> dict[str, Any]:

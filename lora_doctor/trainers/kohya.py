@@ -122,6 +122,21 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     )
 
 
+def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
+    """The files, with the dataset config and folders of pictures named where they go; `moved`: old -> new place."""
+    values: dict[Place, Any] = {}
+    args = _args(config)
+    data = dataset_path(args, config.path)
+    if data is not None and data in moved:
+        values[args.place("dataset_config")] = str(moved[data].absolute())
+    for subset in _trained(config):
+        folder = subset.table.values.get("image_dir")
+        new = next((new for old, new in moved.items() if isinstance(folder, str) and Path(folder) == old), None)
+        if new is not None and new != Path(str(folder)):
+            values[subset.table.place.below("image_dir")] = str(new.absolute())
+    return with_values(config, values)
+
+
 class _Draft:
     """The patch while it is written."""
 

@@ -205,3 +205,15 @@ def test_a_value_that_does_not_fit_is_refused() -> None:
 def test_a_table_where_a_setting_belongs_is_not_overwritten() -> None:
     with pytest.raises(UsageError, match="rank: a whole number is wanted"):
         patch("[rank]\nmine = 1\n", [change("rank", 48)])
+
+
+# ---------------------------------------------------------------- in another folder
+
+
+def test_relative_paths_hold_in_the_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "a" / "dataset").mkdir(parents=True)
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    text = 'rank = 4\ndataset = "dataset"  # mine\nbase = "miniature"\n'
+    old, new, dataset = tmp_path / "a" / FILE, tmp_path / "b" / "c" / FILE, tmp_path / "a" / "dataset"
+    texts = builtin.relocated(ConfigFiles(path=old, texts={old: text}), {old: new, dataset: dataset})
+    assert texts == {old: 'rank = 4\ndataset = "../../a/dataset"  # mine\nbase = "miniature"\n'}

@@ -242,3 +242,11 @@ def test_a_dataset_config_alone_is_patched_where_it_can_be() -> None:
 @pytest.mark.parametrize("text", ["", "a = 1", 'job = "extension"', "{", '[[datasets]]\nimage_directory = "a"'])
 def test_other_files_are_not_sd_scripts(text: str) -> None:
     assert not kohya.recognises(Path("x.toml"), text)
+
+
+def test_moved_files_and_folders_are_named_where_they_go() -> None:
+    moved = {ARGS: Path("/new/args.toml"), DATA: Path("/new/data.toml"), Path("/data/context"): Path("/new/dataset")}
+    texts = kohya.relocated(files(), moved)
+    assert tomllib.loads(texts[ARGS])["dataset_config"] == "/new/data.toml"
+    subsets = tomllib.loads(texts[DATA])["datasets"][0]["subsets"]
+    assert [one["image_dir"] for one in subsets] == ["/data/closeup", "/new/dataset", "/data/reg"]
