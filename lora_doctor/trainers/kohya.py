@@ -13,16 +13,14 @@ from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.edit import REMOVED
-from lora_doctor.repeats_plan import NEAR, Group, plan_repeats
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
+from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.places import Place, with_values
 from lora_doctor.types import (
-    IDENTITY_EMPHASIS,
     Change,
     ConfigFiles,
     Dataset,
-    DatasetImage,
     PatchedFiles,
     TrainingSettings,
 )
@@ -30,8 +28,6 @@ from lora_doctor.types import (
 TRAINER = "sd-scripts"
 RANK, ALPHA = 4, 1.0
 """Where the arguments give none."""
-FARTHEST = 8
-"""Pictures per epoch may become so many times more or fewer: the epochs make up for it."""
 CONFIGS = (".toml", ".json")
 _ARGS = ("dataset_config", "train_data_dir", "in_json")
 _PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed"}
@@ -213,29 +209,16 @@ class _Draft:
 
     def _learning_rate(self, after: float) -> None:
         """Of the denoiser: `unet_lr` comes before `learning_rate`, which the text encoder falls back to."""
-        given = [key for key in ("learning_rate", "unet_lr") if self.args.get(key) is not None]
-        for key in given or ["learning_rate"]:
-            self.values[self.args.place(key)] = after
+        self.values[self.args.place("unet_lr" if self.args.get("unet_lr") is not None else "learning_rate")] = after
 
     def _repeats(self, target: float, dataset: Dataset | None) -> None:
         """Whole repeats of the subsets that come nearest to the ratio, with the training as long as it was."""
-        groups = [] if dataset is None else [_group(i, subset, dataset) for i, subset in enumerate(self.subsets)]
-        plan = plan_repeats([group for group in groups if group.pictures], target, farthest=FARTHEST)
-        if plan is None:
-            self.unsupported.append(
-                f"identity_ratio: which folders show identity-emphasis is not known; wanted is {target:g}."
-            )
-            return
-        if plan.changed:
-            for i, subset in enumerate(self.subsets):
-                if (repeats := plan.repeats.get(str(i))) is not None:
-                    self.values[subset.table.place.below("num_repeats")] = round(repeats)
-            self._keep_length(plan.exposures_before / plan.exposures)
-        if abs(plan.ratio - target) > float(NEAR):
-            self.unsupported.append(
-                f"identity_ratio: {target:g} is wanted, whole repeats of these folders reach {plan.ratio:.2f}; "
-                "nearest: a subset of its own for each role."
-            )  # fmt: skip
+        found = repeats_for([folder for one in self.subsets if (folder := _folder(one)) is not None], dataset, target)
+        self.values.update(found.values)
+        if found.values:
+            self._keep_length(found.longer)
+        if found.short:
+            self.unsupported.append(found.short)
 
     def _keep_length(self, factor: float) -> None:
         epochs = number(self.args.get("max_train_epochs"))
@@ -275,20 +258,13 @@ def _network_args(args: Args) -> Mapping[str, str]:
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
-def _group(number: int, subset: Subset, dataset: Dataset) -> Group:
-    """The pictures of a subset by role; repeats as the config has them."""
-    folder = subset.table.values.get("image_dir")
-    images = [] if not isinstance(folder, str) else [i for i in dataset.images if _below(i, Path(folder), subset)]
-    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
-    known = sum(image.role is not None for image in images)
-    return Group(
-        name=str(number), emphasis=faces, context=known - faces, repeats=float(whole(subset.value("num_repeats")) or 1)
-    )
-
-
-def _below(image: DatasetImage, folder: Path, subset: Subset) -> bool:
-    where = subset.table.place.path.parent / folder
-    return image.path.parent.absolute() == where.absolute() or image.path.parent == folder
+def _folder(subset: Subset) -> Folder | None:
+    """The subset's folder with its repeats; None where it names none."""
+    folder, held = subset.table.values.get("image_dir"), subset.holder("num_repeats")
+    if not isinstance(folder, str):
+        return None
+    place = subset.table.place.below("num_repeats")
+    return Folder(place, Path(folder), float((whole(held[0].values[held[1]]) if held else None) or 1))
 
 
 def _like(present: Any, after: Any) -> Any:

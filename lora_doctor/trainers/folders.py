@@ -1,0 +1,74 @@
+"""An identity ratio -> the repeats of a config's folders. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_doctor.repeats_plan import NEAR, Group, RepeatsPlan, plan_repeats
+from lora_doctor.trainers.places import Place
+from lora_doctor.types import IDENTITY_EMPHASIS, Dataset, DatasetImage
+
+FARTHEST = 8
+"""Pictures per epoch may become so many times more or fewer: the length of the training makes up for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of pictures that a config shows with repeats of its own."""
+
+    place: Place
+    """Where its repeats stand, or are to stand."""
+    path: Path
+    """As the config names it."""
+    repeats: float
+    below: bool = False
+    """Whether its sub-folders belong to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What repeats can do for a ratio."""
+
+    values: dict[Place, int]
+    longer: float = 1.0
+    """How many times as many epochs keep the training as long."""
+    short: str = ""
+    """What is left to be wished, a sentence; empty where the ratio is reached."""
+
+
+def repeats_for(folders: Sequence[Folder], dataset: Dataset | None, target: float) -> Repeats:
+    """Whole repeats that bring the identity ratio nearest to `target`, and what they leave to be wished."""
+    groups = [] if dataset is None else [_group(i, one, dataset) for i, one in enumerate(folders)]
+    plan = plan_repeats([group for group in groups if group.pictures], target, farthest=FARTHEST)
+    if plan is None:
+        short = f"identity_ratio: which folders show identity-emphasis is not known; wanted is {target:g}."
+        return Repeats({}, short=short)
+    values = {
+        one.place: round(plan.repeats[str(i)]) for i, one in enumerate(folders)
+        if plan.changed and plan.repeats.get(str(i), one.repeats) != one.repeats
+    }  # fmt: skip
+    return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
+
+
+def _short(plan: RepeatsPlan, target: float) -> str:
+    if abs(plan.ratio - target) <= float(NEAR):
+        return ""
+    return (
+        f"identity_ratio: {target:g} is wanted, whole repeats of these folders reach {plan.ratio:.2f}; nearest: a "
+        "folder of its own for each role."
+    )
+
+
+def _group(number: int, folder: Folder, dataset: Dataset) -> Group:
+    images = [image for image in dataset.images if image.role is not None and _holds(folder, image)]
+    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
+    return Group(name=str(number), emphasis=faces, context=len(images) - faces, repeats=folder.repeats)
+
+
+def _holds(folder: Folder, image: DatasetImage) -> bool:
+    """Relative folders lie below the config's own."""
+    paths = (folder.path, folder.place.path.parent / folder.path)
+    parents = image.path.parents if folder.below else image.path.parents[:1]
+    return any(path.absolute() == parent.absolute() for path in paths for parent in parents)
