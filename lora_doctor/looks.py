@@ -7,13 +7,22 @@ One larger bound, the same at every look, brings the error of all looks together
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from lora_doctor.types import Measurement
 
 ALPHA = 0.05
 """Chance, one-sided and over all looks together, of calling true what is not: that of one end of a 90 % interval."""
+ONE_END = 1.6448536
+"""Standard errors from the middle to one end of a 90 % interval, on the normal scale."""
 FIRMEST = 6.0
 """The bound where no error is left to spend: one in a billion, which no draw resolves."""
+EARLY = 3.0
+"""Standard errors by which a finding must be clear to end the rendering before the last round; after that it takes what
+its interval says. All looks together err with 0.052 then, where the last alone errs with 0.05, and seven at its own
+bound with 0.136. Source: Haybittle, British Journal of Radiology 44 (1971); Peto and others, British Journal of Cancer
+34 (1976)."""
 DRAWS = 400_000
 """Of the Monte-Carlo computation: the bound is right to a hundredth."""
 _SEED = 20_260
@@ -45,6 +54,15 @@ def next_bound(alpha: float, taken: Sequence[Look], ahead: Sequence[int]) -> flo
     the past ones have used that up. Rounds are equally informative. Source: Pocock, Biometrika 64 (1977); Monte Carlo.
     """
     return _bound(alpha, tuple(taken), tuple(ahead))
+
+
+def early(measurement: Measurement) -> Measurement:
+    """The measurement as it counts before the last look: its 90 % interval stretched to `EARLY` standard errors."""
+    if measurement.value is None or measurement.interval is None:
+        return measurement
+    value, (low, high) = measurement.value, measurement.interval
+    longer = EARLY / ONE_END
+    return replace(measurement, interval=(value - (value - low) * longer, value + (high - value) * longer))
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from lora_doctor.arm_plan import ArmPlan
 from lora_doctor.effects import weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
-from lora_doctor.looks import ALPHA, Look, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import ALPHA, Look, early, next_bound, partial_conjunction_alpha
 from lora_doctor.rounds import (
     asked_arms,
     asked_probes,
@@ -94,8 +94,11 @@ def _asked_next(
     plan: Sequence[Cell], arms: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement],
     judges: Judges, lora: str,
 ) -> tuple[Cell, ...] | None:  # fmt: skip
-    """The cells that would tell more after so many rounds; None when the verdict is clear."""
-    findings, not_evaluated = evaluate(judges.rules, measurements)
+    """The cells that would tell more after so many rounds; None when the verdict is clear.
+
+    A finding that is confirmed, but not by as much as an early look takes, is worth more pictures like a suspected one.
+    """
+    findings, not_evaluated = evaluate(judges.rules, [early(one) for one in measurements])
     novel, policy, day = _novel(plan), judges.policy, today()
     verdict = decide(findings, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
     suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)

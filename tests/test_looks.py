@@ -7,7 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lora_doctor.looks import FIRMEST, Look, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import EARLY, FIRMEST, ONE_END, Look, early, next_bound, partial_conjunction_alpha
+from lora_doctor.types import Measurement
 
 
 def crossing(bounds: dict[int, float], seed: int = 5) -> float:
@@ -60,3 +61,19 @@ def test_a_partial_conjunction_errs_as_promised_where_one_claim_too_few_is_true(
     alpha, rng = partial_conjunction_alpha(0.05, of=4, wanted=3), np.random.default_rng(3)
     p_values = rng.random((200_000, 2))
     assert float((p_values < alpha).any(axis=1).mean()) <= 0.05
+
+
+def test_a_finding_at_the_limit_is_confirmed_as_rarely_as_at_one_look() -> None:
+    """Looks after rounds 2 to 8: early ones at 3 standard errors, the last at the end of a 90 % interval."""
+    rng = np.random.default_rng(3)
+    scores = rng.standard_normal((200_000, 8)).cumsum(axis=1) / np.sqrt(np.arange(1, 9))
+    confirmed = (scores[:, 1:7].max(axis=1) > EARLY) | (scores[:, 7] > ONE_END)
+    assert 0.05 <= confirmed.mean() < 0.054
+    assert (scores[:, 1:].max(axis=1) > ONE_END).mean() > 0.12  # what it is without
+
+
+def test_an_early_look_stretches_each_end_and_invents_none() -> None:
+    measured = Measurement(name="a", value=0.3, unit="share", interval=(0.2, 0.5))
+    assert early(measured).interval == pytest.approx((0.3 - 0.1 * EARLY / ONE_END, 0.3 + 0.2 * EARLY / ONE_END))
+    vague = Measurement(name="a", value=0.3, unit="share")
+    assert early(vague) == vague

@@ -193,6 +193,12 @@ def test_a_suspicion_in_an_arm_buys_pictures_of_that_arm_alone(tmp_path: Path) -
     assert {(cell.arm, cell.replicate) for cell in later} == {("no-trigger", 2), ("no-trigger", 3)}
 
 
+def test_a_finding_that_is_just_confirmed_ends_nothing_before_the_last_round(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.21, 0.4, 0.59))
+    went_with_arms(eyes, tmp_path / "run")
+    assert {cell.replicate for cell in eyes.rendered if cell.arm == "no-trigger"} == {0, 1, 2, 3}
+
+
 def test_a_probe_is_rendered_once_its_symptom_is_found(tmp_path: Path) -> None:
     eyes = ArmEyes(leak=(0.5, 0.6, 0.7))
     found = went_with_arms(eyes, tmp_path / "run")
