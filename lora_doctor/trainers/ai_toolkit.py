@@ -14,7 +14,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.places import Place, with_values
+from lora_doctor.trainers.places import Place, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "ai-toolkit"
@@ -84,6 +84,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     UsageError for text that cannot be changed where a setting stands.
     """
     draft = _Draft(config)
+    changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
     draft.mend_caches()

@@ -26,27 +26,36 @@ class Folder:
     below: bool = False
     """Whether its sub-folders belong to it."""
 
+    def holds(self, image: DatasetImage) -> bool:
+        """Whether a picture lies in it; relative folders lie below the config's own."""
+        paths = (self.path, self.place.path.parent / self.path)
+        parents = image.path.parents if self.below else image.path.parents[:1]
+        return any(path.absolute() == parent.absolute() for path in paths for parent in parents)
+
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """What repeats can do for a ratio."""
 
-    values: dict[Place, int]
+    values: dict[Place, float]
+    """Whole numbers, unless hundredths were asked for."""
     longer: float = 1.0
     """How many times as many epochs keep the training as long."""
     short: str = ""
     """What is left to be wished, a sentence; empty where the ratio is reached."""
 
 
-def repeats_for(folders: Sequence[Folder], dataset: Dataset | None, target: float) -> Repeats:
-    """Whole repeats that bring the identity ratio nearest to `target`, and what they leave to be wished."""
+def repeats_for(
+    folders: Sequence[Folder], dataset: Dataset | None, target: float, *, hundredths: bool = False
+) -> Repeats:
+    """Repeats, whole or in hundredths, that bring the identity ratio nearest to `target`, and what is left to wish."""
     groups = [] if dataset is None else [_group(i, one, dataset) for i, one in enumerate(folders)]
-    plan = plan_repeats([group for group in groups if group.pictures], target, farthest=FARTHEST)
+    plan = plan_repeats([group for group in groups if group.pictures], target, whole=not hundredths, farthest=FARTHEST)
     if plan is None:
         short = f"identity_ratio: which folders show identity-emphasis is not known; wanted is {target:g}."
         return Repeats({}, short=short)
     values = {
-        one.place: round(plan.repeats[str(i)]) for i, one in enumerate(folders)
+        one.place: plan.repeats[str(i)] if hundredths else round(plan.repeats[str(i)]) for i, one in enumerate(folders)
         if plan.changed and plan.repeats.get(str(i), one.repeats) != one.repeats
     }  # fmt: skip
     return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
@@ -62,13 +71,6 @@ def _short(plan: RepeatsPlan, target: float) -> str:
 
 
 def _group(number: int, folder: Folder, dataset: Dataset) -> Group:
-    images = [image for image in dataset.images if image.role is not None and _holds(folder, image)]
+    images = [image for image in dataset.images if image.role is not None and folder.holds(image)]
     faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
     return Group(name=str(number), emphasis=faces, context=len(images) - faces, repeats=folder.repeats)
-
-
-def _holds(folder: Folder, image: DatasetImage) -> bool:
-    """Relative folders lie below the config's own."""
-    paths = (folder.path, folder.place.path.parent / folder.path)
-    parents = image.path.parents if folder.below else image.path.parents[:1]
-    return any(path.absolute() == parent.absolute() for path in paths for parent in parents)

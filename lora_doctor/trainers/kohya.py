@@ -16,7 +16,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
-from lora_doctor.trainers.places import Place, with_values
+from lora_doctor.trainers.places import Place, real_changes, with_values
 from lora_doctor.types import (
     Change,
     ConfigFiles,
@@ -110,6 +110,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     cannot be changed where a setting stands.
     """
     draft = _Draft(config)
+    changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
     draft.mend_caches()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import edited
 from lora_doctor.edits.edit import Keys
-from lora_doctor.types import ConfigFiles
+from lora_doctor.types import Change, ConfigFiles, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,8 @@ def with_values(config: ConfigFiles, values: Mapping[Place, Any]) -> dict[Path, 
         path: edited(path, text, {place.keys: value for place, value in values.items() if place.path == path})
         for path, text in config.texts.items()
     }
+
+
+def real_changes(changes: Sequence[Change], settings: TrainingSettings) -> list[Change]:
+    """Those that are not so already, as the trainer reads its config: `"16"` is 16, and a default is a value."""
+    return [change for change in changes if getattr(settings, change.field, None) != change.after]

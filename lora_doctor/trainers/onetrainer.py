@@ -1,0 +1,257 @@
+"""OneTrainer (Nerogar): its config in JSON, with the concepts inside or in the file that it names.
+
+Source: Nerogar/OneTrainer modules/util/config/TrainConfig.py and ConceptConfig.py (keys and defaults),
+modules/dataLoader/mixin/DataLoaderText2ImageMixin.py (cached text: captions vary as often as `text_variations` says);
+Nerogar/mgds DropTags (FULL drops all tags after the kept ones together, RANDOM each by itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_doctor.edits.by_ending import parsed
+from lora_doctor.trainers.agreed import agreed, flag, number, whole, word
+from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.places import Place, real_changes, with_values
+from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
+
+TRAINER = "OneTrainer"
+RANK, ALPHA = 16, 1.0
+"""Where the config gives none."""
+VARIATIONS = 4
+"""Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
+_PARTS = ("unet", "prior", "transformer")
+_TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
+_PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
+_ONE_MODE = (
+    "OneTrainer drops tags of a concept in one way; nearest: the concept twice with half the balancing, the other "
+)
+_NEGATIVES = (
+    "OneTrainer has no tokens that a character must not show; nearest: captions that name what is in each picture "
+    "(`audit --fix`), and pictures that show another one left out"
+)
+
+
+def recognises(path: Path, text: str) -> bool:
+    """Whether this is a config with concepts; never raises."""
+    config = parsed(path, text) if path.suffix.lower() == ".json" else None
+    if not isinstance(config, dict) or "config" in config:
+        return False
+    return isinstance(config.get("concept_file_name"), str) or isinstance(config.get("concepts"), list)
+
+
+def companions(path: Path, text: str) -> tuple[Path, ...]:
+    """The file of concepts, where the config holds none itself."""
+    named = _concept_path(path, parsed(path, text))
+    return () if named is None else (named,)
+
+
+def read(config: ConfigFiles) -> TrainingSettings:
+    """The settings of the config, rank and alpha with OneTrainer's own defaults; None where concepts differ."""
+    known = _Config(config)
+    values, texts = known.values, [table for _, table in known.texts]
+    encoders = [flag(known.table(name).get("train")) for name in _TEXT_ENCODERS if name in values]
+    optimizer = known.table("optimizer").get("optimizer")
+    min_snr = word(values.get("loss_weight_fn")) == "MIN_SNR_GAMMA"
+    return TrainingSettings(
+        trainer=TRAINER,
+        rank=whole(values.get(known.rank)) or RANK,
+        alpha=ALPHA if number(values.get("lora_alpha")) is None else number(values.get("lora_alpha")),
+        epochs=number(values.get("epochs")),
+        batch_size=whole(values.get("batch_size")),
+        learning_rate=number(known.table(known.part).get("learning_rate")) or number(values.get("learning_rate")),
+        train_text_encoder=any(encoders) if encoders and None not in encoders else None,
+        caption_token_dropout=agreed(_dropped(text, "RANDOM") for text in texts),
+        caption_dropout=agreed(_dropped(text, "FULL") for text in texts),
+        resolution=whole(values.get("resolution")),
+        network_dropout=number(values.get("dropout_probability")),
+        optimizer=word(optimizer),
+        lr_scheduler=word(values.get("learning_rate_scheduler")),
+        gradient_accumulation=whole(values.get("gradient_accumulation_steps")),
+        noise_offset=number(values.get("offset_noise_weight")),
+        min_snr_gamma=number(values.get("loss_weight_strength")) if min_snr else None,
+        mixed_precision=word(values.get("train_dtype")),
+        keep_tokens=agreed(whole(text.get("keep_tags_count", 1)) for text in texts),
+        shuffle_captions=agreed(flag(text.get("enable_tag_shuffling", False)) for text in texts),
+    )
+
+
+def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+    """The files with every change that OneTrainer can express; a cache of captions gets enough of them to vary.
+
+    `dataset`: the pictures with their roles, for the balancing of an identity ratio and for steps in epochs. Raises
+    UsageError for text that cannot be changed where a setting stands.
+    """
+    draft = _Draft(config)
+    changes = real_changes(changes, read(config))
+    for change in changes:
+        draft.make(change, dataset)
+    draft.mend_dropout(changes)
+    return PatchedFiles(
+        texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
+    )
+
+
+def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
+    """The files, with the file of concepts and folders of pictures named where they go; `moved`: old -> new place."""
+    known, values = _Config(config), dict[Place, Any]()
+    named = _concept_path(config.path, known.values)
+    if named is not None and named in moved:
+        values[Place(config.path, ("concept_file_name",))] = str(moved[named].absolute())
+    for place, concept in known.concepts:
+        new = next((new for old, new in moved.items() if concept.get("path") == str(old) and new != old), None)
+        if new is not None:
+            values[place.below("path")] = str(new.absolute())
+    return with_values(config, values)
+
+
+class _Config:
+    """The config, and where its concepts stand that the character is learned from."""
+
+    def __init__(self, config: ConfigFiles) -> None:
+        found = parsed(config.path, config.text)
+        self.values: dict[str, Any] = found if isinstance(found, dict) else {}
+        self.root = Place(config.path, ())
+        listed, place = self.values.get("concepts"), self.root.below("concepts")
+        named = _concept_path(config.path, self.values)
+        if named is not None and named in config.texts:
+            listed, place = parsed(named, config.texts[named]), Place(named, ())
+        tables = [(place.below(i), one) for i, one in enumerate(listed if isinstance(listed, list) else [])]
+        self.concepts = [(where, one) for where, one in tables if isinstance(one, dict) and _is_trained(one)]
+        self.texts = [(where.below("text"), _table(one, "text")) for where, one in self.concepts]
+        self.rank = "lokr_dim" if self.values.get("peft_type") == "LOKR" else "lora_rank"
+        self.part = next((name for name in _PARTS if name in self.values), _PARTS[0])
+
+    def table(self, key: str) -> dict[str, Any]:
+        """A table of the config; empty where it is none."""
+        return _table(self.values, key)
+
+
+class _Draft:
+    """The patch while it is written."""
+
+    def __init__(self, config: ConfigFiles) -> None:
+        self.config = _Config(config)
+        self.values: dict[Place, Any] = {}
+        self.unsupported: list[str] = []
+        self.notes: list[str] = []
+
+    def make(self, change: Change, dataset: Dataset | None) -> None:
+        """Write one change, or say why it cannot be; dropout is `mend_dropout`'s."""
+        name, after, root = change.field, change.after, self.config.root
+        if name in ("caption_dropout", "caption_token_dropout"):
+            return
+        if name == "rank":
+            self.values[root.below(self.config.rank)] = after
+        elif name in _PLAIN:
+            self.values[root.below(_PLAIN[name])] = after
+        elif name == "resolution":
+            self.values[root.below("resolution")] = str(after)
+        elif name == "epochs":
+            self.values[root.below("epochs")] = max(1, round(after))
+        elif name == "steps":
+            self._steps(after, dataset)
+        elif name == "learning_rate":
+            own = number(self.config.table(self.config.part).get("learning_rate")) is not None
+            self.values[root.below(*((self.config.part,) if own else ()), "learning_rate")] = after
+        elif name == "train_text_encoder":
+            for encoder in [one for one in _TEXT_ENCODERS if one in self.config.values] or _TEXT_ENCODERS[:1]:
+                self.values[root.below(encoder, "train")] = after
+        elif name == "identity_ratio":
+            self._balancing(after, dataset)
+        elif name == "negative_tokens":
+            self.unsupported.append(f"negative_tokens: {_NEGATIVES}.")
+        elif name == "seed":
+            self.unsupported.append("seed: OneTrainer has one for each concept and none for the training.")
+        else:
+            self.unsupported.append(f"{name}: OneTrainer's setting for it is not known here; wanted is {after}.")
+
+    def mend_dropout(self, changes: Sequence[Change]) -> None:
+        """Tags of a concept are dropped in one way: each by itself before all together, where both are wanted."""
+        asked = {c.field: c.after for c in changes if c.field in ("caption_dropout", "caption_token_dropout")}
+        for place, text in self.config.texts if asked else ():
+            present = {"caption_dropout": _dropped(text, "FULL"), "caption_token_dropout": _dropped(text, "RANDOM")}
+            wanted = {**present, **asked}
+            token, whole_one = wanted["caption_token_dropout"] or 0.0, wanted["caption_dropout"] or 0.0
+            if token and whole_one:
+                self._say(f"caption_dropout: {_ONE_MODE}, one of them for whole captions ({whole_one:g}).")
+            if (token, 0.0 if token else whole_one) != (present["caption_token_dropout"], present["caption_dropout"]):
+                self._drop(place, text, "RANDOM" if token else "FULL", token or whole_one)
+
+    def _drop(self, place: Place, text: Mapping[str, Any], mode: str, rate: float) -> None:
+        self.values[place.below("tag_dropout_enable")] = rate > 0
+        if rate <= 0:
+            return
+        self.values[place.below("tag_dropout_mode")] = mode
+        self.values[place.below("tag_dropout_probability")] = rate
+        if mode == "FULL":
+            self.values[place.below("keep_tags_count")] = 0
+        cached = flag(self.config.values.get("latent_caching", True)) is not False
+        concept = Place(place.path, place.keys[:-1])
+        variations = next(whole(one.get("text_variations")) for where, one in self.config.concepts if where == concept)
+        if cached and (variations or 1) < VARIATIONS:
+            self.values[concept.below("text_variations")] = VARIATIONS
+            why = "captions are cached, and would lose the same tags always"
+            self._say(f"text_variations raised to {VARIATIONS}: {why}.", note=True)
+
+    def _say(self, text: str, *, note: bool = False) -> None:
+        told = self.notes if note else self.unsupported
+        if text not in told:
+            told.append(text)
+
+    def _steps(self, after: int, dataset: Dataset | None) -> None:
+        shown = sum(image.repeats for image in dataset.images) if dataset is not None else 0
+        if not shown:
+            self.unsupported.append(f"steps: OneTrainer counts epochs; wanted are {after} steps.")
+            return
+        batch = whole(self.config.values.get("batch_size")) or 1
+        self.values[self.config.root.below("epochs")] = max(1, round(after * batch / shown))
+        self.notes.append(f"epochs stand for {after} steps of {batch} of {shown:g} pictures.")
+
+    def _balancing(self, target: float, dataset: Dataset | None) -> None:
+        """Repeats in hundredths, or as many samples of each concept; both are called balancing."""
+        folders, counts = [], []
+        for place, concept in self.config.concepts:
+            amount, path = number(concept.get("balancing", 1.0)) or 0.0, Path(str(concept.get("path", "")))
+            below = flag(concept.get("include_subdirectories")) or False
+            folder = Folder(place.below("balancing"), path, 1.0, below=below)
+            pictures = 0 if dataset is None else sum(folder.holds(image) for image in dataset.images)
+            samples = str(concept.get("balancing_strategy", "REPEATS")).rpartition(".")[2] == "SAMPLES"
+            repeats = amount / pictures if samples and pictures else amount
+            folders.append(Folder(folder.place, path, repeats, below=below))
+            counts.append(pictures if samples else None)
+        found = repeats_for(folders, dataset, target, hundredths=True)
+        for one, count in zip(folders, counts, strict=True):
+            if one.place in found.values:
+                repeats = found.values[one.place]
+                self.values[one.place] = repeats if count is None else float(round(repeats * count))
+        if found.short:
+            self.unsupported.append(found.short)
+
+
+def _concept_path(path: Path, config: Any) -> Path | None:
+    """The file of concepts, relative names below the config's own folder; None where the config holds them."""
+    named = config.get("concept_file_name") if isinstance(config, dict) and config.get("concepts") is None else None
+    return path.parent / named if isinstance(named, str) and named else None
+
+
+def _is_trained(concept: Mapping[str, Any]) -> bool:
+    kind = str(concept.get("type", "STANDARD")).rpartition(".")[2]
+    return concept.get("enabled") is not False and kind == "STANDARD"
+
+
+def _dropped(text: Mapping[str, Any], mode: str) -> float | None:
+    """The probability in this mode: RANDOM, each tag by itself; FULL, the whole caption. None where neither is so."""
+    rate = number(text.get("tag_dropout_probability")) if flag(text.get("tag_dropout_enable")) else 0.0
+    present = word(text.get("tag_dropout_mode")) or "FULL"
+    if not rate or (present != mode and present in ("RANDOM", "FULL")):
+        return 0.0
+    kept = whole(text.get("keep_tags_count", 1))
+    return rate if present == mode and (mode == "RANDOM" or not kept) else None
+
+
+def _table(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,198 @@
+"""OneTrainer's configs: hands off first, then every change in configs of several styles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora_doctor.trainers import onetrainer
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    IN_CONTEXT,
+    Change,
+    ConfigFiles,
+    Dataset,
+    DatasetImage,
+    PatchedFiles,
+    TrainingSettings,
+)
+
+CONFIG, CONCEPTS = Path("/cfg/config.json"), Path("/cfg/concepts.json")
+
+
+def concept(name: str, **values: Any) -> dict[str, Any]:
+    return {"__version": 2, "name": name, "path": f"/data/{name}", "enabled": True, "type": "STANDARD",
+            "balancing": 1.0, "balancing_strategy": "REPEATS", "text_variations": 1,
+            "text": {"prompt_source": "sample", "keep_tags_count": 1}, **values}  # fmt: skip
+
+
+BASE: dict[str, Any] = {
+    "__version": 11, "training_method": "LORA", "model_type": "STABLE_DIFFUSION_XL_10_BASE", "peft_type": "LORA",
+    "lora_rank": 16, "lora_alpha": 8.0, "resolution": "1024", "batch_size": 2, "epochs": 10, "learning_rate": 0.0003,
+    "latent_caching": True, "unet": {"weight_dtype": "FLOAT_16"}, "text_encoder": {"train": False},
+    "text_encoder_2": {"train": False}, "own_note": "kept",
+    "concepts": [concept("closeup"), concept("context"), concept("reg", type="PRIOR_PREDICTION")],
+}  # fmt: skip
+
+
+def files(values: dict[str, Any], indent: int | None = 4, concepts: list[Any] | None = None) -> ConfigFiles:
+    texts = {CONFIG: json.dumps(values, indent=indent)}
+    if concepts is not None:
+        texts[CONCEPTS] = json.dumps(concepts, indent=2)
+    return ConfigFiles(path=CONFIG, texts=texts)
+
+
+APART = {**{key: value for key, value in BASE.items() if key != "concepts"}, "concept_file_name": "concepts.json"}
+FULL = {"tag_dropout_enable": True, "tag_dropout_mode": "FULL", "tag_dropout_probability": 0.1, "keep_tags_count": 0}
+EACH = {**FULL, "tag_dropout_mode": "RANDOM", "keep_tags_count": 1}
+STYLES = {
+    "inside": files(BASE),
+    "in a line": files(BASE, None),
+    "concepts apart": files(APART, concepts=BASE["concepts"]),
+    "whole captions dropped": files({**BASE, "concepts": [concept("a", text=FULL), concept("b", text=FULL)]}),
+    "tags dropped": files({**BASE, "concepts": [concept("a", text=EACH, text_variations=8)]}),
+    "a rate of its own": files({**BASE, "unet": {"learning_rate": 0.0001}}),
+    "numbers as text": files({**BASE, "lora_rank": "16", "epochs": "10"}),
+    "transformer": files({**{k: v for k, v in BASE.items() if k != "unet"}, "transformer": {"train": True}}),
+    "lokr": files({**BASE, "peft_type": "LOKR", "lokr_dim": 32}),
+    "no text": files({**BASE, "concepts": [{"path": "/data/a", "balancing": 1.0}]}),
+    "nothing cached": files({**BASE, "latent_caching": False}),
+}
+CHANGES = {
+    "rank": 48, "alpha": 48.0, "epochs": 20.0, "learning_rate": 5e-5, "caption_token_dropout": 0.3,
+    "resolution": 1536, "batch_size": 4, "train_text_encoder": True,
+}  # fmt: skip
+
+
+def change(field: str, after: Any) -> Change:
+    return Change(field=field, before=None, after=after, rule="a-rule", because="")
+
+
+def read_again(config: ConfigFiles, patched: PatchedFiles) -> TrainingSettings:
+    return onetrainer.read(ConfigFiles(path=config.path, texts=patched.texts))
+
+
+@pytest.mark.parametrize("config", STYLES.values(), ids=STYLES)
+def test_no_change_changes_no_byte(config: ConfigFiles) -> None:
+    assert onetrainer.recognises(config.path, config.text)
+    assert set(onetrainer.companions(config.path, config.text)) == set(config.texts) - {CONFIG}
+    assert onetrainer.patch(config, []).texts == config.texts
+    read = onetrainer.read(config)
+    known = [change(f, v) for f in (*CHANGES, "caption_dropout") if (v := getattr(read, f)) is not None]
+    assert onetrainer.patch(config, known).texts == config.texts
+
+
+@pytest.mark.parametrize("config", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize("field", CHANGES)
+def test_each_change_is_read_again_in_every_style_and_is_made_once(config: ConfigFiles, field: str) -> None:
+    wanted = change(field, CHANGES[field])
+    patched = onetrainer.patch(config, [wanted])
+    before, after = onetrainer.read(config), read_again(config, patched)
+    assert getattr(after, field) == CHANGES[field]
+    others = set(CHANGES) - {field}
+    assert all(getattr(after, other) == getattr(before, other) for other in others)
+    again = onetrainer.patch(ConfigFiles(path=config.path, texts=patched.texts), [wanted])
+    assert again.texts == patched.texts
+
+
+RATES = st.floats(0.01, 1).map(lambda x: round(x, 3))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(STYLES)), st.integers(1, 256), RATES, st.floats(1e-6, 1e-2))
+def test_what_is_patched_is_read_and_patched_twice_is_patched_once(
+    style: str, rank: int, token: float, rate: float
+) -> None:
+    config = STYLES[style]
+    wanted = {"rank": rank, "caption_token_dropout": token, "learning_rate": rate}
+    changes = [change(field, after) for field, after in wanted.items()]
+    patched = onetrainer.patch(config, changes)
+    assert {field: getattr(read_again(config, patched), field) for field in wanted} == wanted
+    assert onetrainer.patch(ConfigFiles(path=config.path, texts=patched.texts), changes).texts == patched.texts
+
+
+def test_a_patch_touches_its_lines_alone() -> None:
+    before, after = files(BASE), onetrainer.patch(files(BASE), [change("rank", 48)]).texts[CONFIG]
+    assert after == before.text.replace('"lora_rank": 16', '"lora_rank": 48')
+
+
+def test_whole_captions_can_be_dropped_where_no_tags_are() -> None:
+    patched = onetrainer.patch(files(BASE), [change("caption_dropout", 0.1)])
+    read = read_again(files(BASE), patched)
+    assert (read.caption_dropout, read.caption_token_dropout, read.keep_tokens) == (0.1, 0.0, 0)
+
+
+def test_both_kinds_of_dropout_are_one_too_many_and_it_is_said() -> None:
+    both = [change("caption_dropout", 0.05), change("caption_token_dropout", 0.3)]
+    patched = onetrainer.patch(files(BASE), both)
+    read = read_again(files(BASE), patched)
+    assert (read.caption_token_dropout, read.caption_dropout) == (0.3, 0.0)
+    assert "nearest" in patched.unsupported[0] and "0.05" in patched.unsupported[0]
+    again = onetrainer.patch(STYLES["whole captions dropped"], [change("caption_token_dropout", 0.3)])
+    assert "0.1" in again.unsupported[0]
+
+
+def test_cached_captions_get_variations_and_uncached_ones_need_none() -> None:
+    patched = onetrainer.patch(files(BASE), [change("caption_token_dropout", 0.3)])
+    assert [one["text_variations"] for one in json.loads(patched.texts[CONFIG])["concepts"]] == [4, 4, 1]
+    assert "text_variations" in patched.notes[0]
+    assert not onetrainer.patch(STYLES["nothing cached"], [change("caption_token_dropout", 0.3)]).notes
+    assert not onetrainer.patch(STYLES["tags dropped"], [change("caption_token_dropout", 0.5)]).notes
+
+
+def pictures(closeups: int, contexts: int) -> Dataset:
+    images = [(IDENTITY_EMPHASIS, "closeup", i) for i in range(closeups)]
+    images += [(IN_CONTEXT, "context", i) for i in range(contexts)]
+    return Dataset(
+        path=Path("/data"),
+        images=tuple(
+            DatasetImage(path=Path(f"/data/{folder}/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
+            for role, folder, i in images
+        ),
+    )
+
+
+def test_the_identity_ratio_is_met_exactly_with_as_many_pictures_per_epoch() -> None:
+    patched = onetrainer.patch(files(BASE), [change("identity_ratio", 0.33)], pictures(20, 60))
+    closeup, context, reg = (one["balancing"] for one in json.loads(patched.texts[CONFIG])["concepts"])
+    assert 20 * closeup / (20 * closeup + 60 * context) == pytest.approx(0.33, abs=0.005)
+    assert 20 * closeup + 60 * context == pytest.approx(80, abs=0.5) and reg == 1.0
+
+
+def test_samples_are_balanced_as_samples() -> None:
+    some = [concept("closeup", balancing=10.0, balancing_strategy="SAMPLES"),
+            concept("context", balancing=90.0, balancing_strategy="SAMPLES")]  # fmt: skip
+    patched = onetrainer.patch(files({**BASE, "concepts": some}), [change("identity_ratio", 0.33)], pictures(20, 60))
+    assert [one["balancing"] for one in json.loads(patched.texts[CONFIG])["concepts"]] == pytest.approx([33, 67], abs=1)
+
+
+@pytest.mark.parametrize(("field", "after"), [("negative_tokens", ("black_hair",)), ("seed", 7), ("steps", 100)])
+def test_what_the_trainer_has_no_setting_for_is_said(field: str, after: Any) -> None:
+    patched = onetrainer.patch(files(BASE), [change(field, after)])
+    assert patched.texts == files(BASE).texts and len(patched.unsupported) == 1
+
+
+def test_steps_become_epochs_where_the_pictures_are_known() -> None:
+    patched = onetrainer.patch(files(BASE), [change("steps", 800)], pictures(20, 60))
+    assert read_again(files(BASE), patched).epochs == 20
+
+
+def test_moved_files_and_folders_are_named_where_they_go() -> None:
+    moved = {
+        CONFIG: Path("/new/config.json"),
+        CONCEPTS: Path("/new/concepts.json"),
+        Path("/data/context"): Path("/new/d"),
+    }
+    texts = onetrainer.relocated(STYLES["concepts apart"], moved)
+    assert json.loads(texts[CONFIG])["concept_file_name"] == "/new/concepts.json"
+    assert [one["path"] for one in json.loads(texts[CONCEPTS])] == ["/data/closeup", "/new/d", "/data/reg"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"concepts": 1}', '{"config": {}, "concepts": []}'])
+def test_other_files_are_not_onetrainers(text: str) -> None:
+    assert not onetrainer.recognises(CONFIG, text)
