@@ -185,9 +185,7 @@ class _Draft:
     def _resolution(self, after: int) -> None:
         tables = [table for _, table in self.config.backends] or [{}]
         if any(self.config.side(table) is None for table in tables):
-            self.unsupported.append(
-                f"resolution: it is in megapixels here; wanted are sides of {after} pixels."
-            )
+            self.unsupported.append(f"resolution: it is in megapixels here; wanted are sides of {after} pixels.")
             return
         if any(table.get("resolution") is None for table in tables):
             self.values[self.config.place("resolution")] = after
