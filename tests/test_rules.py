@@ -617,6 +617,19 @@ def test_a_model_that_the_training_broke_is_told_from_one_that_learned_too_littl
     assert finding.causes[0].fix.change == {"learning_rate": {"times": 0.25}}
 
 
+def test_a_build_that_comes_when_asked_for_is_bound_to_its_word_and_not_short_of_pictures() -> None:
+    rule = RULES["body-drift"]
+    sound = [number("dataset.identity_ratio", 0.33), number("dataset.framing_share", 0.45, framing="full_body")]
+    asked = [number("attribute.described_match", 0.9, (0.75, 0.97), attribute="body")]
+    measured = [m for m in rule.examples["fires"][0] if m.name != "dataset.identity_ratio"]
+    measured += [number("captions.body_token_coverage", 1.0, role=role) for role in ("identity-emphasis", "in-context")]
+    ((finding,), _) = evaluate([rule], [*measured, *sound, *asked])
+    assert "bound to its words" in finding.causes[0].because and finding.close == 1
+    few = [sound[0], number("dataset.framing_share", 0.02, framing="full_body")]
+    ((finding,), _) = evaluate([rule], [*measured, *few])
+    assert "hardly show the whole body" in finding.causes[0].because
+
+
 def test_a_folder_without_its_own_lead_takes_lora_doctors(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text((FOLDER / "dead-trigger.yaml").read_text().replace("dead-trigger", "mine"))
     assert load_rules(tmp_path)[0].clear == RULES["dead-trigger"].clear
