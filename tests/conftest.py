@@ -10,7 +10,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: each with one thr
 
 from hypothesis import settings
 
-settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+settings.register_profile("steady", deadline=None, derandomize=True)  # a busy machine is no failure; the same examples
+settings.register_profile("thorough", deadline=None)  # as many as a property asks for, others every time
 settings.load_profile("steady")
 
 _cache = tempfile.TemporaryDirectory(prefix="lora-doctor-test-cache-")

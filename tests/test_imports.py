@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -154,7 +154,7 @@ HEAVY = {
 FORBIDDEN = {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
 
 
-@lru_cache
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -181,11 +181,14 @@ def executed_at_import(node: ast.AST) -> Iterator[ast.AST]:
         yield from executed_at_import(child)
 
 
+KNOWN = set(NAMES.values()) | {name.removesuffix(".__init__") for name in NAMES.values()}
+
+
+@cache
 def own_modules(path: Path) -> set[str]:
     """The modules of lora_doctor that a file imports anywhere."""
-    known = set(NAMES.values()) | {name.removesuffix(".__init__") for name in NAMES.values()}
     dotted = {name for name in imports(ast.walk(tree(path))) if name.partition(".")[0] == "lora_doctor"}
-    return {name if name in known else name.rpartition(".")[0] for name in dotted}
+    return {name if name in KNOWN else name.rpartition(".")[0] for name in dotted}
 
 
 def allowed(name: str) -> set[str]:

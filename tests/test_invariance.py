@@ -24,6 +24,7 @@ from lora_doctor.types import Cell, Finding, Measurement, NotEvaluated, Study
 from lora_doctor.verdict import decide
 from tests.arms.make_case import make_case as make_arm_case
 from tests.audits.make_case import Picture, make_case
+from tests.examples import many
 from tests.metrics.make_study import LABEL_SETS, SPEC, make_study
 
 SEEDS = st.integers(0, 2**32)
@@ -105,7 +106,7 @@ def test_the_order_of_measurements_changes_no_finding(found: list[Measurement], 
     assert {one.rule for one in without} == {one.rule for one in also_without}
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=many(10_000), deadline=None)
 @given(st.sampled_from([(some, *evaluate(RULES, some)) for some in SOME]), SEEDS)
 def test_the_order_of_findings_and_measurements_changes_no_verdict(
     judged: tuple[list[Measurement], tuple[Finding, ...], tuple[NotEvaluated, ...]], seed: int

@@ -16,6 +16,7 @@ from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import confirmed_at, evaluate, failing_examples
 from lora_doctor.types import Condition, Finding, Measurement, Rule
 from lora_doctor.wording import too_close
+from tests.examples import many
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = {rule.id: rule for rule in load_rules(FOLDER)}
@@ -552,7 +553,7 @@ def test_what_is_absent_may_be_as_bad_as_can_be() -> None:
     assert worst_of(share("body.deficit", 0.2), HOLDING, FRAMED, share("outfit.deficit", None)) == 1.0
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=many(10_000), deadline=None)
 @given(CONDITIONS, NUMBERS, st.sampled_from(NAMES), st.booleans())
 def test_taking_evidence_away_never_lowers_the_worst_of_a_finding_that_stays(
     when: Condition, measurements: list[Measurement], name: str, widen: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -134,16 +135,21 @@ def test_a_file_that_shrinks_while_its_header_is_read_is_refused(
         read_header(tmp_path / "x")
 
 
-def test_2200_tensors_are_read_in_30_ms(tmp_path: Path) -> None:
-    """As many as a LoRA of all of SDXL has; the best of nine, in time of the processor."""
+def test_2200_tensors_take_a_few_times_as_long_as_json_alone(tmp_path: Path) -> None:
+    """As many as a LoRA of all of SDXL has; the best of nine each, in time of the processor: 6 times on a quiet one."""
     name = "lora_unet_down_blocks_{}_attentions_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
     save_file({name.format(n): np.ones((4, 8), "float16") for n in range(2200)}, tmp_path / "x")
-    times = []
-    for _ in range(9):
+    content = (tmp_path / "x").read_bytes()
+    text = content[8 : 8 + int.from_bytes(content[:8], "little")]
+
+    def seconds(work: Callable[[], object]) -> float:
         start = time.process_time()
-        assert len(read_header(tmp_path / "x").tensors) == 2200
-        times.append(time.process_time() - start)
-    assert min(times) < 0.03
+        work()
+        return time.process_time() - start
+
+    assert len(read_header(tmp_path / "x").tensors) == 2200
+    ours = min(seconds(lambda: read_header(tmp_path / "x")) for _ in range(9))
+    assert ours < 15 * min(seconds(lambda: json.loads(text)) for _ in range(9))
 
 
 def accepts(content: bytes) -> bool:

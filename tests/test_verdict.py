@@ -16,6 +16,7 @@ from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict, Waiver
 from lora_doctor.verdict import decide, open_environments, units_to_decide
+from tests.examples import many
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = load_rules(FOLDER)
@@ -443,7 +444,7 @@ def wider(measurement: Measurement, by: float) -> Measurement:
     return dataclasses.replace(measurement, interval=(low - by, high + by))
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=many(10_000), deadline=None)
 @given(patients(), policies(), st.sampled_from(["drop", "blank", "widen"]), st.data())
 def test_taking_evidence_away_never_improves_a_verdict(
     made: list[Measurement], policy: Policy, how: str, data: st.DataObject
@@ -470,7 +471,7 @@ def any_findings(draw: st.DrawFn) -> list[Finding]:
     return draw(st.lists(made, max_size=3))
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=many(10_000), deadline=None)
 @given(any_findings(), policies(), st.data())
 def test_a_finding_that_becomes_vaguer_or_unevaluated_never_improves_a_verdict(
     findings: list[Finding], policy: Policy, data: st.DataObject

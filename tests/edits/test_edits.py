@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from lora_doctor.edits import json_edit, toml_edit, yaml_edit
 from lora_doctor.edits.edit import REMOVED, Keys, same, value_at
@@ -37,17 +38,26 @@ TABLES = st.recursive(
 )
 
 
+def readable(text: str) -> str:
+    """The text, where ruamel.yaml reads what it wrote: `{a: :0}` it does not."""
+    try:
+        YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        reject()
+    return text
+
+
 def yaml_text(value: Any) -> str:
     out = io.StringIO()
     YAML(typ="safe", pure=True).dump(value, out)
-    return out.getvalue()
+    return readable(out.getvalue())
 
 
 def as_block(value: Any) -> str:
     yaml, out = YAML(), io.StringIO()
     yaml.default_flow_style = False
     yaml.dump(value, out)
-    return "# what the owner says of it\n" + out.getvalue()
+    return readable("# what the owner says of it\n" + out.getvalue())
 
 
 LANGUAGES: dict[str, tuple[Edited, Callable[[Any], str], Callable[[str], Any]]] = {
