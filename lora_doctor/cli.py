@@ -7,15 +7,17 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lora_doctor import __version__
-from lora_doctor.errors import EnvironmentFailure, LoraDoctorError
+from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown
 from lora_doctor.wording import setting_text, too_close
 
 if TYPE_CHECKING:
+    from lora_doctor.retrain_hook import Hook
     from lora_doctor.types import Diagnosis
 
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
@@ -179,17 +181,30 @@ def policy_show(policy: str, folder: Path | None) -> None:
     "--write", type=click.Path(path_type=Path), help="Write the patched config (and captions) to this folder."
 )
 @click.option("--run", "train", is_flag=True, help="Train with it, check the new LoRA, print before and after.")
+@click.option("--yes", is_flag=True, help="Start the trainer without asking (needed where nobody can be asked).")
 @click.option("--seed", type=int, help="Train with another seed.")
 @click.option(
     "--add", type=click.Path(path_type=Path), help="A folder of new pictures, those that the prescription asks for."
 )
-def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int | None, add: Path | None) -> None:
-    """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched."""
-    from lora_doctor.retraining import ensure_startable, prepare, train_and_check
+def retrain(
+    run: Path, config: Path, write: Path | None, train: bool, yes: bool, seed: int | None, add: Path | None
+) -> None:
+    """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched.
+
+    \b
+    lora-doctor retrain yuki-checkup --config args.toml              shows it
+    lora-doctor retrain yuki-checkup --config args.toml --write new  saves it, with corrected captions
+    lora-doctor retrain yuki-checkup --config args.toml --run        trains with it and checks the new LoRA
+
+    --run starts sd-scripts, ai-toolkit, OneTrainer and SimpleTuner by the command their documentation names, or by
+    yours: `[retrain]` in the lora-doctor.toml beside the config, with `folder` = where the trainer is, or
+    `command` = a list such as ["python", "train.py", "{config}"]. No shell is involved. Stopped, the same command goes
+    on: a training that ended well is not done again.
+    """
+    from lora_doctor.retraining import hook_for, prepare, train_and_check
 
     plan = prepare(run, config, seed=seed, add=add)
-    if train:
-        ensure_startable(plan)
+    hook = hook_for(plan, write or run / "retrained") if train else None
     click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
     for line in (*plan.patch.unsupported, *plan.to_do):
         click.echo(f"  - {line}")
@@ -197,13 +212,35 @@ def retrain(run: Path, config: Path, write: Path | None, train: bool, seed: int 
     if folder is None:
         click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
         return
+    if hook is not None:
+        _ask_for(hook, yes)
     for path in plan.write(folder):
         click.echo(f"wrote {path}")
     if train:
         with _bars(False) as progress:
-            before, after = train_and_check(plan, folder, progress)
+            before, after = train_and_check(plan, folder, progress, _trainer_says)
         _compare(before, after)
         sys.exit(EXIT_OF[after.verdict.outcome])
+
+
+def _ask_for(hook: Hook, yes: bool) -> None:
+    """Say what is started; raises UsageError or Abort where it is not wanted, or nobody can be asked."""
+    click.echo(f"starts in {hook.folder}:\n  {bytes_shown(hook.shown)}\nand looks for the new LoRA in {hook.output}")
+    if yes:
+        return
+    if os.environ.get("CI") or not sys.stdin.isatty():
+        raise UsageError("would start another program, and nobody can be asked.", advice="Add --yes if it is wanted.")
+    click.confirm("Start it?", abort=True)
+
+
+def _trainer_says(line: str, again: bool) -> None:
+    """A line of a trainer's output; one that takes its own place again and again only where somebody is looking."""
+    if sys.stderr.isatty():
+        end = "\r" if again else "\n"
+        sys.stderr.write(f"\r\x1b[2K{line[: get_terminal_size().columns - 1]}{end}")
+        sys.stderr.flush()
+    elif not again:
+        click.echo(line, err=True)
 
 
 @cli.command("compare")
@@ -345,7 +382,6 @@ def audit(
 @click.option("--rules", "folder", type=click.Path(path_type=Path), help="A rules folder of your own.")
 def rules(rule: str | None, folder: Path | None) -> None:
     """List the rules, or print one as its own file says it."""
-    from lora_doctor.errors import UsageError
     from lora_doctor.plugins import data_folder
     from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
 

@@ -126,6 +126,15 @@ def copy_dataset(dataset: Dataset, added: Dataset | None, captions: Mapping[Path
     return folder
 
 
+def folders_in_copy(dataset: Dataset, folder: Path) -> dict[Path, Path]:
+    """Every folder that holds pictures of the dataset, at any depth -> where it is in the copy in `folder`."""
+    pairs: dict[Path, Path] = {}
+    for path, place in places_in_copy(dataset).items():
+        old, new = path.absolute().parents, (folder.absolute() / place).parents
+        pairs |= {old[depth]: new[depth] for depth in range(len(place.parts))}
+    return pairs
+
+
 def _copy(part: Dataset, captions: Mapping[Path, str], folder: Path) -> None:
     places = places_in_copy(part)
     for image in part.images:
@@ -137,4 +146,5 @@ def _copy(part: Dataset, captions: Mapping[Path, str], folder: Path) -> None:
             shutil.copyfile(image.path, target)
         caption = captions.get(image.path, image.caption)
         if caption is not None:
-            target.with_suffix(".txt").write_text(caption + "\n", "utf-8")
+            ending = image.caption_file.suffix if image.caption_file is not None else ""
+            target.with_suffix(ending if ending == ".caption" else ".txt").write_text(caption + "\n", "utf-8")

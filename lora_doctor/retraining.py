@@ -6,6 +6,7 @@ Knows the stages of `checkup` and the reference trainer; the user's own files ar
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from lora_doctor.corrected_dataset import (
     caption_diff,
     copy_dataset,
     corrected_captions,
+    folders_in_copy,
     joined,
     pictures_to_leave_out,
     without,
@@ -26,12 +28,16 @@ from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.instruments import Progress
 from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
+from lora_doctor.retrain_hook import Hook, hook_of, train
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, from_plain
+from lora_doctor.settings import Settings, from_plain, load_retrain
+from lora_doctor.trainer_process import Told
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch
 
 OWN_TRAINER = "lora-doctor"
+OUTPUT = "output"
+"""Folder of what another trainer writes, in the folder of the new training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +82,12 @@ class RetrainPlan:
                 "is the config's own folder.", path=folder, advice="Choose another: it is never changed in place."
             )
         moved = {path: folder / path.name for path in self.texts} | {self.dataset.path: source}
-        files = ConfigFiles(path=self.patch.path, texts=self.texts)
-        texts = self.config.trainer.relocated(files, moved)
+        if self.copies:
+            moved |= {old: new for old, new in folders_in_copy(self.dataset, source).items() if old not in moved}
+        trainer, path = self.config.trainer, self.patch.path
+        texts = trainer.relocated(ConfigFiles(path=path, texts=self.texts), moved)
+        if hasattr(trainer, "writing_to"):
+            texts = trainer.writing_to(ConfigFiles(path=path, texts=texts), folder / OUTPUT)
         for path, text in texts.items():
             moved[path].write_bytes(text.encode("utf-8"))
         written = tuple(moved[path] for path in texts)
@@ -128,31 +138,35 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
     )  # fmt: skip
 
 
-def ensure_startable(plan: RetrainPlan) -> None:
-    """Raises UsageError for a trainer that is not started from here."""
-    if plan.config.settings.trainer != OWN_TRAINER:
-        raise UsageError(
-            f"is a config of {plan.config.settings.trainer}, which is not started from here.", path=plan.patch.path,
-            advice="Save the patch with --write, train with it, and check the new LoRA.",
-        )  # fmt: skip
+def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
+    """What is started to train with the config in `folder`; None = our own trainer, in this process.
+
+    Raises UsageError for a trainer that cannot be started as things are, before anything is written.
+    """
+    if plan.config.settings.trainer == OWN_TRAINER:
+        return None
+    return hook_of(
+        load_retrain(plan.patch.path), plan.config.settings.trainer, str(plan.before.lora["family"]),
+        configs=[folder / path.name for path in sorted(plan.texts, key=lambda path: path != plan.patch.path)],
+        dataset=folder / "dataset" if plan.copies else plan.dataset.path, output=folder / OUTPUT,
+        name=plan.settings.model.name,
+    )  # fmt: skip
 
 
-def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tuple[Diagnosis, Diagnosis]:
-    """Train with the written config and check the new LoRA on the same cells and seeds; (before, after)."""
-    from lora_doctor.training import train_lora
+def train_and_check(
+    plan: RetrainPlan, folder: Path, progress: Progress, told: Told = lambda line, again: None
+) -> tuple[Diagnosis, Diagnosis]:
+    """Train with the written config and check the new LoRA on the same cells and seeds; (before, after).
 
-    ensure_startable(plan)
-    config = folder / plan.patch.path.name
-    training = read_training_config(config).settings
-    source = folder / "dataset" if plan.copies else plan.dataset.path
-    out = folder / f"{plan.settings.model.stem}.safetensors"
-    dataset = _with_roles(read_dataset(source), plan)
-    base = data_folder("miniature") / "base" if plan.settings.base == "miniature" else Path(plan.settings.base)
-    if not out.exists():
-        train_lora(
-            base, dataset, training, trigger=plan.settings.trigger, out=out, checkpoint=folder / "training.checkpoint",
-            progress=lambda step, steps, loss: progress("training", step, steps),
-        )  # fmt: skip
+    `told` is called with every line that another trainer prints. What was finished before is not done again. Raises the
+    children of LoraDoctorError.
+    """
+    hook = hook_for(plan, folder)
+    if hook is None:
+        out = _trained(plan, folder, progress)
+    else:
+        _ensure_copy_is_used(plan, folder)
+        out = train(hook, plan.before.inputs["lora"], told)
     environments = plan.before.matrix["environments"]
     matrix = replace(
         plan.settings.matrix,
@@ -162,12 +176,47 @@ def train_and_check(plan: RetrainPlan, folder: Path, progress: Progress) -> tupl
     character = replace(plan.settings.character, spec=dict(plan.before.character["spec"]))
     after = run_checkup(
         replace(
-            plan.settings, model=out, dataset=source, training_config=config, out=folder / f"{out.stem}-checkup",
-            matrix=matrix, character=character,
+            plan.settings, model=out, dataset=_source(plan, folder), training_config=folder / plan.patch.path.name,
+            out=folder / f"{plan.settings.model.stem}-checkup", matrix=matrix, character=character,
         ),
         progress,
     )  # fmt: skip
     return plan.before, after
+
+
+def _source(plan: RetrainPlan, folder: Path) -> Path:
+    """The dataset that the new training has; where a config of its trainer is the dataset, the patched one."""
+    named = {path.resolve(): folder / path.name for path in plan.texts}
+    if plan.dataset.path.resolve() in named:
+        return named[plan.dataset.path.resolve()]
+    return folder / "dataset" if plan.copies else plan.dataset.path
+
+
+def _ensure_copy_is_used(plan: RetrainPlan, folder: Path) -> None:
+    """Raises UsageError where pictures or captions were corrected, and the written config does not name the copy."""
+    copy = str((folder / "dataset").absolute())
+    texts = [(folder / path.name).read_text("utf-8") for path in plan.texts]
+    if plan.copies and not any(copy in text or json.dumps(copy)[1:-1] in text for text in texts):
+        raise UsageError(
+            f"does not say which folders it trains on, so the corrected ones in {copy} would not be used.",
+            path=folder / plan.patch.path.name, advice="Name them there, and start the trainer by hand.",
+        )  # fmt: skip
+
+
+def _trained(plan: RetrainPlan, folder: Path, progress: Progress) -> Path:
+    """The new LoRA, by our own trainer."""
+    from lora_doctor.training import train_lora
+
+    training = read_training_config(folder / plan.patch.path.name).settings
+    out = folder / f"{plan.settings.model.stem}.safetensors"
+    dataset = _with_roles(read_dataset(_source(plan, folder)), plan)
+    base = data_folder("miniature") / "base" if plan.settings.base == "miniature" else Path(plan.settings.base)
+    if not out.exists():
+        train_lora(
+            base, dataset, training, trigger=plan.settings.trigger, out=out, checkpoint=folder / "training.checkpoint",
+            progress=lambda step, steps, loss: progress("training", step, steps),
+        )  # fmt: skip
+    return out
 
 
 def _with_roles(dataset: Dataset, plan: RetrainPlan) -> Dataset:

@@ -111,6 +111,20 @@ class ReportSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetrainSettings:
+    """`[retrain]`: how `retrain --run` starts a trainer. No part of a check-up, so that no run folder can bring it."""
+
+    command: tuple[str, ...] | None = None
+    """Program and arguments, with {config}, {dataset}, {output}, {lora}; None = the trainer's documented command."""
+    folder: Path | None = None
+    """Where it is started, the trainer's own folder; None = the new run's folder."""
+    hours: float = 48.0
+    """After so long the trainer is ended."""
+    environment: tuple[str, ...] = ()
+    """Names of variables that it is given besides those for libraries and devices, such as HF_TOKEN."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything a check-up needs to know; paths are absolute or relative to the working folder."""
 
@@ -149,6 +163,7 @@ _SECTIONS: Mapping[str, Callable[..., Any]] = {
     "judge": JudgeSettings,
     "report": ReportSettings,
 }
+_RETRAIN = "retrain"
 _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "trigger": read.token,
     "dataset": read.path,
@@ -192,6 +207,10 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "judge.policy": read.name_or_toml,
     "judge.rules": read.path,
     "report.private": read.flag,
+    "retrain.command": read.command,
+    "retrain.folder": read.path,
+    "retrain.hours": read.number(0.001, 10_000),
+    "retrain.environment": read.variables,
 }
 """Every key there is, as it is dotted in messages."""
 
@@ -219,6 +238,16 @@ def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
     settings = _assemble(values, model, source)
     _check_matrix(settings.matrix, str(source or "command line"))
     return settings
+
+
+def load_retrain(config: Path) -> RetrainSettings:
+    """`[retrain]` of the lora-doctor.toml beside a training config, else of the one in the working folder.
+
+    The defaults where there is none; raises UsageError as `load_settings` does.
+    """
+    source = next((path for path in (config.parent / FILE_NAME, Path(FILE_NAME)) if path.is_file()), None)
+    values = {} if source is None else _read_values(_flatten(_parse(source)), source.parent, str(source))
+    return RetrainSettings(**_section(values, _RETRAIN))
 
 
 def load_audit_tables(dataset: Path) -> dict[str, Any]:
@@ -276,7 +305,7 @@ def _flatten(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables -> dotted keys; `character.spec` stays a table, its keys are the user's."""
     flat: dict[str, Any] = {}
     for key, value in tables.items():
-        if key in _SECTIONS and isinstance(value, Mapping):
+        if key in (*_SECTIONS, _RETRAIN) and isinstance(value, Mapping):
             flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
         else:
             flat[key] = value
@@ -299,7 +328,7 @@ def _read_values(flat: Mapping[str, Any], folder: Path, where: str) -> dict[str,
 
 def _did_you_mean(key: str) -> str:
     """The nearest known key: as it is written, or one with nearly the same last part in another table."""
-    known = {name: f"`{name}`" for name in _READERS} | {name: f"`[{name}]`" for name in _SECTIONS}
+    known = {name: f"`{name}`" for name in _READERS} | {name: f"`[{name}]`" for name in (*_SECTIONS, _RETRAIN)}
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
     if not near:
         by_last_part = {name.rpartition(".")[2]: name for name in known}
@@ -314,13 +343,14 @@ def _shown(value: Any) -> str:
 
 
 def _assemble(values: Mapping[str, Any], model: Path, source: Path | None) -> Settings:
-    def section(name: str) -> dict[str, Any]:
-        start = f"{name}."
-        return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
-
-    tables: dict[str, Any] = {name: kind(**section(name)) for name, kind in _SECTIONS.items()}
+    tables: dict[str, Any] = {name: kind(**_section(values, name)) for name, kind in _SECTIONS.items()}
     plain = {key: value for key, value in values.items() if "." not in key}
     return Settings(model=model, source=source, **plain, **tables)
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    start = f"{name}."
+    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
 def _check_matrix(matrix: MatrixSettings, where: str) -> None:

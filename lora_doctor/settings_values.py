@@ -178,6 +178,21 @@ def arms(value: Any, folder: Path) -> tuple[str, ...]:
     return names
 
 
+def command(value: Any, folder: Path) -> tuple[str, ...]:
+    """A program and its arguments, one text each; never a line for a shell."""
+    if isinstance(value, str):
+        raise ValueError('must be a list of arguments, ["python", "train.py", "{config}"]: no shell takes it apart')
+    return tuple(line(item, folder) for item in _items(value, "arguments"))
+
+
+def variables(value: Any, folder: Path) -> tuple[str, ...]:
+    """Names of environment variables, each once."""
+    names = tuple(line(name, folder) for name in _items(value, "names of environment variables"))
+    if len(set(names)) < len(names) or any("=" in name for name in names):
+        raise ValueError("must name each environment variable once, without its value")
+    return names
+
+
 def spec(value: Any, folder: Path) -> dict[str, str]:
     """A table of attribute -> label."""
     if not isinstance(value, Mapping):

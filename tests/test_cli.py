@@ -215,7 +215,46 @@ def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(
     assert other.returncode == 0, other.stderr
     assert "-seed = 1\n+seed = 2" in other.stdout and "network_dim = 8  # small" in args.read_text()
     assert str(tmp_path / "again" / "data.toml") in (tmp_path / "again" / "args.toml").read_text()
-    refused(doctor("retrain", out, "--config", args, "--run"), 2, "sd-scripts", "--write")
+    refused(doctor("retrain", out, "--config", args, "--run", "--yes"), 2, "args.toml", "sd-scripts", "folder = ")
+
+
+TRAINER = """
+import sys, tomllib
+from pathlib import Path
+from safetensors.numpy import load_file, save_file
+
+args = tomllib.loads(Path(sys.argv[1]).read_text())
+subset = tomllib.loads(Path(args["dataset_config"]).read_text())["datasets"][0]["subsets"][0]
+print("pictures", len(list(Path(subset["image_dir"]).glob("*.png"))), "rank", args["network_dim"])
+tensors = load_file(sys.argv[2])
+save_file({name: value * 0.5 if name.endswith("lora_B.weight") else value for name, value in tensors.items()},
+          Path(args["output_dir"]) / "trained.safetensors")
+"""
+"""Instead of sd-scripts, which needs a graphics card: it reads what sd-scripts reads, and halves the LoRA."""
+
+
+@pytest.mark.miniature
+def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(patient, tmp_path):
+    out, trainer, args = tmp_path / "run", tmp_path / "train.py", patient / "args.toml"
+    doctor("check", patient / "lora.safetensors", "--out", out)
+    (patient / "data.toml").write_text('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "dataset"\n')
+    args.write_text('dataset_config = "data.toml"\noutput_dir = "/nowhere"\nnetwork_dim = 8\nseed = 1\n')
+    trainer.write_text(TRAINER)
+    command = [sys.executable, str(trainer), "{config}", str(patient / "lora.safetensors")]
+    with (patient / "lora-doctor.toml").open("a") as file:
+        file.write(f"\n[retrain]\ncommand = {json.dumps(command)}\n")
+    asked = ("retrain", out, "--config", args, "--seed", 2, "--run")
+    refused(doctor(*asked), 2, "--yes")
+    assert not (out / "retrained").exists()
+    before = (patient / "lora.safetensors").read_bytes()
+    done = doctor(*asked, "--yes")
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert "pictures" in done.stderr and "identity at weight 1" in done.stdout
+    new = out / "retrained" / "output" / "trained.safetensors"
+    assert new.is_file() and (patient / "lora.safetensors").read_bytes() == before
+    assert json.loads((out / "retrained" / "lora-checkup" / "diagnosis.json").read_text())["lora"]["name"] == new.name
+    again = doctor(*asked, "--yes")
+    assert again.returncode == done.returncode and "pictures" not in again.stderr
 
 
 def test_gate_refuses_a_folder_that_is_no_run(tmp_path):

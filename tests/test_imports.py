@@ -37,6 +37,8 @@ JOINERS = [
     "lora_doctor.comparison_report",
     "lora_doctor.comparison_files",
     "lora_doctor.training_config",
+    "lora_doctor.new_lora",
+    "lora_doctor.retrain_hook",
     "lora_doctor.checkup",
     "lora_doctor.retraining",
     "lora_doctor.cli",

@@ -14,7 +14,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.places import Place, real_changes, with_values
+from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "ai-toolkit"
@@ -98,10 +98,14 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     job, values = _Job(config), dict[Place, Any]()
     for place, table in job.places:
         for key in ("folder_path", "dataset_path"):
-            new = next((new for old, new in moved.items() if table.get(key) == str(old) and new != old), None)
-            if new is not None:
-                values[place.below(key)] = str(new.absolute())
+            if (new := moved_folder(table.get(key), config.path, moved)) is not None:
+                values[place.below(key)] = str(new)
     return with_values(config, values)
+
+
+def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
+    """The job with the new LoRA going below the folder `output`, into one of the job's name."""
+    return with_values(config, {_Job(config).place.below("training_folder"): str(output.absolute())})
 
 
 class _Job:

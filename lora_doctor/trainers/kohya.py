@@ -16,7 +16,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
-from lora_doctor.trainers.places import Place, real_changes, with_values
+from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
     ConfigFiles,
@@ -126,12 +126,19 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     data = dataset_path(args, config.path)
     if data is not None and data in moved:
         values[args.place("dataset_config")] = str(moved[data].absolute())
+    if (new := moved_folder(args.values.get("train_data_dir"), config.path, moved)) is not None:
+        values[args.place("train_data_dir")] = str(new)
     for subset in _trained(config):
-        folder = subset.table.values.get("image_dir")
-        new = next((new for old, new in moved.items() if isinstance(folder, str) and Path(folder) == old), None)
-        if new is not None and new != Path(str(folder)):
-            values[subset.table.place.below("image_dir")] = str(new.absolute())
+        if (new := moved_folder(subset.table.values.get("image_dir"), config.path, moved)) is not None:
+            values[subset.table.place.below("image_dir")] = str(new)
     return with_values(config, values)
+
+
+def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
+    """The files, with the new LoRA going to the folder `output`. A dataset config alone does not say where to."""
+    if _is_dataset(parsed(config.path, config.text)):
+        return dict(config.texts)
+    return with_values(config, {_args(config).place("output_dir"): str(output.absolute())})
 
 
 class _Draft:

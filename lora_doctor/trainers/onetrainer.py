@@ -8,13 +8,13 @@ Nerogar/mgds DropTags (FULL drops all tags after the kept ones together, RANDOM 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.trainers.agreed import agreed, flag, number, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.places import Place, real_changes, with_values
+from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "OneTrainer"
@@ -101,10 +101,16 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     if named is not None and named in moved:
         values[Place(config.path, ("concept_file_name",))] = str(moved[named].absolute())
     for place, concept in known.concepts:
-        new = next((new for old, new in moved.items() if concept.get("path") == str(old) and new != old), None)
-        if new is not None:
-            values[place.below("path")] = str(new.absolute())
+        if (new := moved_folder(concept.get("path"), config.path, moved)) is not None:
+            values[place.below("path")] = str(new)
     return with_values(config, values)
+
+
+def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
+    """The config with the new LoRA going to the folder `output`, under its own name or `lora.safetensors`."""
+    known = _Config(config)
+    named = PurePath(str(known.values.get("output_model_destination") or "")).name or "lora.safetensors"
+    return with_values(config, {Place(config.path, ("output_model_destination",)): str(output.absolute() / named)})
 
 
 class _Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ def with_values(config: ConfigFiles, values: Mapping[Place, Any]) -> dict[Path, 
         path: edited(path, text, {place.keys: value for place, value in values.items() if place.path == path})
         for path, text in config.texts.items()
     }
+
+
+def moved_folder(named: object, config: Path, moved: Mapping[Path, Path]) -> Path | None:
+    """Where a folder goes that the config names, absolute or as seen from its own; None = it stays where it is.
+
+    `moved`: old -> new place, both absolute.
+    """
+    if not isinstance(named, str) or not named:
+        return None
+    for place in (Path(named), config.absolute().parent / named):
+        new = moved.get(Path(normpath(place)))
+        if new is not None and new != place:
+            return new.absolute()
+    return None
 
 
 def real_changes(changes: Sequence[Change], settings: TrainingSettings) -> list[Change]:

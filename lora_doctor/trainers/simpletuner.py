@@ -14,7 +14,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.places import Place, real_changes, with_values
+from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "SimpleTuner"
@@ -103,10 +103,14 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     if backends in moved and known.get("data_backend_config") is not None:
         values[known.place("data_backend_config")] = str(moved[backends].absolute())
     for place, table in known.backends:
-        new = next((n for old, n in moved.items() if table.get("instance_data_dir") == str(old) and n != old), None)
-        if new is not None:
-            values[place.below("instance_data_dir")] = str(new.absolute())
+        if (new := moved_folder(table.get("instance_data_dir"), config.path, moved)) is not None:
+            values[place.below("instance_data_dir")] = str(new)
     return with_values(config, values)
+
+
+def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
+    """The config with the new LoRA, and the checkpoints on the way to it, going to the folder `output`."""
+    return with_values(config, {_Config(config).place("output_dir"): str(output.absolute())})
 
 
 class _Config:

@@ -1,0 +1,48 @@
+"""The LoRA that a trainer has written: proven to be new, whole and a LoRA before anybody looks at its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_tensors import require_sound
+from lora_doctor.types import LoraFile
+
+State = Mapping[Path, tuple[int, int]]
+"""File -> its time of change in nanoseconds and its size in bytes."""
+
+
+def files_in(folder: Path) -> State:
+    """Every safetensors file below the folder, at any depth; links are not followed. Empty where there is no folder."""
+    found = {}
+    for path in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
+        if path.is_file() and not path.is_symlink():
+            stat = path.stat()
+            found[path] = (stat.st_mtime_ns, stat.st_size)
+    return found
+
+
+def new_lora(output: Path, before: State, old: str, log: Path) -> LoraFile:
+    """The latest of the files below `output` that were not there `before`, or not as they are now.
+
+    `old`: the sha256 of the LoRA that is trained again; `log` is named where it may tell more. Files of a training's
+    middle are older than its last one. Raises EnvironmentFailure where there is no new file or the new one is the old
+    one over again, InputRefused where it is no sound LoRA (half written, for one).
+    """
+    new = {path: state for path, state in files_in(output).items() if before.get(path) != state}
+    if not new:
+        there = f"{len(before)} safetensors files there are as they were" if before else "no safetensors file is there"
+        raise EnvironmentFailure(f"the trainer ended well and wrote no new LoRA: {there}.", path=output,
+                                 advice=f"See what it said in {log}; let it write to {{output}}.")  # fmt: skip
+    path = max(new, key=lambda one: (new[one], str(one)))
+    try:
+        lora = read_lora(path)
+        require_sound(lora)
+    except InputRefused as error:
+        raise InputRefused(f"is what the trainer wrote: {error.what}", path=path, advice=f"See {log}.") from None
+    if lora.sha256 == old:
+        raise EnvironmentFailure("is the old LoRA, byte by byte.", path=path,
+                                 advice=f"See in {log} whether the trainer trained at all.")  # fmt: skip
+    return lora
