@@ -32,7 +32,19 @@ def doctor(*arguments, cwd=None, preexec_fn=None):
 @pytest.fixture
 def patient(tmp_path):
     """A private copy of the healthy patient, with a tiny matrix."""
-    folder = tmp_path / "yuki"
+    return small_patient(tmp_path / "yuki")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """(patient, run folder, what the check-up answered): the same for all, never written to."""
+    folder = small_patient(tmp_path_factory.mktemp("checked") / "yuki")
+    result = doctor("check", folder / "lora.safetensors", "--out", folder.parent / "run", "--json")
+    assert result.returncode in (0, 1, 3), result.stderr
+    return folder, folder.parent / "run", result
+
+
+def small_patient(folder):
     shutil.copytree(PATIENT, folder)
     settings = (folder / "lora-doctor.toml").read_text()
     quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\n\n[render]\nsteps = 2\n"
@@ -148,9 +160,8 @@ def test_a_full_disk_is_one_line_and_resumable(patient):
 
 
 @pytest.mark.miniature
-def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(patient, tmp_path):
-    whole = doctor("check", patient / "lora.safetensors", "--out", tmp_path / "whole", "--json")
-    assert whole.returncode in (0, 1, 3), whole.stderr
+def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(checked, tmp_path):
+    patient, _, whole = checked
     command = [
         sys.executable,
         "-m",
@@ -179,22 +190,20 @@ def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(pat
 
 
 @pytest.mark.miniature
-def test_report_and_gate_need_no_torch(patient, tmp_path):
-    out = tmp_path / "run"
-    checked = doctor("check", patient / "lora.safetensors", "--out", out)
+def test_report_and_gate_need_no_torch(checked, tmp_path):
+    out = shutil.copytree(checked[1], tmp_path / "run")
     code = (
         "import sys; from lora_doctor.judgement import judge_run; from pathlib import Path;"
         f"judge_run(Path({str(out)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
-    assert doctor("gate", out).returncode == checked.returncode
-    assert doctor("report", out).returncode == checked.returncode
+    assert doctor("gate", out).returncode == checked[2].returncode
+    assert doctor("report", out).returncode == checked[2].returncode
 
 
 @pytest.mark.miniature
-def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(patient, tmp_path):
-    out, new, written = tmp_path / "run", tmp_path / "new", tmp_path / "retrained"
-    doctor("check", patient / "lora.safetensors", "--out", out)
+def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(checked, tmp_path):
+    patient, out, new, written = checked[0], checked[1], tmp_path / "new", tmp_path / "retrained"
     new.mkdir()
     shutil.copy(PATIENT.parent / "echo" / "dataset" / "00.png", new / "shot.png")
     (new / "shot.txt").write_text("1girl, yuki_nk, full_body\n")
@@ -234,15 +243,15 @@ save_file({name: value * 0.5 if name.endswith("lora_B.weight") else value for na
 
 
 @pytest.mark.miniature
-def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(patient, tmp_path):
-    out, trainer, args = tmp_path / "run", tmp_path / "train.py", patient / "args.toml"
-    doctor("check", patient / "lora.safetensors", "--out", out)
-    (patient / "data.toml").write_text('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "dataset"\n')
+def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(checked, tmp_path):
+    patient, trainer, args = checked[0], tmp_path / "train.py", tmp_path / "args.toml"
+    out = shutil.copytree(checked[1], tmp_path / "run")
+    folders = f'[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{patient / "dataset"}"\n'
+    (tmp_path / "data.toml").write_text(folders)
     args.write_text('dataset_config = "data.toml"\noutput_dir = "/nowhere"\nnetwork_dim = 8\nseed = 1\n')
     trainer.write_text(TRAINER)
     command = [sys.executable, str(trainer), "{config}", str(patient / "lora.safetensors")]
-    with (patient / "lora-doctor.toml").open("a") as file:
-        file.write(f"\n[retrain]\ncommand = {json.dumps(command)}\n")
+    (tmp_path / "lora-doctor.toml").write_text(f"[retrain]\ncommand = {json.dumps(command)}\n")
     asked = ("retrain", out, "--config", args, "--seed", 2, "--run")
     refused(doctor(*asked), 2, "--yes")
     assert not (out / "retrained").exists()

@@ -22,8 +22,8 @@ from lora_doctor.settings import load_settings
 NOT_YET: dict[str, str] = {}
 """Patient -> what it gets instead."""
 
-ALWAYS = ("misa", "nova", "yuki")
-"""One that is held for what it cannot draw, one for what its captions lack, and a healthy one."""
+ALWAYS = ("misa", "yuki")
+"""One that is held, and a healthy one."""
 
 
 def patients():
