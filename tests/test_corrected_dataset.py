@@ -10,6 +10,7 @@ from lora_doctor.corrected_dataset import (
     caption_diff,
     copy_dataset,
     corrected_captions,
+    folders_in_copy,
     joined,
     pictures_to_leave_out,
     places_in_copy,
@@ -134,3 +135,8 @@ def test_pictures_of_a_config_keep_their_folders_and_never_meet(tmp_path):
     assert len(set(places.values())) == 3
     copy = copy_dataset(data, None, {}, tmp_path / "copy")
     assert sorted(path.read_text() for path in copy.rglob("*.txt")) == ["1girl, conf\n", "1girl, x\n", "1girl, y\n"]
+    moved = folders_in_copy(data, tmp_path / "copy")
+    for old in (far, also_far):
+        assert sorted(path.name for path in moved[old].iterdir()) == ["0.png", "0.txt"]
+    assert moved[beside] == tmp_path / "copy" / "a" and moved[beside.parent] == tmp_path / "copy"
+    assert moved[far] != moved[also_far]

@@ -226,3 +226,9 @@ def test_moved_folders_are_named_where_they_go() -> None:
 @pytest.mark.parametrize("text", ["", "config: 1", "config: {process: []}", "process: [", "config: {process: [{}]}"])
 def test_other_files_are_no_jobs(text: str) -> None:
     assert not ai_toolkit.recognises(YAML, text)
+
+
+def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
+    text = ai_toolkit.writing_to(job(), Path("/new/output"))[YAML]
+    changed = [line for line in text.splitlines() if line not in JOB.splitlines()]
+    assert [line.split("#")[0].strip() for line in changed] == ['training_folder: "/new/output"']

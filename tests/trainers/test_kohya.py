@@ -250,3 +250,18 @@ def test_moved_files_and_folders_are_named_where_they_go() -> None:
     assert tomllib.loads(texts[ARGS])["dataset_config"] == "/new/data.toml"
     subsets = tomllib.loads(texts[DATA])["datasets"][0]["subsets"]
     assert [one["image_dir"] for one in subsets] == ["/data/closeup", "/new/dataset", "/data/reg"]
+
+
+def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
+    texts = kohya.writing_to(files(), Path("/new/output"))
+    assert tomllib.loads(texts[ARGS]) == tomllib.loads(files().texts[ARGS]) | {"output_dir": "/new/output"}
+    assert texts[DATA] == files().texts[DATA]
+
+
+def test_folders_are_found_as_the_config_sees_them() -> None:
+    """A relative one is meant from the config's own folder; one with dots is the same folder."""
+    config = ConfigFiles(path=Path("/cfg/args.toml"), texts={Path("/cfg/args.toml"): (
+        'network_dim = 8\ntrain_data_dir = "../data/./img"\n'
+    )})  # fmt: skip
+    texts = kohya.relocated(config, {Path("/data/img"): Path("/new/img")})
+    assert 'train_data_dir = "/new/img"' in texts[Path("/cfg/args.toml")]

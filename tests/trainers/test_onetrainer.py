@@ -196,3 +196,12 @@ def test_moved_files_and_folders_are_named_where_they_go() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"concepts": 1}', '{"config": {}, "concepts": []}'])
 def test_other_files_are_not_onetrainers(text: str) -> None:
     assert not onetrainer.recognises(CONFIG, text)
+
+
+def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
+    before = STYLES["concepts apart"]
+    after = onetrainer.writing_to(before, Path("/new/output"))
+    told = json.loads(after[CONFIG])
+    assert Path(told["output_model_destination"]).parent == Path("/new/output")
+    assert Path(told["output_model_destination"]).suffix == ".safetensors"
+    assert told == json.loads(before.texts[CONFIG]) | {"output_model_destination": told["output_model_destination"]}

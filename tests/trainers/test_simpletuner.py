@@ -168,3 +168,12 @@ def test_moved_files_and_folders_are_named_where_they_go() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_type": "lora"}'])
 def test_other_files_are_not_simpletuners(text: str) -> None:
     assert not simpletuner.recognises(CONFIG, text)
+
+
+def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
+    texts = simpletuner.writing_to(files(BASE), Path("/new/output"))
+    told = {key.lstrip("-"): value for key, value in json.loads(texts[CONFIG]).items()}
+    assert told == {key.lstrip("-"): v for key, v in json.loads(files(BASE).texts[CONFIG]).items()} | {
+        "output_dir": "/new/output"
+    }
+    assert texts[BACKENDS] == files(BASE).texts[BACKENDS]
