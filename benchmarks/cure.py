@@ -51,7 +51,7 @@ def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
         out = folder / f"seed-{seed}"
         if not out.exists():
             plan.write(out)
-        after.append(train_and_check(plan, out, lambda stage, done, total: None)[1])
+        after.append(train_and_check(plan, out, lambda stage, done, total: None).after)
     return before, after
 
 

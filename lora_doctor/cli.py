@@ -18,6 +18,8 @@ from lora_doctor.wording import setting_text, too_close
 
 if TYPE_CHECKING:
     from lora_doctor.retrain_hook import Hook
+    from lora_doctor.retrain_rounds import Round
+    from lora_doctor.retraining import RetrainPlan
     from lora_doctor.types import Diagnosis
 
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
@@ -181,46 +183,83 @@ def policy_show(policy: str, folder: Path | None) -> None:
     "--write", type=click.Path(path_type=Path), help="Write the patched config (and captions) to this folder."
 )
 @click.option("--run", "train", is_flag=True, help="Train with it, check the new LoRA, print before and after.")
+@click.option("--until-ship", is_flag=True, help="Again with what the new check-up prescribes, until it ships.")
+@click.option("--max-rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Of --until-ship.")
 @click.option("--yes", is_flag=True, help="Start the trainer without asking (needed where nobody can be asked).")
 @click.option("--seed", type=int, help="Train with another seed.")
 @click.option(
     "--add", type=click.Path(path_type=Path), help="A folder of new pictures, those that the prescription asks for."
 )
 def retrain(
-    run: Path, config: Path, write: Path | None, train: bool, yes: bool, seed: int | None, add: Path | None
-) -> None:
+    run: Path, config: Path, write: Path | None, train: bool, until_ship: bool, max_rounds: int, yes: bool,
+    seed: int | None, add: Path | None,
+) -> None:  # fmt: skip
     """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched.
 
     \b
-    lora-doctor retrain yuki-checkup --config args.toml              shows it
-    lora-doctor retrain yuki-checkup --config args.toml --write new  saves it, with corrected captions
-    lora-doctor retrain yuki-checkup --config args.toml --run        trains with it and checks the new LoRA
+    lora-doctor retrain yuki-checkup --config args.toml               shows it
+    lora-doctor retrain yuki-checkup --config args.toml --write new   saves it, with corrected captions
+    lora-doctor retrain yuki-checkup --config args.toml --run         trains with it and checks the new LoRA
+    lora-doctor retrain yuki-checkup --config args.toml --until-ship  the same, up to three rounds; keeps the best
 
     --run starts sd-scripts, ai-toolkit, OneTrainer and SimpleTuner by the command their documentation names, or by
     yours: `[retrain]` in the lora-doctor.toml beside the config, with `folder` = where the trainer is, or
     `command` = a list such as ["python", "train.py", "{config}"]. No shell is involved. Stopped, the same command goes
     on: a training that ended well is not done again.
+
+    Before and after are compared on the same prompts and seeds; a round is kept only if its verdict is better, or
+    something is and nothing is worse. Exits as `check` does, for the LoRA that is kept.
     """
-    from lora_doctor.retraining import hook_for, prepare, train_and_check
+    if train or until_ship:
+        sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, seed, add))
+    from lora_doctor.retraining import prepare
 
     plan = prepare(run, config, seed=seed, add=add)
-    hook = hook_for(plan, write or run / "retrained") if train else None
+    _show_plan(plan)
+    if write is None:
+        click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
+        return
+    for path in plan.write(write):
+        click.echo(f"wrote {path}")
+
+
+def _show_plan(plan: RetrainPlan) -> None:
     click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
     for line in (*plan.patch.unsupported, *plan.to_do):
         click.echo(f"  - {line}")
-    folder = write or (run / "retrained" if train else None)
-    if folder is None:
-        click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
-        return
-    if hook is not None:
-        _ask_for(hook, yes)
-    for path in plan.write(folder):
-        click.echo(f"wrote {path}")
-    if train:
-        with _bars(False) as progress:
-            before, after = train_and_check(plan, folder, progress, _trainer_says)
-        _compare(before, after)
-        sys.exit(EXIT_OF[after.verdict.outcome])
+
+
+def _retrained(
+    run: Path, config: Path, folder: Path, most: int, yes: bool, seed: int | None, add: Path | None
+) -> int:  # fmt: skip
+    """Train, check, tell; the exit code of the LoRA that is kept."""
+    from lora_doctor.retrain_rounds import retrain_until_ship
+    from lora_doctor.retraining import hook_for
+
+    allowed = [yes]
+
+    def announce(plan: RetrainPlan, place: Path) -> None:
+        _show_plan(plan)
+        hook = hook_for(plan, place)
+        if hook is not None:
+            _ask_for(hook, allowed[0])
+            allowed[0] = True
+        click.echo(f"trains in {bytes_shown(str(place))}")
+
+    def ended(one: Round) -> None:
+        _compare(one.before, one.after)
+        click.echo(f"{'kept' if one.kept else 'not kept'}: {one.because}")
+
+    with _bars(False) as progress:
+        done = retrain_until_ship(
+            run, config, folder, most=most, seed=seed, add=add, progress=progress, told=_trainer_says,
+            announce=announce, ended=ended,
+        )  # fmt: skip
+    kept = "the LoRA there was" if done.best is None else bytes_shown(str(done.best.lora))
+    click.echo(f"\n{done.after.verdict.outcome}: {kept}. {done.stopped}".rstrip())
+    if done.best is not None:
+        click.echo(f"report: {bytes_shown(str(done.best.run / 'report.html'))}")
+    return EXIT_OF[done.after.verdict.outcome]
 
 
 def _ask_for(hook: Hook, yes: bool) -> None:

@@ -96,6 +96,17 @@ class RetrainPlan:
         return (*written, diff, *([source] if self.copies else []))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrained:
+    """A new LoRA and its check-up."""
+
+    before: Diagnosis
+    after: Diagnosis
+    lora: Path
+    run: Path
+    """The run folder of its check-up."""
+
+
 def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | None = None) -> RetrainPlan:
     """Read a finished run and a training config, and work out the patch.
 
@@ -155,8 +166,8 @@ def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
 
 def train_and_check(
     plan: RetrainPlan, folder: Path, progress: Progress, told: Told = lambda line, again: None
-) -> tuple[Diagnosis, Diagnosis]:
-    """Train with the written config and check the new LoRA on the same cells and seeds; (before, after).
+) -> Retrained:
+    """Train with the written config and check the new LoRA on the same cells and seeds.
 
     `told` is called with every line that another trainer prints. What was finished before is not done again. Raises the
     children of LoraDoctorError.
@@ -167,6 +178,7 @@ def train_and_check(
     else:
         _ensure_copy_is_used(plan, folder)
         out = train(hook, plan.before.inputs["lora"], told)
+    run = folder / f"{plan.settings.model.stem}-checkup"
     environments = plan.before.matrix["environments"]
     matrix = replace(
         plan.settings.matrix,
@@ -177,11 +189,11 @@ def train_and_check(
     after = run_checkup(
         replace(
             plan.settings, model=out, dataset=_source(plan, folder), training_config=folder / plan.patch.path.name,
-            out=folder / f"{plan.settings.model.stem}-checkup", matrix=matrix, character=character,
+            out=run, matrix=matrix, character=character,
         ),
         progress,
     )  # fmt: skip
-    return plan.before, after
+    return Retrained(before=plan.before, after=after, lora=out, run=run)
 
 
 def _source(plan: RetrainPlan, folder: Path) -> Path:

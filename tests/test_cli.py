@@ -224,7 +224,13 @@ def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(
     assert other.returncode == 0, other.stderr
     assert "-seed = 1\n+seed = 2" in other.stdout and "network_dim = 8  # small" in args.read_text()
     assert str(tmp_path / "again" / "data.toml") in (tmp_path / "again" / "args.toml").read_text()
-    refused(doctor("retrain", out, "--config", args, "--run", "--yes"), 2, "args.toml", "sd-scripts", "folder = ")
+    refused(
+        doctor("retrain", out, "--config", args, "--seed", 2, "--run", "--yes"),
+        2,
+        "args.toml",
+        "sd-scripts",
+        "folder = ",
+    )
 
 
 TRAINER = """
@@ -259,6 +265,7 @@ def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(c
     done = doctor(*asked, "--yes")
     assert done.returncode in (0, 1, 3), done.stderr
     assert "pictures" in done.stderr and "identity at weight 1" in done.stdout
+    assert "kept: " in done.stdout and (out / "retrained" / "before-and-after" / "comparison.html").is_file()
     new = out / "retrained" / "output" / "trained.safetensors"
     assert new.is_file() and (patient / "lora.safetensors").read_bytes() == before
     assert json.loads((out / "retrained" / "lora-checkup" / "diagnosis.json").read_text())["lora"]["name"] == new.name

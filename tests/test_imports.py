@@ -41,6 +41,7 @@ JOINERS = [
     "lora_doctor.retrain_hook",
     "lora_doctor.checkup",
     "lora_doctor.retraining",
+    "lora_doctor.retrain_rounds",
     "lora_doctor.cli",
     "lora_doctor.__main__",
 ]

@@ -1,0 +1,106 @@
+"""A round is kept for a better verdict, or for something better and nothing worse; the best is kept, whatever comes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lora_doctor import retrain_rounds
+from lora_doctor.comparison import Contrast
+from lora_doctor.retrain_rounds import Rounds, judged, retrain_until_ship
+from lora_doctor.types import Diagnosis, Measurement
+from tests.make_diagnosis import make_diagnosis
+
+
+def diagnosis(outcome: str) -> Diagnosis:
+    made = make_diagnosis(Path(), images=False)
+    return dataclasses.replace(made, verdict=dataclasses.replace(made.verdict, outcome=outcome))  # type: ignore[arg-type]
+
+
+def contrast(state: str, value: float, weight: str = "ship") -> Contrast:
+    told = Measurement(name="identity", value=value, unit="score", interval=(value - 0.02, value + 0.02))
+    return Contrast(quantity="identity", weight=weight, run="new", against="old", difference=told, state=state)  # type: ignore[arg-type]
+
+
+BETTER, WORSE, ALIKE = contrast("better", 0.2), contrast("worse", -0.2), contrast("alike", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found", "kept", "said"),
+    [
+        ("HOLD", "SHIP", [WORSE], True, "HOLD before, SHIP after; worse: identity"),
+        ("HOLD", "INCONCLUSIVE", [], True, "INCONCLUSIVE after"),
+        ("INCONCLUSIVE", "HOLD", [BETTER], False, "HOLD after"),
+        ("HOLD", "HOLD", [BETTER], True, "better: identity +0.20"),
+        ("HOLD", "HOLD", [BETTER, WORSE], False, "worse: identity"),
+        ("HOLD", "HOLD", [ALIKE], False, "nothing is certainly better"),
+        ("HOLD", "HOLD", [contrast("better", 0.2, "0.4")], False, "nothing is certainly better"),
+        ("HOLD", "HOLD", None, False, "nothing is certainly better"),
+    ],
+)
+def test_what_is_a_gain(before: str, after: str, found: list[Contrast] | None, kept: bool, said: str) -> None:
+    answer, because = judged(diagnosis(before), diagnosis(after), found)
+    assert answer is kept and said in because
+
+
+def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str, list[Contrast]], most: int = 3,
+            changes: int = 99) -> tuple[Rounds, list[str]]:  # fmt: skip
+    """Rounds that end as told, without a trainer: what is looked at is who starts from whom, and when it stops."""
+    said: list[str] = []
+    left = iter(rounds)
+    outcomes = {tmp_path / "run": "HOLD"}
+
+    def prepare(run: Path, config: Path, **more: Any) -> Any:
+        said.append(f"{run.relative_to(tmp_path)} with {config.relative_to(tmp_path)}")
+        texts = {config: "new" if len(said) <= changes else "old"}
+        files = SimpleNamespace(texts={config: "old"})
+        return SimpleNamespace(
+            run=run, before=diagnosis(outcomes[run]), copies=False, texts=texts, write=lambda place: None,
+            config=SimpleNamespace(files=files), patch=SimpleNamespace(path=config),
+        )  # fmt: skip
+
+    def train(plan: Any, place: Path, *more: Any) -> Any:
+        outcome, found = next(left)
+        run = place / "checkup"
+        outcomes[run] = outcome
+        monkeypatch.setattr(retrain_rounds, "compare_folders", lambda runs: (SimpleNamespace(contrasts=found), {}))
+        return SimpleNamespace(before=plan.before, after=diagnosis(outcome), lora=place / "x", run=run)
+
+    monkeypatch.setattr(retrain_rounds, "prepare", prepare)
+    monkeypatch.setattr(retrain_rounds, "train_and_check", train)
+    monkeypatch.setattr(retrain_rounds, "write", lambda *given: None)
+    return retrain_until_ship(tmp_path / "run", tmp_path / "c.toml", tmp_path / "new", most=most), said
+
+
+def test_it_goes_on_from_the_best_and_stops_when_it_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, started = trained(monkeypatch, tmp_path, ("HOLD", [BETTER]), ("SHIP", []))
+    assert started == ["run with c.toml", "new/round-1/checkup with new/round-1/c.toml"]
+    assert done.after.verdict.outcome == "SHIP" and done.best is not None and done.best.number == 2
+    assert done.stopped == "It ships."
+
+
+def test_a_round_without_gain_ends_it_and_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, started = trained(monkeypatch, tmp_path, ("INCONCLUSIVE", []), ("HOLD", [BETTER]))
+    assert len(started) == 2 and done.best is not None and done.best.number == 1
+    assert done.after.verdict.outcome == "INCONCLUSIVE" and done.stopped == "Round 2 brought no gain."
+
+
+def test_one_that_only_gets_worse_leaves_the_lora_there_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, _ = trained(monkeypatch, tmp_path, ("HOLD", [WORSE]))
+    assert done.best is None and done.after is done.before and not done.rounds[0].kept
+
+
+def test_there_are_no_more_rounds_than_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, started = trained(monkeypatch, tmp_path, ("HOLD", [BETTER]), ("HOLD", [BETTER]), most=2)
+    assert len(started) == 2 and done.stopped == "2 rounds were asked for at most."
+
+
+def test_nothing_left_to_change_trains_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, started = trained(monkeypatch, tmp_path, ("HOLD", [BETTER]), changes=1)
+    assert len(done.rounds) == 1 and len(started) == 2 and "changes nothing" in done.stopped
+    none, _ = trained(monkeypatch, tmp_path, changes=0)
+    assert none.rounds == () and none.best is None
