@@ -15,6 +15,7 @@ from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import (
@@ -114,9 +115,8 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     for change in changes:
         draft.make(change, dataset)
     draft.mend_caches()
-    return PatchedFiles(
-        texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
-    )
+    texts = with_values(config, draft.values) | draft.texts
+    return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -147,7 +147,10 @@ class _Draft:
     def __init__(self, config: ConfigFiles) -> None:
         self.args, self.subsets = _args(config), _trained(config)
         self.alone = _is_dataset(parsed(config.path, config.text))
+        self.config = config
         self.values: dict[Place, Any] = {}
+        self.texts: dict[Path, str] = {}
+        """New files."""
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -221,9 +224,37 @@ class _Draft:
 
     def _repeats(self, target: float, dataset: Dataset | None) -> None:
         """Whole repeats of the subsets that come nearest to the ratio, with the training as long as it was."""
+        named = self.args.get("train_data_dir")
+        if not self.subsets and isinstance(named, str) and self.args.get("in_json") is None:
+            self._repeats_of_numbered(target, dataset, named)
+            return
         found = repeats_for([folder for one in self.subsets if (folder := _folder(one)) is not None], dataset, target)
         self.values.update(found.values)
         if found.values:
+            self._keep_length(found.longer)
+        if found.short:
+            self.unsupported.append(found.short)
+
+    def _repeats_of_numbered(self, target: float, dataset: Dataset | None, named: str) -> None:
+        """The same for numbered folders, whose names stay: a dataset config says it instead."""
+        folders, path = numbered_folders(dataset, named, self.config.path), dataset_config_beside(self.config.path)
+        other = self.args.get("reg_data_dir")
+        kept = regularisation_folders(dataset, str(other), self.config.path) if other is not None else []
+        if other is not None and not kept:
+            self.unsupported.append(
+                f"identity_ratio: {target:g} is wanted; a dataset config that says other repeats must list the folders "
+                f"of reg_data_dir too, which were not read: give this config as the dataset, or rename folders by hand."
+            )
+            return
+        named_folders = [Folder(Place(path, (one.name,)), Path(one.place), one.repeats) for one in folders]
+        found = repeats_for(named_folders, dataset, target)
+        if found.values:
+            repeats = {str(place.keys[0]): round(value) for place, value in found.values.items()}
+            self.texts[path] = dataset_config([*folders, *kept], repeats)
+            self.values[self.args.place("dataset_config")] = path.name
+            self.notes.append(
+                f"{path.name} says the repeats from now on, train_data_dir is passed over; folders keep their names."
+            )
             self._keep_length(found.longer)
         if found.short:
             self.unsupported.append(found.short)
@@ -235,6 +266,11 @@ class _Draft:
             self.notes.append(
                 f"max_train_epochs follows the repeats, so that the training stays as long ({factor:.2f})."
             )
+
+
+def dataset_config_beside(config: Path) -> Path:
+    """A new file's name beside the arguments'."""
+    return config.with_name(f"{config.stem}.dataset.toml")
 
 
 def _args(config: ConfigFiles) -> Args:

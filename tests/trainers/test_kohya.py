@@ -19,6 +19,8 @@ from lora_doctor.types import (
     Dataset,
     DatasetImage,
     PatchedFiles,
+    Role,
+    Subset,
     TrainingSettings,
 )
 
@@ -265,3 +267,60 @@ def test_folders_are_found_as_the_config_sees_them() -> None:
     )})  # fmt: skip
     texts = kohya.relocated(config, {Path("/data/img"): Path("/new/img")})
     assert 'train_data_dir = "/new/img"' in texts[Path("/cfg/args.toml")]
+
+
+def numbered(*folders: tuple[str, Role, int], regularisation: str = "") -> Dataset:
+    """Pictures in folders of /data, named as sd-scripts wants them."""
+    images = tuple(
+        DatasetImage(path=Path(f"/data/{name}/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
+        for name, role, count in folders for i in range(count)
+    )  # fmt: skip
+    subsets = (Subset(folder=Path(regularisation), regularisation=True),) if regularisation else ()
+    return Dataset(path=Path("/data"), images=images, subsets=subsets)
+
+
+RATIO = [Change(field="identity_ratio", before=None, after=0.33, rule="x", because="x")]
+CLOSE_UPS = (("10_face yuki", IDENTITY_EMPHASIS, 20), ("1_context yuki", IN_CONTEXT, 60))
+
+
+def test_numbered_folders_become_a_dataset_config_with_other_repeats() -> None:
+    config = files('train_data_dir = "/data"  # mine\nresolution = "1024"\nmax_train_epochs = 10\n', None)
+    patched = kohya.patch(config, RATIO, numbered(*CLOSE_UPS))
+    new = config.path.with_name("args.dataset.toml")
+    subsets = tomllib.loads(patched.texts[new])["datasets"][0]["subsets"]
+    assert [one["image_dir"] for one in subsets] == ["/data/10_face yuki", "/data/1_context yuki"]
+    assert [one["class_tokens"] for one in subsets] == ["face yuki", "context yuki"]
+    face, context = (one["num_repeats"] for one in subsets)
+    assert 20 * face / (20 * face + 60 * context) == pytest.approx(0.33, abs=0.02)
+    args = tomllib.loads(patched.texts[config.path])
+    assert args["dataset_config"] == "args.dataset.toml" and args["train_data_dir"] == "/data"
+    seen_before, seen = 10 * (20 * 10 + 60), args["max_train_epochs"] * (20 * face + 60 * context)
+    assert seen == pytest.approx(seen_before, rel=0.1)
+    assert "# mine" in patched.texts[config.path] and not patched.unsupported
+
+
+def test_what_became_a_dataset_config_is_read_and_not_changed_again() -> None:
+    config = files('train_data_dir = "/data"\nmax_train_epochs = 10\n', None)
+    once = ConfigFiles(path=config.path, texts=kohya.patch(config, RATIO, numbered(*CLOSE_UPS)).texts)
+    assert kohya.companions(once.path, once.text) == (config.path.with_name("args.dataset.toml"),)
+    assert kohya.patch(once, RATIO, numbered(*CLOSE_UPS)).texts == once.texts
+    moved = {path: Path("/new") / path.name for path in once.texts} | {Path("/data/10_face yuki"): Path("/new/f")}
+    texts = kohya.relocated(once, moved)
+    assert tomllib.loads(texts[once.path])["dataset_config"] == "/new/args.dataset.toml"
+    assert '"/new/f"' in texts[config.path.with_name("args.dataset.toml")]
+
+
+def test_folders_without_a_number_are_left_out_as_sd_scripts_does() -> None:
+    config = files('train_data_dir = "/data"\n', None)
+    patched = kohya.patch(config, RATIO, numbered(*CLOSE_UPS, ("more", IN_CONTEXT, 9)))
+    assert "/data/more" not in "".join(patched.texts.values())
+
+
+def test_regularisation_folders_come_along_or_nothing_is_changed() -> None:
+    """With a dataset config, sd-scripts passes over reg_data_dir."""
+    config = files('train_data_dir = "/data"\nreg_data_dir = "/reg"\n', None)
+    refused = kohya.patch(config, RATIO, numbered(*CLOSE_UPS))
+    assert refused.texts == config.texts and "reg_data_dir" in refused.unsupported[0]
+    patched = kohya.patch(config, RATIO, numbered(*CLOSE_UPS, regularisation="/reg/1_girl"))
+    subsets = tomllib.loads(patched.texts[config.path.with_name("args.dataset.toml")])["datasets"][0]["subsets"]
+    assert subsets[-1] == {"image_dir": "/reg/1_girl", "num_repeats": 1, "class_tokens": "girl", "is_reg": True}

@@ -1,0 +1,67 @@
+"""sd-scripts' numbered folders (`10_name`) as a dataset config, where other repeats can be written. Pure.
+
+Source: kohya-ss/sd-scripts library/config_util.py (generate_dreambooth_subsets_config_by_subdirs: repeats, then the
+class tokens; other folders are left out), train_network.py (with a dataset_config, train_data_dir is passed over).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os.path import normpath
+from pathlib import Path
+
+from lora_doctor.types import Dataset
+
+_NUMBERED = re.compile(r"(\d+)_(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedFolder:
+    """A folder of `train_data_dir`, or of `reg_data_dir`."""
+
+    name: str
+    place: str
+    """As the config would name it."""
+    repeats: int
+    words: str
+    """What follows the number: the caption of pictures without one."""
+    regularisation: bool = False
+
+
+def numbered_folders(dataset: Dataset | None, named: str, config: Path) -> list[NumberedFolder]:
+    """The folders of `train_data_dir` that hold pictures of the dataset, in the order of their names."""
+    above = Path(normpath(config.absolute().parent / named))
+    folders = {image.path.absolute().parent for image in (dataset.images if dataset is not None else ())}
+    names = sorted(folder.name for folder in folders if folder.parent == above)
+    matches = [(name, _NUMBERED.fullmatch(name)) for name in names]
+    return [NumberedFolder(name, str(above / name), int(m[1]), m[2]) for name, m in matches if m is not None]
+
+
+def regularisation_folders(dataset: Dataset | None, named: str, config: Path) -> list[NumberedFolder]:
+    """The folders of `reg_data_dir`, where the dataset was read from this config; else none."""
+    above = Path(normpath(config.absolute().parent / named))
+    found = []
+    for subset in dataset.subsets if dataset is not None else ():
+        match = _NUMBERED.fullmatch(subset.folder.name)
+        if match is not None and subset.regularisation and subset.folder.absolute().parent == above:
+            found.append(
+                NumberedFolder(subset.folder.name, str(above / subset.folder.name), int(match[1]), match[2], True)
+            )
+    return found
+
+
+def dataset_config(folders: Sequence[NumberedFolder], repeats: Mapping[str, int]) -> str:
+    """A dataset config in TOML that says what the folders' names say, with other repeats for some (name -> repeats)."""
+    lines = [
+        "# what the numbered folders say; whatever else a subset may have comes from the arguments",
+        "[[datasets]]",
+    ]
+    for folder in folders:
+        lines += ["", "  [[datasets.subsets]]", f"  image_dir = {json.dumps(folder.place, ensure_ascii=False)}"]
+        lines += [f"  num_repeats = {repeats.get(folder.name, folder.repeats)}"]
+        lines += [f"  class_tokens = {json.dumps(folder.words, ensure_ascii=False)}"] if folder.words else []
+        lines += ["  is_reg = true"] if folder.regularisation else []
+    return "\n".join(lines) + "\n"
