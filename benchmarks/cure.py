@@ -1,85 +1,142 @@
-"""Does the prescription cure? The patient is retrained as prescribed, with two seeds, and checked again.
+"""Does the prescription cure, and would anything else have?
 
-    python -m benchmarks.cure --work build/cure [--patients misa luna] [--seeds 11 12] [--processes 2]
+    python -m benchmarks.cure --work DIR [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2] [FOLDER ...]
 
-New pictures that the prescription asks for are drawn as the patient's own were: same habits, same captions. Cured = the
-finding that was treated is gone, not even suspected, and no other one is confirmed in its place. Resumable.
+Every faulty LoRA (a FOLDER of `benchmarks.detection`; default: the bundled patients) is trained again and checked again
+three ways: as prescribed; as it was, for as long, with a new seed (placebo); and as another fault of the table would be
+treated (wrong). New pictures that a prescription asks for are drawn as the patient's own were: same habits, same
+captions. Cured = the finding that was treated is gone, not even suspected, it could be judged, and no blocker is
+confirmed that was not before. Pairs are those with the same LoRA and seed. Resumable: what was finished is read again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.cure_arms import ARMS, arms
+from benchmarks.cure_tables import Trial, pairs, rows, shares
 from benchmarks.jobs import run_jobs
 from fixtures.miniature.build.datasets import draw_asked
 from fixtures.miniature.build.recipes import PATIENTS, RECIPES
 from fixtures.miniature.world.character import Character
 from lora_doctor.checkup import run_checkup
+from lora_doctor.diagnosis import from_json
+from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
 from lora_doctor.retraining import prepare, train_and_check
+from lora_doctor.rule_files import load_rules
+from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings
-from lora_doctor.types import Diagnosis
+from lora_doctor.types import Diagnosis, LabelSet, Prescription, TrainingSettings
 from lora_doctor.wording import setting_text
 
-SICK = ("misa", "akane", "luna", "sakura", "rin", "nova")
+RUN, RESULT = "lora-checkup", "result.json"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One patient, with every seed it is retrained with: the check-up before is the same for all."""
+    """One retraining of one patient."""
 
     patient: Path
     work: Path
-    seeds: tuple[int, ...]
+    arm: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The patient's copy: dataset, LoRA and the check-up before."""
+        return self.work / self.patient.name
+
+    @property
+    def trial(self) -> Path:
+        """Where this retraining takes place."""
+        return self.folder / f"{self.arm}-{self.seed}"
 
 
-def treat(job: Job) -> tuple[Diagnosis, list[Diagnosis]]:
-    """The diagnosis before, and the one after each retraining."""
-    folder = job.work / job.patient.name
-    if not folder.exists():
-        shutil.copytree(job.patient, folder, ignore=shutil.ignore_patterns("*-checkup"))
-    before = run_checkup(load_settings(folder / "lora.safetensors", {}))
-    add, after = new_pictures(folder, before), []
-    for seed in job.seeds:
-        print(f"{folder.name} {seed}", file=sys.stderr, flush=True)
-        plan = prepare(folder / "lora-checkup", folder / "training.toml", seed=seed, add=add)
-        out = folder / f"seed-{seed}"
+def recipe_of(patient: str) -> tuple[str, int]:
+    """Name of a bundled patient, or a folder name as `low-rank-206` -> its fault and the seed of its character."""
+    if patient in PATIENTS:
+        return PATIENTS[patient]
+    fault, _, seed = patient.rpartition("-")
+    return fault, int(seed)
+
+
+def examine(job: Job) -> None:
+    """The check-up before, the same for all arms; one that lies beside the LoRA is taken up."""
+    print(f"{job.patient.name} before", file=sys.stderr, flush=True)
+    if not job.folder.exists():
+        shutil.copytree(job.patient, job.folder)
+    run_checkup(load_settings(job.folder / "lora.safetensors", {}))
+
+
+def treat(job: Job) -> Trial:
+    """One retraining and what the check-up after it says; from its folder where it is known."""
+    kept = job.trial / RESULT
+    if not kept.is_file():
+        print(f"{job.patient.name} {job.arm} {job.seed}", file=sys.stderr, flush=True)
+        run = job.trial / "before"
+        if not run.exists():  # a run folder is for one process at a time
+            shutil.copytree(job.folder / RUN, run)
+        told = told_to(job, run)
+        plan = prepare(run, job.folder / "training.toml", seed=job.seed, add=new_pictures(job, told), instead=told)
+        out = job.trial / "training"
         if not out.exists():
             plan.write(out)
-        after.append(train_and_check(plan, out, lambda stage, done, total: None).after)
-    return before, after
+        retrained = train_and_check(plan, out, lambda stage, done, total: None)
+        kept.write_text(json.dumps(outcome(job, told, retrained.before, retrained.after), indent=1), "utf-8")
+    return Trial(**json.loads(kept.read_text("utf-8")))
 
 
-def new_pictures(folder: Path, before: Diagnosis) -> Path | None:
+def told_to(job: Job, run: Path) -> Prescription:
+    """What the patient is told in this arm."""
+    before = from_json((run / DIAGNOSIS).read_text("utf-8"))
+    with RunFolder(run, create=False) as folder:
+        stored, sets = folder.get_json("training"), folder.get_json("label_sets")
+    training = TrainingSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+    labels = {
+        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
+        for name, (kind, *words) in sets.items()
+    }
+    rules = load_rules(data_folder("rules"))
+    return arms(before, recipe_of(job.patient.name)[0], training, labels, rules)[job.arm]
+
+
+def new_pictures(job: Job, told: Prescription) -> Path | None:
     """A folder with the pictures the prescription asks for, None when it asks for none."""
-    recipe, seed = PATIENTS[folder.name]
-    asked = before.prescription.dataset
-    add = folder / "asked"
+    recipe, seed = recipe_of(job.patient.name)
+    trigger = load_settings(job.folder / "lora.safetensors", {}).trigger
+    add = job.trial / "asked"
     if add.exists():
         shutil.rmtree(add)
-    drawn = draw_asked(add, Character.from_seed(seed), RECIPES[recipe], before.character["trigger"], asked)
-    return add if drawn else None
+    return add if draw_asked(add, Character.from_seed(seed), RECIPES[recipe], trigger, told.dataset) else None
 
 
-def rows(job: Job, before: Diagnosis, after: list[Diagnosis]) -> Iterator[str]:
-    """One table row per seed."""
-    finding = next(iter(before.confirmed), "-")
-    changes = [f"{c.field} {_short(c.before)} -> {_short(c.after)}" for c in before.prescription.changes]
-    captions = [f"captions + {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in before.prescription.captions]
-    pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in before.prescription.dataset]
-    left_out = [f"pictures of another {each.attribute} left out" for each in before.prescription.left_out]
-    told = ", ".join([*changes, *captions, *pictures, *left_out]) or "-"
-    for seed, diagnosis in zip(job.seeds, after, strict=True):
-        left = diagnosis.confirmed
-        still = {f.rule: f.state for f in diagnosis.findings}.get(finding, "gone")
-        cured = finding != "-" and not left and still == "gone"
-        ends = f"{diagnosis.verdict.outcome}{': ' if left else ''}{', '.join(left)}"
-        yield f"| {job.patient.name} | {finding} | {told} | {seed} | {ends} | {still} | {'yes' if cured else 'NO'} |"
+def outcome(job: Job, told: Prescription, before: Diagnosis, after: Diagnosis) -> dict[str, object]:
+    """What is kept of a trial."""
+    treated = next(iter(before.confirmed), "")
+    states = {finding.rule: finding.state for finding in reversed(after.findings)}
+    untold = treated in {each.rule for each in after.not_evaluated}
+    blockers = [f.rule for f in after.findings if f.state == "confirmed" and f.severity == "blocker"]
+    return {
+        "patient": job.patient.name, "fault": recipe_of(job.patient.name)[0], "arm": job.arm, "seed": job.seed,
+        "treated": treated, "told": _words(told), "verdict": after.verdict.outcome,
+        "left": states.get(treated, "not judged" if untold else "gone"),
+        "new_blockers": sorted(set(blockers) - set(before.confirmed)), "confirmed": list(after.confirmed),
+    }  # fmt: skip
+
+
+def _words(told: Prescription) -> str:
+    changes = [f"{c.field} {_short(c.before)} -> {_short(c.after)}" for c in told.changes]
+    captions = [f"captions: {' '.join(fix['tokens']) or fix['add_tokens']}" for fix in told.captions]
+    pictures = [f"{each.pictures} {each.framing or each.role} pictures" for each in told.dataset]
+    left_out = [f"pictures of another {each.attribute} left out" for each in told.left_out]
+    return ", ".join([*changes, *captions, *pictures, *left_out]) or "-"
 
 
 def _short(value: object) -> str:
@@ -87,22 +144,30 @@ def _short(value: object) -> str:
     return f"{len(value)} tokens" if isinstance(value, tuple) and len(value) > 3 else setting_text(value)
 
 
+def planned(patients: Sequence[Path], work: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Job]:
+    """Every trial, a whole table of one seed after the other."""
+    return [Job(patient, work, arm, seed) for seed in seeds for patient in patients for arm in names]
+
+
 def main() -> None:
-    """Print one row per patient and seed."""
+    """Print every trial, the shares of cured patients, and the paired tests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--patients", nargs="*", default=SICK, choices=SICK)
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
+    parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    print(
-        "| patient | treated finding | prescribed | seed | after | the finding | cured |\n|---|---|---|---|---|---|---|"
-    )
-    patients = data_folder("miniature") / "patients"
-    jobs = [Job(patients / name, asked.work, tuple(asked.seeds)) for name in asked.patients]
-    for job, (before, after) in zip(jobs, run_jobs(treat, jobs, asked.processes), strict=True):
-        for line in rows(job, before, after):
-            print(line, flush=True)
+    bundled = [data_folder("miniature") / "patients" / name for name in PATIENTS if PATIENTS[name][0] != "healthy"]
+    jobs = planned(asked.folders or bundled, asked.work, asked.arms, asked.seeds)
+    for _ in run_jobs(examine, list({job.patient: job for job in jobs}.values()), asked.processes):
+        pass
+    trials = []
+    print(next(lines := rows(())), next(lines), sep="\n")
+    for trial in run_jobs(treat, jobs, asked.processes):
+        print(*list(rows([trial]))[2:], sep="\n", flush=True)
+        trials.append(trial)
+    print("", *shares(trials), "", *pairs(trials), sep="\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain, load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.training_config import TrainingConfig, read_training_config
-from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch
+from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription
 
 OWN_TRAINER = "lora-doctor"
 OUTPUT = "output"
@@ -107,11 +107,14 @@ class Retrained:
     """The run folder of its check-up."""
 
 
-def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | None = None) -> RetrainPlan:
+def prepare(
+    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, instead: Prescription | None = None
+) -> RetrainPlan:
     """Read a finished run and a training config, and work out the patch.
 
-    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well. Raises
-    InputRefused for an unfinished run or a folder without pictures, UsageError for a config no trainer recognises.
+    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `instead` is
+    followed in place of what the run prescribes. Raises InputRefused for an unfinished run or a folder without
+    pictures, UsageError for a config no trainer recognises.
     """
     with RunFolder(run, create=False) as folder:
         stored = folder.get_json("settings") or {}
@@ -119,6 +122,8 @@ def prepare(run: Path, config: Path, *, seed: int | None = None, add: Path | Non
         before = from_json((run / DIAGNOSIS).read_text("utf-8"))
     except OSError:
         raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
+    if instead is not None:
+        before = replace(before, prescription=instead)
     own = read_training_config(config)
     training = own.settings
     changes = list(before.prescription.changes)
