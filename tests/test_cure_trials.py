@@ -1,4 +1,4 @@
-"""Cure trials: what counts as cured, how pairs are tested, and that a wrong prescription is another one than the right."""
+"""Cure trials: what counts as cured, how pairs are tested, and that another treatment is wrong in each respect."""
 
 from __future__ import annotations
 
