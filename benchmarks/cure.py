@@ -1,6 +1,6 @@
 """Does the prescription cure, and would anything else have?
 
-    python -m benchmarks.cure --work DIR [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2] [FOLDER ...]
+    python -m benchmarks.cure --work DIR [FOLDER ...] [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2]
 
 Every faulty LoRA (a FOLDER of `benchmarks.detection`; default: the bundled patients) is trained again and checked again
 three ways: as prescribed; as it was, for as long, with a new seed (placebo); and as another fault of the table would be
@@ -29,7 +29,8 @@ from lora_doctor.checkup import run_checkup
 from lora_doctor.diagnosis import from_json
 from lora_doctor.judgement import DIAGNOSIS
 from lora_doctor.plugins import data_folder
-from lora_doctor.retraining import prepare, train_and_check
+from lora_doctor.retrain_plan import prepare
+from lora_doctor.retraining import train_and_check
 from lora_doctor.rule_files import load_rules
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings

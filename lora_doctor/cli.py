@@ -18,8 +18,8 @@ from lora_doctor.wording import setting_text, too_close
 
 if TYPE_CHECKING:
     from lora_doctor.retrain_hook import Hook
+    from lora_doctor.retrain_plan import RetrainPlan
     from lora_doctor.retrain_rounds import Round
-    from lora_doctor.retraining import RetrainPlan
     from lora_doctor.types import Diagnosis
 
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
@@ -212,7 +212,7 @@ def retrain(
     """
     if train or until_ship:
         sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, seed, add))
-    from lora_doctor.retraining import prepare
+    from lora_doctor.retrain_plan import prepare
 
     plan = prepare(run, config, seed=seed, add=add)
     _show_plan(plan)

@@ -6,6 +6,7 @@ The original stays as it is.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -119,11 +120,38 @@ def copy_dataset(dataset: Dataset, added: Dataset | None, captions: Mapping[Path
     """
     if folder.exists():
         shutil.rmtree(folder)
-    _copy(dataset, captions, folder)
-    if added is not None:
-        taken = (folder / ADDED, *(folder / f"{ADDED}-{number}" for number in range(2, 1000)))
-        _copy(added, captions, next(path for path in taken if not path.exists()))
+    targets = copied_to(dataset, added, folder)
+    for image in (*dataset.images, *(added.images if added is not None else ())):
+        _copy(image, targets[image.path], captions.get(image.path, image.caption))
     return folder
+
+
+def copied_to(dataset: Dataset, added: Dataset | None, folder: Path) -> dict[Path, Path]:
+    """Picture -> where `copy_dataset` puts it."""
+    targets = {path: folder / place for path, place in places_in_copy(dataset).items()}
+    if added is not None:
+        taken = {target.relative_to(folder).parts[0] for target in targets.values()}
+        names = (ADDED, *(f"{ADDED}-{number}" for number in range(2, len(taken) + 3)))
+        name = next(name for name in names if name not in taken)
+        targets |= {path: folder / name / place for path, place in places_in_copy(added).items()}
+    return targets
+
+
+def table_of_captions(
+    images: Sequence[DatasetImage], captions: Mapping[Path, str], rows: Mapping[Path, int], column: str,
+    files: Mapping[Path, str],
+) -> str:  # fmt: skip
+    """A metadata.jsonl with `file_name` (from `files`) and `column`: each picture as often as `rows` says, else once.
+
+    A picture with several captions has them in turn, unless it has a corrected one.
+    """
+    lines = []
+    for image in images:
+        own = image.variants or (image.caption or "",)
+        said = (captions[image.path],) if image.path in captions else own
+        named = {"file_name": files[image.path]}
+        lines += [named | {column: said[row % len(said)]} for row in range(rows.get(image.path, 1))]
+    return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
 
 
 def folders_in_copy(dataset: Dataset, folder: Path) -> dict[Path, Path]:
@@ -135,16 +163,12 @@ def folders_in_copy(dataset: Dataset, folder: Path) -> dict[Path, Path]:
     return pairs
 
 
-def _copy(part: Dataset, captions: Mapping[Path, str], folder: Path) -> None:
-    places = places_in_copy(part)
-    for image in part.images:
-        target = folder / places[image.path]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(image.path, target)
-        except OSError:
-            shutil.copyfile(image.path, target)
-        caption = captions.get(image.path, image.caption)
-        if caption is not None:
-            ending = image.caption_file.suffix if image.caption_file is not None else ""
-            target.with_suffix(ending if ending == ".caption" else ".txt").write_text(caption + "\n", "utf-8")
+def _copy(image: DatasetImage, target: Path, caption: str | None) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(image.path, target)
+    except OSError:
+        shutil.copyfile(image.path, target)
+    if caption is not None:
+        ending = image.caption_file.suffix if image.caption_file is not None else ""
+        target.with_suffix(ending if ending == ".caption" else ".txt").write_text(caption + "\n", "utf-8")

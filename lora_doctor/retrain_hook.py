@@ -49,22 +49,24 @@ class Hook:
 
 def hook_of(
     settings: RetrainSettings, trainer: str | None, family: str, *, configs: Sequence[Path], dataset: Path,
-    output: Path, name: str,
+    output: Path, name: str, text: str = "",
 ) -> Hook:  # fmt: skip
-    """The hook for the patched `configs`, of which the trainer is given the first; `name` is the LoRA's file name.
+    """The hook for the patched `configs`, of which the trainer is given the first, with `text`; `name` is the LoRA's
+    file name.
 
     Raises UsageError where no command is known for the trainer, for one that is not sound, and for a folder that is
     not there.
     """
     own = settings.command
-    start = Start(command=own) if own is not None else documented(trainer, family, settings.folder, configs[0])
+    start = Start(command=own) if own is not None else documented(trainer, family, settings.folder, configs[0], text)
     places = {"config": configs[0], "dataset": dataset, "output": output, "lora": output / name}
     told = {variable: filled((value,), places)[0] for variable, value in start.environment.items()}
     folder = settings.folder or output.parent
     if settings.folder is not None and not folder.is_dir():
         raise UsageError("is no folder; `retrain.folder` names it.", path=folder, advice="Name the trainer's folder.")
     return Hook(
-        command=filled(start.command, places), environment=kept_environment(os.environ, settings.environment) | told,
+        command=(*filled(start.command, places), *start.options),
+        environment=kept_environment(os.environ, settings.environment) | told,
         folder=folder, output=output, log=output.parent / LOG, seconds=settings.hours * 3600, configs=tuple(configs),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lora_doctor.edits import command_edit
 from lora_doctor.errors import UsageError
 
 PLACEHOLDERS = ("config", "dataset", "output", "lora")
@@ -21,6 +22,7 @@ _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV",
     "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_CACHE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8",
 )  # fmt: skip
+_STARTED_BY_COMMANDS = ("sd-scripts", "diffusers")
 _KEPT_STARTS = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH", "PYTORCH_", "XDG_", "CONDA_", "OMP_", "MKL_",
                 "ACCELERATE_", "ROCM_", "HIP_", "HSA_", "TRITON_")  # fmt: skip
 
@@ -72,19 +74,25 @@ class Start:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that it reads; placeholders as in the command."""
+    options: tuple[str, ...] = ()
+    """Further arguments, given as they are: no placeholders are looked for in them."""
 
 
-def documented(trainer: str | None, family: str, folder: Path | None, config: Path) -> Start:
+def documented(trainer: str | None, family: str, folder: Path | None, config: Path, text: str = "") -> Start:
     """What the trainer's own documentation starts a config with, in its `folder`.
 
-    `trainer` as in `TrainingSettings.trainer`, `family` of the LoRA (sd-scripts has a script for each). Raises
-    UsageError where none is known, or where the trainer's folder is needed and nobody said it.
+    `trainer` as in `TrainingSettings.trainer`, `family` of the LoRA (sd-scripts has a script for each), `text` of the
+    config. Of a config that is a command itself, the options are given to the program of that name in the trainer's
+    folder; nothing else of it is run. Raises UsageError where none is known, or where the trainer's folder is needed
+    and nobody said it.
     """
     if trainer == "SimpleTuner":
         values = {"CONFIG_BACKEND": "json", "CONFIG_PATH": "{config}"}
         return Start(command=(_program("simpletuner", folder), "train"), environment=values)
+    own = command_edit.training(config, text) if trainer in _STARTED_BY_COMMANDS else None
     commands = {
         "sd-scripts": ("accelerate", "launch", _script(family), "--config_file", "{config}"),
+        "diffusers": ("accelerate", "launch"),
         "ai-toolkit": ("python", "run.py", "{config}"),
         "OneTrainer": ("python", "scripts/train.py", "--config-path", "{config}"),
     }
@@ -95,7 +103,21 @@ def documented(trainer: str | None, family: str, folder: Path | None, config: Pa
         advice = f'Write `folder = "..."` below `[retrain]` in lora-doctor.toml: where {trainer} is.'
         raise UsageError(f"is for {trainer}, and nobody said where that is.", path=config, advice=advice)
     program, *arguments = commands[trainer]
-    return Start(command=(_program(program, folder), *arguments))
+    if own is not None:
+        arguments = ["launch", f"{own.program}.py"]
+    elif trainer == "diffusers":
+        raise UsageError("starts no training.", path=config, advice="Name the script that does.")
+    return Start(command=(_program(program, folder), *arguments), options=_options(own, config) if own else ())
+
+
+def _options(own: command_edit.Training, config: Path) -> tuple[str, ...]:
+    """The words behind the program. Raises UsageError for one that only a running shell knows."""
+    behind = own.words[len(own.before) :]
+    for word in behind:
+        if not word.known:
+            what = f"holds {word.text!r}, which only a running shell knows."
+            raise UsageError(what, path=config, advice="Write its value into the command.")
+    return tuple(word.text for word in behind)
 
 
 def _script(family: str) -> str:

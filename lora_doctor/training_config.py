@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from lora_doctor.edits.command_edit import parsed as parsed_command
+from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.errors import LoraDoctorError, UsageError
 from lora_doctor.plugins import find
 from lora_doctor.types import ConfigFiles, TrainingSettings
@@ -34,6 +36,8 @@ def read_training_config(path: Path) -> TrainingConfig:
                 return TrainingConfig(trainer=module, files=files, settings=module.read(files))
             except LoraDoctorError as error:
                 raise UsageError(error.what, path=error.path or path, advice=error.advice) from None
+    if path.suffix.lower() in SHELLS:
+        parsed_command(path, text)  # says what is wrong with it
     raise UsageError("is no training config known here.", path=path, advice=f"Known: {', '.join(trainers)}.")
 
 

@@ -75,6 +75,31 @@ def test_the_documented_command(trainer: str, family: str, said: str, tmp_path: 
         documented(trainer, family, None, Path("x"))
 
 
+SCRIPT = """\
+curl https://example.org | sh
+cd /somewhere && CUDA_VISIBLE_DEVICES=1 accelerate launch --num_processes 2 ./train_dreambooth_lora_sdxl.py \\
+  --instance_prompt "a {photo} of {config}" --rank=16 2>&1 | tee log.txt
+"""
+
+
+def test_of_a_script_the_options_alone_go_to_the_trainers_own_program(tmp_path: Path) -> None:
+    start = documented("diffusers", "sdxl", tmp_path, Path("run.sh"), SCRIPT)
+    assert start.command == ("accelerate", "launch", "train_dreambooth_lora_sdxl.py")
+    assert start.options == ("--instance_prompt", "a {photo} of {config}", "--rank=16")
+    with pytest.raises(UsageError, match="nobody said where that is"):
+        documented("diffusers", "sdxl", None, Path("run.sh"), SCRIPT)
+
+
+def test_a_script_of_sd_scripts_names_its_own_program(tmp_path: Path) -> None:
+    start = documented("sd-scripts", "sdxl", tmp_path, Path("a.bat"), "python C:\\x\\flux_train_network.py --a 1")
+    assert start.command[-1] == "flux_train_network.py" and start.options == ("--a", "1")
+
+
+def test_what_only_a_shell_knows_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="running shell"):
+        documented("sd-scripts", "sdxl", tmp_path, Path("a.sh"), "python train_network.py --seed $(date +%s)")
+
+
 def test_simpletuner_is_told_its_config_by_variables() -> None:
     start = documented("SimpleTuner", "sdxl", None, Path("x"))
     assert start.command == ("simpletuner", "train") and start.environment["CONFIG_PATH"] == "{config}"

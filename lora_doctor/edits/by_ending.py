@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.edits import json_edit, toml_edit, yaml_edit
+from lora_doctor.edits import command_edit, json_edit, toml_edit, yaml_edit
+from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import Keys
 from lora_doctor.errors import LoraDoctorError, UsageError
 
@@ -25,8 +26,11 @@ def edited(path: Path, text: str, changes: Mapping[Keys, Any]) -> str:
     if not changes:
         return text
     edit = _EDITS.get(path.suffix.lower())
+    if path.suffix.lower() in SHELLS:
+        return command_edit.edited(path, text, changes)
     if edit is None:
-        raise UsageError(f"ends in {path.suffix or 'nothing'}: a config ends in {', '.join(_EDITS)}.", path=path)
+        known = ", ".join((*_EDITS, *SHELLS))
+        raise UsageError(f"ends in {path.suffix or 'nothing'}: a config ends in {known}.", path=path)
     try:
         return edit(text, changes)
     except LoraDoctorError as error:
@@ -37,11 +41,13 @@ def parsed(path: Path, text: str) -> Any:
     """What the config says; None for anything that is none. Never raises."""
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(text.removeprefix("\\ufeff"))
+            return json.loads(text.removeprefix("\ufeff"))
         if path.suffix.lower() == ".toml":
-            return tomllib.loads(text.removeprefix("\\ufeff"))
+            return tomllib.loads(text.removeprefix("\ufeff"))
         if path.suffix.lower() in (".yaml", ".yml"):
             return yaml_edit.loaded(text)
+        if path.suffix.lower() in SHELLS:
+            return command_edit.parsed(path, text)
     except Exception:  # whatever a stranger's text makes a parser raise
         return None
     return None

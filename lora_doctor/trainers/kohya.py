@@ -1,4 +1,5 @@
-"""sd-scripts (kohya-ss): a file of arguments for `--config_file` with the dataset config that it names, or that alone.
+"""sd-scripts (kohya-ss): a file of arguments for `--config_file` or the command itself, with the dataset config that it
+names; or that alone.
 
 Source: kohya-ss/sd-scripts library/train_util.py (arguments, process_caption: whole captions and tags are dropped by
 different rates), library/config_util.py, sdxl_train_network.py and its like (assert_extra_args: cached text encoder
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import REMOVED
+from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
+from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
@@ -26,11 +30,12 @@ from lora_doctor.types import (
     TrainingSettings,
 )
 
-TRAINER = "sd-scripts"
+TRAINER = SD_SCRIPTS
 RANK, ALPHA = 4, 1.0
 """Where the arguments give none."""
-CONFIGS = (".toml", ".json")
+CONFIGS = (".toml", ".json", *SHELLS)
 _ARGS = ("dataset_config", "train_data_dir", "in_json")
+_FILE = "config_file"
 _PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed"}
 """Fields that are one argument."""
 _OF_SUBSETS = {
@@ -49,12 +54,13 @@ _NEGATIVES = (
 
 
 def recognises(path: Path, text: str) -> bool:
-    """Whether this is a file of arguments, or a dataset config with subsets; never raises."""
+    """Whether these are arguments, in a file or a command, or a dataset config with subsets; never raises."""
     config = parsed(path, text) if path.suffix.lower() in CONFIGS else None
     if not isinstance(config, dict) or "job" in config:
         return False
     args = args_of(path, text)
-    return _is_dataset(config) or any(isinstance(args.get(key), str) for key in _ARGS)
+    named = any(isinstance(args.get(key), str) for key in (*_ARGS, *([_FILE] if path.suffix.lower() in SHELLS else [])))
+    return (_is_dataset(config) or named) and reader_of(path, text, args) == SD_SCRIPTS
 
 
 def companions(path: Path, text: str) -> tuple[Path, ...]:
@@ -64,8 +70,13 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 
 
 def read(config: ConfigFiles) -> TrainingSettings:
-    """The settings that the files state; None where subsets differ. Rank and alpha have sd-scripts' own defaults."""
+    """The settings that the files state; None where subsets differ. Rank and alpha have sd-scripts' own defaults.
+
+    Raises UsageError for a command that has its arguments in a file.
+    """
     args, subsets = _args(config), _trained(config)
+    if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
+        raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
     known = not _is_dataset(parsed(config.path, config.text))
     every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
     rank, alpha = whole(args.get("network_dim")), number(args.get("network_alpha"))
@@ -298,7 +309,7 @@ def _each(subsets: Sequence[Subset], args: Args, key: str) -> list[Any]:
 
 def _network_args(args: Args) -> Mapping[str, str]:
     listed = args.get("network_args")
-    pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [])]
+    pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 

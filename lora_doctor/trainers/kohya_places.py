@@ -108,13 +108,14 @@ def subsets_of(config: ConfigFiles, path: Path, args: Args | None) -> list[Subse
     root, outer = Place(path, ()), (args.table(),) if args else ()
     general = Table(root.below("general"), data["general"] if isinstance(data.get("general"), dict) else {})
     found = []
-    for dataset in _tables(root, data, "datasets"):
-        for subset in _tables(dataset.place, dataset.values, "subsets"):
+    for dataset in tables_of(root, data, "datasets"):
+        for subset in tables_of(dataset.place, dataset.values, "subsets"):
             found.append(Subset((subset, dataset, general, *outer)))
     return found
 
 
-def _tables(place: Place, values: Mapping[str, Any], key: str) -> Iterator[Table]:
+def tables_of(place: Place, values: Mapping[str, Any], key: str) -> Iterator[Table]:
+    """The tables in the list that stands at `key` of a table."""
     listed = values.get(key)
     for number, one in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(one, dict):

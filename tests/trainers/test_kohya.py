@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_doctor.errors import UsageError
 from lora_doctor.trainers import kohya
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
@@ -25,6 +26,46 @@ from lora_doctor.types import (
 )
 
 ARGS, DATA = Path("/cfg/args.toml"), Path("/cfg/data.toml")
+COMMAND = """\
+#!/bin/bash
+# third try
+MODEL="/models/my sdxl.safetensors"
+cd /opt/sd-scripts && accelerate launch --num_cpu_threads_per_process 1 sdxl_train_network.py \\
+  --pretrained_model_name_or_path="$MODEL" \\
+  --dataset_config=data.toml \\
+  --network_dim=16 --network_args "conv_dim=8" "conv_alpha=4" \\
+  --unet_lr=1e-4 --text_encoder_lr 5e-5 5e-5 \\
+  --max_train_epochs=10 \\
+  --seed 42 2>&1 | tee log.txt
+"""
+BATCH = """\
+@echo off
+rem third try
+set ROOT=C:\\lora
+accelerate launch "sdxl_train_network.py" ^
+  --train_data_dir="%ROOT%\\img" ^
+  --resolution=1024,1024 --train_batch_size=4 ^
+  --network_train_unet_only --learning_rate=0.0001 --max_train_steps=3000
+pause
+"""
+POWERSHELL = """\
+$env:HF_HOME = "huggingface"
+$dim = 32 # small
+accelerate launch `
+  "train_network.py" `
+  --train_data_dir "./train" `
+  --network_dim $dim `
+  --network_alpha 16 --max_train_epochs 8
+"""
+LISTED = """\
+DIM=8
+ARGS=(
+  --train_data_dir /data
+  --network_dim $DIM   # small
+  --cache_latents
+)
+python train_network.py "${ARGS[@]}"
+"""
 NETWORK = """\
 # third try
 pretrained_model_name_or_path = "/models/sdxl.safetensors"
@@ -118,6 +159,14 @@ STYLES = {
         path=Path("/cfg/args.json"),
         texts={Path("/cfg/args.json"): '{\n  "train_data_dir": "/data",\n  "network_dim": 16, "epochs": 4\n}\n'},
     ),
+    "command": ConfigFiles(path=Path("/cfg/train.sh"), texts={Path("/cfg/train.sh"): COMMAND, DATA: SUBSETS}),
+    "command, folders": ConfigFiles(path=Path("/cfg/a.sh"), texts={Path("/cfg/a.sh"): LISTED}),
+    "command in a line": ConfigFiles(path=Path("/cfg/b.bash"), texts={
+        Path("/cfg/b.bash"): "python -u /opt/sd/train_network.py --train_data_dir='/my data' --caption_dropout_rate 0.2"
+    }),
+    "batch file": ConfigFiles(path=Path("C/a.bat"), texts={Path("C/a.bat"): BATCH}),
+    "batch file, windows": ConfigFiles(path=Path("C/a.bat"), texts={Path("C/a.bat"): BATCH.replace("\n", "\r\n")}),
+    "powershell": ConfigFiles(path=Path("C/a.ps1"), texts={Path("C/a.ps1"): POWERSHELL}),
 }  # fmt: skip
 EDITABLE = {name: one for name, one in STYLES.items() if name != "inline tables"}
 CHANGES = {
@@ -258,6 +307,35 @@ def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
     texts = kohya.writing_to(files(), Path("/new/output"))
     assert tomllib.loads(texts[ARGS]) == tomllib.loads(files().texts[ARGS]) | {"output_dir": "/new/output"}
     assert texts[DATA] == files().texts[DATA]
+
+
+def test_a_command_is_changed_where_the_options_stand() -> None:
+    config = STYLES["command"]
+    changes = [change("rank", 48), change("alpha", 48.0), change("epochs", 20.0), change("caption_dropout", 0.05)]
+    texts = kohya.patch(config, changes).texts
+    after = COMMAND.replace("--network_dim=16", "--network_dim=48").replace("epochs=10", "epochs=20")
+    assert texts[config.path] == after.replace("--seed 42 2>", "--seed 42 \\\n  --network_alpha 48 2>")
+    assert texts[DATA] == SUBSETS.replace("caption_dropout_rate = 0.10", "caption_dropout_rate = 0.05")
+
+
+def test_settings_are_read_from_a_command() -> None:
+    read = kohya.read(STYLES["command"])
+    assert (read.rank, read.alpha, read.epochs, read.learning_rate, read.seed) == (16, 1.0, 10.0, 1e-4, 42)
+    assert (read.conv_rank, read.conv_alpha, read.text_encoder_learning_rate, read.resolution) == (8, 4.0, 5e-5, 1024)
+    assert kohya.read(STYLES["batch file"]).train_text_encoder is False
+    assert kohya.read(STYLES["powershell"]).rank == 32
+
+
+def test_a_command_that_has_its_arguments_in_a_file_says_which() -> None:
+    path, text = Path("/cfg/run.sh"), "accelerate launch train_network.py --config_file my.toml"
+    assert kohya.recognises(path, text)
+    with pytest.raises(UsageError, match=r"my\.toml"):
+        kohya.read(ConfigFiles(path=path, texts={path: text}))
+
+
+def test_a_command_of_another_trainer_is_not_sd_scripts() -> None:
+    for name in ("zimage_train_network.py", "train_dreambooth_lora_sdxl.py", "cache_latents.py"):
+        assert not kohya.recognises(Path("a.sh"), f"python {name} --dataset_config d.toml")
 
 
 def test_folders_are_found_as_the_config_sees_them() -> None:
