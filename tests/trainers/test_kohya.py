@@ -145,8 +145,9 @@ STYLES = {
     ),
     "in_json": files('in_json = "meta.json"\ntrain_data_dir = "/data"\n', None),
     "settings in subsets": files(
-        data='[[datasets]]\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\ncaption_dropout_rate = 0.2\n'
-        'resolution = 768\n[[datasets.subsets]]\nimage_dir = "/data/context"\ncaption_dropout_rate = 0.1\n'
+        data='[[datasets]]\nresolution = 768\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\n'
+        "caption_dropout_rate = 0.2\n"
+        '[[datasets.subsets]]\nimage_dir = "/data/context"\ncaption_dropout_rate = 0.1\n'
     ),
     "inline tables": files(
         data='datasets = [{resolution = [1024, 768], subsets = [{image_dir = "/data/closeup"}]}]\n'

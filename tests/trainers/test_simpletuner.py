@@ -27,7 +27,7 @@ BASE: dict[str, Any] = {
     "model_type": "lora", "model_family": "sdxl", "lora_type": "standard", "lora_rank": 16, "lora_alpha": 16,
     "data_backend_config": "config/run/multidatabackend.json", "caption_dropout_probability": 0.1, "resolution": 1024,
     "resolution_type": "pixel_area", "train_batch_size": 2, "learning_rate": 0.0001, "max_train_steps": 2000,
-    "num_train_epochs": 0, "seed": 42, "own_note": "kept",
+    "num_train_epochs": 0, "seed": 42, "output_dir": "output/run", "optimizer": "adamw_bf16",
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def without(*keys: str) -> dict[str, Any]:
 
 STYLES = {
     "plain": files(BASE),
+    "a key that it does not know": files({**BASE, "own_note": "kept"}),
     "in a line": files(BASE, indent=None),
     "tabs": ConfigFiles(path=CONFIG, texts={CONFIG: json.dumps(BASE, indent="\t"), BACKENDS: json.dumps(PARTS)}),
     "dashes": files({f"--{key}": value for key, value in BASE.items()}),
