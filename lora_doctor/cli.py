@@ -233,7 +233,7 @@ def _retrained(
     run: Path, config: Path, folder: Path, most: int, yes: bool, seed: int | None, add: Path | None
 ) -> int:  # fmt: skip
     """Train, check, tell; the exit code of the LoRA that is kept."""
-    from lora_doctor.retrain_rounds import retrain_until_ship
+    from lora_doctor.retrain_rounds import COMPARED, retrain_until_ship
     from lora_doctor.retraining import hook_for
 
     allowed = [yes]
@@ -259,6 +259,9 @@ def _retrained(
     click.echo(f"\n{done.after.verdict.outcome}: {kept}. {done.stopped}".rstrip())
     if done.best is not None:
         click.echo(f"report: {bytes_shown(str(done.best.run / 'report.html'))}")
+        if done.best.comparison is not None:
+            page = done.best.config.parent / COMPARED / "comparison.html"
+            click.echo(f"before and after: {bytes_shown(str(page))}")
     return EXIT_OF[done.after.verdict.outcome]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lora_doctor.comparison import Comparison, compare, to_json
@@ -16,15 +17,18 @@ JSON, HTML = "comparison.json", "comparison.html"
 
 
 def compare_folders(
-    folders: Sequence[Path], *, rules: Path | None = None, policy: str | None = None
+    folders: Sequence[Path], *, rules: Path | None = None, policy: str | None = None, names: Sequence[str] | None = None
 ) -> tuple[Comparison, dict[str, Path]]:
     """The comparison, and each version's run folder by its name; the runs are left as they are.
 
-    `rules` and `policy` default to those of the first check-up; a rules folder without comparison.toml takes
-    lora-doctor's own. Raises InputRefused and UsageError as `read_runs` and `compare` do.
+    `names`: other names for the versions than their files', one each, no two alike. `rules` and `policy` default to
+    those of the first check-up; a rules folder without comparison.toml takes lora-doctor's own. Raises InputRefused and
+    UsageError as `read_runs` and `compare` do.
     """
     where = rules if rules is not None and (rules / FILE).is_file() else data_folder("rules")
     runs = read_runs(folders, rules=rules, policy=policy)
+    if names is not None:
+        runs = tuple(replace(run, name=name) for run, name in zip(runs, names, strict=True))
     return compare(runs, load_smallest_effects(where)), {run.name: run.folder for run in runs}
 
 

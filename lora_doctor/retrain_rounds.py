@@ -135,7 +135,7 @@ def _round(number: int, plan: RetrainPlan, place: Path, progress: Progress, told
     done = train_and_check(plan, place, progress, told)
     comparison, why = None, ""
     try:
-        comparison, folders = compare_folders([plan.run, done.run])
+        comparison, folders = compare_folders([plan.run, done.run], names=("before", f"round {number}"))
         write(comparison, folders, place / COMPARED)
     except LoraDoctorError as error:
         why = f" They cannot be compared picture by picture: {error}"

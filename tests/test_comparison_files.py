@@ -194,6 +194,13 @@ def test_the_command_line_answers_with_text_json_files_and_exit_code(runs: list[
 
 
 @pytest.mark.miniature
+def test_versions_may_be_named_otherwise_than_their_files(runs: list[Path]) -> None:
+    comparison, folders = compare_folders(runs[:2], names=("before", "round 1"))
+    assert [run.name for run in comparison.runs] == ["before", "round 1"] == list(folders)
+    assert "round 1" in comparison.choice.sentence or comparison.choice.answer != "ship"
+
+
+@pytest.mark.miniature
 def test_none_is_shipped_where_the_policy_ships_none(runs: list[Path]) -> None:
     comparison, _ = compare_folders(runs[1:])
     assert comparison.choice.answer == "none"

@@ -67,7 +67,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str,
         outcome, found = next(left)
         run = place / "checkup"
         outcomes[run] = outcome
-        monkeypatch.setattr(retrain_rounds, "compare_folders", lambda runs: (SimpleNamespace(contrasts=found), {}))
+        monkeypatch.setattr(
+            retrain_rounds, "compare_folders", lambda runs, names: (SimpleNamespace(contrasts=found), {})
+        )
         return SimpleNamespace(before=plan.before, after=diagnosis(outcome), lora=place / "x", run=run)
 
     monkeypatch.setattr(retrain_rounds, "prepare", prepare)
