@@ -1,6 +1,7 @@
 """Does the prescription cure, and would anything else have?
 
     python -m benchmarks.cure --work DIR [FOLDER ...] [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2]
+        [--finished]
 
 Every faulty LoRA (a FOLDER of `benchmarks.detection`; default: the bundled patients) is trained again and checked again
 three ways: as prescribed; as it was, for as long, with a new seed (placebo); and as another fault of the table would be
@@ -158,10 +159,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
     parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--finished", action="store_true", help="tell of what is finished, and do no more")
     asked = parser.parse_args()
     bundled = [data_folder("miniature") / "patients" / name for name in PATIENTS if PATIENTS[name][0] != "healthy"]
     jobs = planned(asked.folders or bundled, asked.work, asked.arms, asked.seeds)
-    for _ in run_jobs(examine, list({job.patient: job for job in jobs}.values()), asked.processes):
+    if asked.finished:
+        jobs = [job for job in jobs if (job.trial / RESULT).is_file()]
+    for _ in run_jobs(
+        examine, [] if asked.finished else list({job.patient: job for job in jobs}.values()), asked.processes
+    ):
         pass
     trials = []
     print(next(lines := rows(())), next(lines), sep="\n")

@@ -189,16 +189,24 @@ def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list
 
 
 def _with_alpha(changes: Sequence[Change], patient: _Patient) -> list[Change]:
-    """Alpha follows rank, so that the scale alpha / rank stays; where the config says none, alpha equals rank."""
+    """Alpha follows rank, so that the scale alpha / rank stays, or becomes what a change of alpha makes it.
+
+    A finding that asks for another alpha knows the present rank alone. Where the config says no alpha, it equals rank.
+    """
     fields = {change.field: change for change in changes}
-    rank, alpha = fields.get("rank"), patient.present("alpha")
-    if rank is None or "alpha" in fields:
+    rank, asked, alpha = fields.get("rank"), fields.get("alpha"), patient.present("alpha")
+    if rank is None or (asked is not None and not rank.before):
         return list(changes)
-    scale = alpha / rank.before if alpha is not None and rank.before else 1.0
-    because = f"keeps alpha / rank at {scale:g} at the new rank; {rank.because}"
-    follower = replace(rank, field="alpha", before=alpha, after=float(rank.after * scale), because=because)
-    at = list(changes).index(rank) + 1
-    return [*changes[:at], *([] if _same(alpha, follower.after) else [follower]), *changes[at:]]
+    wanted = alpha if asked is None else asked.after
+    scale = wanted / rank.before if wanted is not None and rank.before else 1.0
+    says = f"keeps alpha / rank at {scale:g} at the new rank; {rank.because}"
+    if asked is not None:
+        says = f"makes alpha / rank {scale:g} at the new rank; {asked.because}"
+    cause = rank if asked is None else asked
+    follower = replace(cause, field="alpha", before=alpha, after=float(rank.after * scale), because=says)
+    others = [change for change in changes if change.field != "alpha"]
+    at = others.index(rank) + 1
+    return [*others[:at], *([] if _same(alpha, follower.after) else [follower]), *others[at:]]
 
 
 def _same(one: Any, other: Any) -> bool:

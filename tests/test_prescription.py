@@ -133,6 +133,17 @@ def test_alpha_follows_rank(rank: int | None, alpha: float | None, after: float)
     assert [(c.field, c.before, c.after) for c in made.changes] == [("rank", rank, 48), ("alpha", alpha, after)]
 
 
+@pytest.mark.parametrize(("rank", "alpha", "after"), [(1, 1.0, 72.0), (16, 8.0, 36.0), (16, 16.0, 72.0)])
+def test_another_alpha_is_meant_at_the_new_rank(rank: int, alpha: float, after: float) -> None:
+    """A factor of alpha is one of alpha / rank: 1.5 beside a rank of 48 would all but switch the LoRA off."""
+    findings = [finding({"rank": {"at_least": 48}}), finding({"alpha": {"times": 1.5}})]
+    made = prescribe(findings, TrainingSettings(rank=rank, alpha=alpha), [])
+    assert [(c.field, c.after) for c in made.changes] == [("rank", 48), ("alpha", after)]
+    assert "at the new rank" in made.changes[1].because
+    alone = prescribe([finding({"alpha": {"times": 1.5}})], TrainingSettings(rank=rank, alpha=alpha), [])
+    assert [(c.field, c.after) for c in alone.changes] == [("alpha", 1.5 * alpha)]
+
+
 # ---------------------------------------------------------------- conflicts
 
 
