@@ -45,7 +45,7 @@ def checked(tmp_path_factory):
 
 
 def small_patient(folder):
-    shutil.copytree(PATIENT, folder)
+    shutil.copytree(PATIENT, folder, ignore=shutil.ignore_patterns("*-checkup"))
     settings = (folder / "lora-doctor.toml").read_text()
     quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\n\n[render]\nsteps = 2\n"
     (folder / "lora-doctor.toml").write_text(settings + quick)

@@ -73,7 +73,7 @@ VERSIONS = (("full", as_it_is), ("half", halved), ("thin", of_rank_one))
 def check(folder: Path, patient: str, name: str, change: Callable[[Tensors], Tensors], **overrides: Any) -> Path:
     """A check-up of a changed copy of a patient's LoRA; its run folder."""
     if not (folder / "dataset").exists():
-        shutil.copytree(PATIENTS / patient, folder, dirs_exist_ok=True)
+        shutil.copytree(PATIENTS / patient, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-checkup"))
     with safe_open(PATIENTS / patient / "lora.safetensors", "np") as file:
         tensors = change({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (no mapping)
         save_file(tensors, folder / f"{name}.safetensors", metadata=file.metadata())

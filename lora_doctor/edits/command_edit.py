@@ -156,6 +156,9 @@ def _step(path: Path, script: str, keys: Keys, value: Any) -> str:
             else:
                 script = script[: option.start - len(gap)] + script[option.end :]
         return script
+    if any(_is_option(_text(one)) for one in _listed(value)):
+        what = f"{name} cannot be set in a command: {_text(value)!r} would be read as an option."
+        raise UsageError(what, path=path, advice="Rename it.")
     try:
         words = [] if value is True else [quoted(_text(one), shell) for one in _listed(value)]
     except ValueError as error:
@@ -195,6 +198,11 @@ def _gap(script: str, found: Training, option: Option) -> str:
     before = max((word.end for word in found.words if word.end <= option.start), default=option.start)
     gap = script[before : option.start]
     return gap[gap.rfind("\n") :] if "#" in gap else gap
+
+
+def _is_option(text: str) -> bool:
+    """Whether a program takes an argument for one of its options: a dash at its start, but for numbers and `-`."""
+    return text.startswith("-") and text != "-" and _NUMBER.fullmatch(text) is None
 
 
 def _listed(value: Any) -> list[Any]:
