@@ -34,6 +34,7 @@ from lora_doctor.instruments import (
     Progress,
     least_face_of,
     open_instruments,
+    read_redrawn,
     read_references,
     read_renders,
     save_thumbnails,
@@ -50,6 +51,7 @@ from lora_doctor.policy import Policy
 from lora_doctor.prompts import build_prompt
 from lora_doctor.public_measurements import public
 from lora_doctor.roles import classify_roles
+from lora_doctor.round_trip import pictures_to_redraw, round_trip
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, until_decided
@@ -154,6 +156,12 @@ def run_checkup(
         with clock.stage("measure"):
             of_files = (*audited(case), *measure_file(lora))
             copies = copies_among(dataset, references)
+        with clock.stage("dataset"):
+            redrawn = read_redrawn(
+                dataset, pictures_to_redraw(references, instruments.label_sets, copies),
+                lambda picture: round_trip(renderer.pipeline, picture, renderer.width, renderer.height),
+                instruments, run, progress,
+            )  # fmt: skip
         choices: list[Choice] = []
 
         def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
@@ -168,7 +176,7 @@ def run_checkup(
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=asked, bound=bound,
                 with_others=settings.character.with_others, held=judges.policy.identity_at_least,
-                copies=copies, least_face=least_face,
+                copies=copies, least_face=least_face, redrawn=redrawn,
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))

@@ -168,6 +168,31 @@ def read_references(
     return readings
 
 
+def read_redrawn(
+    dataset: Dataset, chosen: Sequence[int], redraw: Callable[[Any], Any], instruments: Instruments, run: RunFolder,
+    progress: Progress,
+) -> dict[int, Reading]:  # fmt: skip
+    """Index of each `chosen` dataset picture -> reading of what `redraw` (PIL -> PIL or None) makes of it.
+
+    From the run folder where all are there, else all made now: a reading's last bits depend on its company.
+    """
+    kind, keys = f"redrawn-{instruments.digest}", {index: dataset.images[index].sha256 for index in chosen}
+    stored = {index: run.get_reading(kind, key) for index, key in keys.items()}
+    if any(reading is None for reading in stored.values()):
+        drawn: dict[int, Any] = {}
+        for done, index in enumerate(chosen):
+            progress("redrawing the dataset", done, len(chosen))
+            opened = _opened(dataset.images[index].path)
+            made = None if opened is None else redraw(opened)
+            drawn |= {} if made is None else {index: made}
+        progress("redrawing the dataset", len(chosen), len(chosen))
+        stored = dict(zip(drawn, instruments.read(list(drawn.values())) if drawn else [], strict=True))
+        for index, reading in stored.items():
+            if reading is not None:
+                run.put_reading(kind, keys[index], reading)
+    return {index: reading for index, reading in stored.items() if reading is not None}
+
+
 def least_face_of(
     dataset: Dataset, references: Sequence[Reading | None], instruments: Instruments, run: RunFolder
 ) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.lora_merge import read_updates
-from lora_doctor.memory import weights_at_hand
+from lora_doctor.memory import is_out_of_memory, weights_at_hand
 from lora_doctor.render_prompts import (
     Encoded,
     encode,
@@ -169,7 +169,7 @@ class Renderer:
                 output_type="np",  # what "pil" rounds: here a number that is not finite still shows
             )
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(cells) == 1:
                 raise EnvironmentFailure(
@@ -227,9 +227,3 @@ def _default_batch(device: str, pixels: int, has_unet: bool) -> int:
     if pixels <= SMALL_PICTURE:
         return 16 if on_cpu else 64
     return 1 if on_cpu or not has_unet else 8
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

@@ -600,6 +600,8 @@ class Study:
     """Whether the LoRA is meant for pictures of other people too."""
     arms: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
     """Arm -> its cells, none of which are in `cells`; their readings are in `renders` and `missing` too."""
+    redrawn: Mapping[int, Reading] = field(default_factory=dict)
+    """Index into `references` -> reading of that picture after the base model's encoder and decoder; a few of them."""
 
 
 class Ask(Protocol):

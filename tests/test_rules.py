@@ -606,9 +606,12 @@ def test_probes_tell_a_rank_that_is_short_from_an_update_that_is_scaled_too_low(
     short = forgetting(*rank, number("probe.kept", 0.5, (0.4, 0.6), variant="rank/2"),
                        number("probe.headroom", 0.02, (-0.05, 0.08), weight="1.5"))  # fmt: skip
     assert "rank is too low" in short.causes[0].because and short.close == 1
-    scaled = forgetting(number("probe.identity", 0.75, (0.7, 0.8), weight="1.3"),
-                        number("probe.kept", 0.97, (0.94, 1.0), variant="rank/4"))  # fmt: skip
+    turned_up = number("probe.identity", 0.75, (0.7, 0.8), weight="1.3")
+    kept = number("probe.kept", 0.97, (0.94, 1.0), variant="rank/4")
+    scaled = forgetting(turned_up, number("probe.headroom", 0.2, (0.1, 0.3), weight="1.3"), kept)
     assert "scaled too low" in scaled.causes[0].because and scaled.close == 1
+    nothing_gained = forgetting(turned_up, number("probe.headroom", 0.01, (-0.02, 0.04), weight="1.3"), kept)
+    assert not any("scaled too low" in cause.because and cause.log_odds > 0 for cause in nothing_gained.causes)
 
 
 def test_a_model_that_the_training_broke_is_told_from_one_that_learned_too_little() -> None:
