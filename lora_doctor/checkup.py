@@ -50,8 +50,8 @@ from lora_doctor.plugins import find
 from lora_doctor.policy import Policy
 from lora_doctor.prompts import build_prompt
 from lora_doctor.public_measurements import public
+from lora_doctor.redrawing import pictures_to_redraw
 from lora_doctor.roles import classify_roles
-from lora_doctor.round_trip import pictures_to_redraw, round_trip
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, until_decided
@@ -159,8 +159,7 @@ def run_checkup(
         with clock.stage("dataset"):
             redrawn = read_redrawn(
                 dataset, pictures_to_redraw(references, instruments.label_sets, copies),
-                lambda picture: round_trip(renderer.pipeline, picture, renderer.width, renderer.height),
-                instruments, run, progress,
+                renderer.redraw, instruments, run, progress,
             )  # fmt: skip
         choices: list[Choice] = []
 

@@ -20,6 +20,7 @@ from lora_doctor.render_prompts import (
     size_multiple,
     too_long,
 )
+from lora_doctor.round_trip import round_trip
 from lora_doctor.types import Cell, LoraFile
 
 if TYPE_CHECKING:
@@ -108,6 +109,21 @@ class Renderer:
                 yield from self._column(column, done)
         finally:
             self._merge(0.0)
+
+    def redraw(self, picture: Image.Image) -> Image.Image | None:
+        """An RGB picture as the base model's encoder and decoder give it back, at as many pixels as a render.
+
+        None where memory runs out. The LoRA has no part in it.
+        """
+        try:
+            return round_trip(
+                self.pipeline.vae, picture, area=self.width * self.height, multiple=size_multiple(self.pipeline),
+                device=self._device,
+            )  # fmt: skip
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
 
     def _tell_of_unread_negatives(self) -> None:
         if not reads_negative_prompt(self.pipeline, self.guidance):

@@ -10,9 +10,7 @@ from PIL import Image
 
 from lora_doctor.memory import place
 from lora_doctor.plugins import data_folder
-from lora_doctor.round_trip import ENOUGH, pictures_to_redraw, round_trip
-from lora_doctor.types import CLOSE_UP, FULL_BODY
-from tests.metrics.make_study import LABEL_SETS, reading
+from lora_doctor.render import Renderer
 from tests.tiny_pipeline import tiny_xl_pipeline
 from tests.tiny_transformers import TRANSFORMERS, tiny_sd15
 
@@ -23,7 +21,12 @@ PICTURES = sorted((data_folder("miniature") / "patients" / "yuki" / "dataset").g
 def miniature():
     from diffusers import StableDiffusionPipeline
 
-    return StableDiffusionPipeline.from_pretrained(data_folder("miniature") / "base", safety_checker=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(data_folder("miniature") / "base", safety_checker=None)
+    return _renderer(pipeline)
+
+
+def _renderer(pipeline) -> Renderer:
+    return Renderer(pipeline, None, steps=1, guidance=1.0, width=64, height=64)
 
 
 def _open(path: Path) -> Image.Image:
@@ -32,14 +35,13 @@ def _open(path: Path) -> Image.Image:
 
 
 def test_what_comes_back_is_the_picture_but_for_a_blur(miniature) -> None:
+    other = _open(PICTURES[9])
     for path in PICTURES[:4]:
         own = _open(path)
-        back = round_trip(miniature, own, 64, 64)
+        back = miniature.redraw(own)
         assert back is not None and back.size == own.size
-        errors = [
-            np.abs(np.asarray(own, float) - np.asarray(other, float)).mean() for other in (back, _open(PICTURES[9]))
-        ]
-        assert errors[0] < 12 < errors[1], "of 255: much closer to itself than to another picture"
+        itself, another = (np.abs(np.asarray(own, float) - np.asarray(p, float)).mean() for p in (back, other))
+        assert itself < 12 < another, "levels of 255"
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl", *TRANSFORMERS])
@@ -47,19 +49,19 @@ def test_what_comes_back_is_the_picture_but_for_a_blur(miniature) -> None:
 def test_every_family_draws_pictures_again_however_little_memory_it_has(family, memory, tmp_path: Path) -> None:
     make = {"sd15": tiny_sd15, "sdxl": tiny_xl_pipeline, **TRANSFORMERS}[family]
     pipeline = place(make(tmp_path), memory, "cpu")
-    back = round_trip(pipeline, _open(PICTURES[0]), 64, 64)
+    back = _renderer(pipeline).redraw(_open(PICTURES[0]))
     assert back is not None and back.size == (64, 64)
 
 
 def test_nothing_about_it_is_random(miniature) -> None:
-    first, second = (round_trip(miniature, _open(PICTURES[0]), 64, 64) for _ in range(2))
+    first, second = (miniature.redraw(_open(PICTURES[0])) for _ in range(2))
     assert first is not None and second is not None
     assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.parametrize(("given", "drawn"), [((128, 128), (64, 64)), ((40, 160), (32, 128)), ((30, 30), (64, 64))])
 def test_the_shape_is_kept_at_as_many_pixels_as_a_render(miniature, given, drawn) -> None:
-    back = round_trip(miniature, _open(PICTURES[0]).resize(given), 64, 64)
+    back = miniature.redraw(_open(PICTURES[0]).resize(given))
     assert back is not None and back.size == drawn
 
 
@@ -67,15 +69,5 @@ def test_memory_that_runs_out_gives_nothing(miniature, monkeypatch) -> None:
     def out(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(miniature.vae, "encode", out)
-    assert round_trip(miniature, _open(PICTURES[0]), 64, 64) is None
-
-
-def test_a_few_pictures_of_each_framing_are_chosen_without_copies() -> None:
-    framings = [CLOSE_UP] * 30 + [FULL_BODY] * 3
-    seen = [reading(cosine=0.8, noise=2, labels={"framing": framing}) for framing in framings]
-    faceless = reading(cosine=None, noise=2, labels={"framing": FULL_BODY})
-    chosen = pictures_to_redraw([*seen, faceless, None], LABEL_SETS, copies=[(30, 31)])
-    assert chosen[-2:] == [30, 32], "neither the copy, nor the picture without a face, nor the unreadable one"
-    assert len(chosen) == ENOUGH + 2 and len(set(chosen)) == len(chosen)
-    assert chosen[0] == 0 and chosen[ENOUGH - 1] >= 27, "from one end of the dataset to the other"
+    monkeypatch.setattr(miniature.pipeline.vae, "encode", out)
+    assert miniature.redraw(_open(PICTURES[0])) is None
