@@ -542,6 +542,8 @@ def _print(diagnosis: Diagnosis) -> None:
 def _measured(m: Any) -> str:
     where = ", ".join(f"{k} {v}" for k, v in m.where.items())
     interval = f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else ""
+    if m.value is None:
+        return f"{m.name}{f' ({where})' if where else ''}: not measured"
     return f"{m.name}{f' ({where})' if where else ''} = {m.value:.2f}{interval}"
 
 
