@@ -1,13 +1,14 @@
 """Does the prescription cure, and would anything else have?
 
+    python -m benchmarks.cure --kept
     python -m benchmarks.cure --work DIR [FOLDER ...] [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2]
-        [--finished]
 
 Every faulty LoRA (a FOLDER of `benchmarks.detection`; default: the bundled patients) is trained again and checked again
 three ways: as prescribed; as it was, for as long, with a new seed (placebo); and as another fault of the table would be
 treated (wrong). New pictures that a prescription asks for are drawn as the patient's own were: same habits, same
 captions. Cured = the finding that was treated is gone, not even suspected, it could be judged, and no blocker is
-confirmed that was not before. Pairs are those with the same LoRA and seed. Resumable: what was finished is read again.
+confirmed that was not before. Pairs are those with the same LoRA and seed. Resumable: trials that are finished are kept
+in `benchmarks/results/cure`, and read again; `--kept` does no more than that.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cure_arms import ARMS, arms
 from benchmarks.cure_tables import Trial, pairs, rows, shares
 from benchmarks.jobs import run_jobs
+from benchmarks.kept import RESULTS
 from fixtures.miniature.build.datasets import draw_asked
 from fixtures.miniature.build.recipes import PATIENTS, RECIPES
 from fixtures.miniature.world.character import Character
@@ -38,7 +40,7 @@ from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis, LabelSet, Prescription, TrainingSettings
 from lora_doctor.wording import setting_text
 
-RUN, RESULT = "lora-checkup", "result.json"
+RUN = "lora-checkup"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Job:
     work: Path
     arm: str
     seed: int
+    results: Path = RESULTS / "cure"
+
+    @property
+    def kept(self) -> Path:
+        """Where the outcome is kept."""
+        return self.results / f"{self.patient.name}.{self.arm}-{self.seed}.json"
 
     @property
     def folder(self) -> Path:
@@ -78,9 +86,8 @@ def examine(job: Job) -> None:
 
 
 def treat(job: Job) -> Trial:
-    """One retraining and what the check-up after it says; from its folder where it is known."""
-    kept = job.trial / RESULT
-    if not kept.is_file():
+    """One retraining and what the check-up after it says; from what is kept where it is known."""
+    if not job.kept.is_file():
         print(f"{job.patient.name} {job.arm} {job.seed}", file=sys.stderr, flush=True)
         run = job.trial / "before"
         if not run.exists():  # a run folder is for one process at a time
@@ -91,8 +98,10 @@ def treat(job: Job) -> Trial:
         if not out.exists():
             plan.write(out)
         retrained = train_and_check(plan, out, lambda stage, done, total: None)
-        kept.write_text(json.dumps(outcome(job, told, retrained.before, retrained.after), indent=1), "utf-8")
-    return Trial(**json.loads(kept.read_text("utf-8")))
+        job.kept.parent.mkdir(parents=True, exist_ok=True)
+        found = outcome(job, told, retrained.before, retrained.after)
+        job.kept.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return Trial(**json.loads(job.kept.read_text("utf-8")))
 
 
 def told_to(job: Job, run: Path) -> Prescription:
@@ -146,35 +155,47 @@ def _short(value: object) -> str:
     return f"{len(value)} tokens" if isinstance(value, tuple) and len(value) > 3 else setting_text(value)
 
 
-def planned(patients: Sequence[Path], work: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Job]:
+def planned(
+    patients: Sequence[Path], work: Path, names: Sequence[str], seeds: Sequence[int], results: Path = Job.results
+) -> list[Job]:
     """Every trial, a whole table of one seed after the other."""
-    return [Job(patient, work, arm, seed) for seed in seeds for patient in patients for arm in names]
+    return [Job(patient, work, arm, seed, results) for seed in seeds for patient in patients for arm in names]
+
+
+def kept_trials(results: Path) -> list[Trial]:
+    """What is kept, by seed, then in the table's order of faults, then by patient and arm."""
+    found = [Trial(**json.loads(path.read_text("utf-8"))) for path in results.glob("*.json")]
+    order = list(RECIPES)
+    return sorted(found, key=lambda one: (one.seed, order.index(one.fault), one.patient, ARMS.index(one.arm)))
 
 
 def main() -> None:
     """Print every trial, the shares of cured patients, and the paired tests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("build/cure"))
+    parser.add_argument("--results", type=Path, default=Job.results, help="where outcomes are kept")
+    parser.add_argument("--kept", action="store_true", help="tell of what is kept, and do no more")
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
     parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--finished", action="store_true", help="tell of what is finished, and do no more")
     asked = parser.parse_args()
-    bundled = [data_folder("miniature") / "patients" / name for name in PATIENTS if PATIENTS[name][0] != "healthy"]
-    jobs = planned(asked.folders or bundled, asked.work, asked.arms, asked.seeds)
-    if asked.finished:
-        jobs = [job for job in jobs if (job.trial / RESULT).is_file()]
-    for _ in run_jobs(
-        examine, [] if asked.finished else list({job.patient: job for job in jobs}.values()), asked.processes
-    ):
-        pass
     trials = []
     print(next(lines := rows(())), next(lines), sep="\n")
-    for trial in run_jobs(treat, jobs, asked.processes):
+    for trial in kept_trials(asked.results) if asked.kept else _trials(asked):
         print(*list(rows([trial]))[2:], sep="\n", flush=True)
         trials.append(trial)
     print("", *shares(trials), "", *pairs(trials), sep="\n")
+
+
+def _trials(asked: argparse.Namespace) -> Iterator[Trial]:
+    """Every trial that is asked for, as it ends."""
+    bundled = [data_folder("miniature") / "patients" / name for name in PATIENTS if PATIENTS[name][0] != "healthy"]
+    jobs = planned(asked.folders or bundled, asked.work, asked.arms, asked.seeds, asked.results)
+    todo = {job.patient: job for job in jobs if not job.kept.is_file()}
+    for _ in run_jobs(examine, list(todo.values()), asked.processes):
+        pass
+    yield from run_jobs(treat, jobs, asked.processes)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Are planted faults found, and healthy LoRAs left alone, on characters that no rule was fitted on?
 
+    python -m benchmarks.detection --kept
     python -m benchmarks.detection --work build/detection [--rounds 6] [--healthy 12] [--faults ...] [--processes 2]
 
 In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
-came first and why. Resumable: finished LoRAs and check-ups are kept in `--work`. Prints every LoRA, whatever came of
-it, the confusion matrix, and Wilson's 90 % intervals.
+came first and why. Resumable: finished LoRAs and check-ups are kept in `--work`, and what they measured in `--results`
+(`benchmarks/results/detection`), where the next call finds it and judges it by the rules of today; `--kept` does no
+more than that. Prints every LoRA, whatever came of it, the confusion matrix, and Wilson's 90 % intervals.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.jobs import run_jobs
+from benchmarks.kept import ENDING, RESULTS, keep, kept_names, recall
 from fixtures.miniature.build.patients import build_patient
 from fixtures.miniature.build.recipes import RECIPES
 from lora_doctor.checkup import run_checkup
@@ -39,6 +42,18 @@ class Job:
     fault: str
     seed: int
     folder: Path
+    results: Path = RESULTS / "detection"
+    """Where the measurements are kept."""
+
+    @property
+    def name(self) -> str:
+        """`low-rank-206`."""
+        return f"{self.fault}-{self.seed}"
+
+    @property
+    def kept(self) -> Path:
+        """The file with the measurements."""
+        return self.results / f"{self.name}{ENDING}"
 
 
 @dataclass(frozen=True)
@@ -70,14 +85,18 @@ class Outcome:
 
 
 def diagnose(job: Job) -> Outcome:
-    """Build and check one patient; a refusal is a result too."""
+    """Build and check one patient, unless what it measures is kept; a refusal is a result too."""
+    if job.kept.is_file():
+        return outcome(job, recall(job.kept))
     print(f"{job.fault} {job.seed}", file=sys.stderr, flush=True)
     recipe, trigger = RECIPES[job.fault], f"c{job.seed}_nk"
     build_patient(job.folder, data_folder("miniature") / "base", recipe, job.seed, trigger, redraw=False)
+    settings = load_settings(job.folder / "lora.safetensors", {})
     try:
-        diagnosis = run_checkup(load_settings(job.folder / "lora.safetensors", {}))
+        diagnosis = run_checkup(settings)
     except LoraDoctorError as error:
         return Outcome(job, f"refused: {error}")
+    keep(settings.out, job.kept)
     return outcome(job, diagnosis)
 
 
@@ -129,18 +148,28 @@ def share(count: int, of: int) -> str:
     return f"{count} of {of} [{low:.2f}, {high:.2f}]"
 
 
-def planned(work: Path, faults: Sequence[str], rounds: int, healthy: int) -> list[Job]:
+def kept_jobs(results: Path) -> list[Job]:
+    """What is kept, the healthy first, by fault and character."""
+    found = [(fault, int(seed)) for fault, _, seed in (name.rpartition("-") for name in kept_names(results))]
+    order = [HEALTHY, *(fault for fault in RECIPES if fault != HEALTHY)]
+    return [Job(f, s, Path(), results) for f, s in sorted(found, key=lambda one: (order.index(one[0]), one[1]))]
+
+
+def planned(work: Path, faults: Sequence[str], rounds: int, healthy: int, results: Path = Job.results) -> list[Job]:
     """Each fault with its characters; a fault's characters do not depend on which other ones are asked for."""
     ill = [fault for fault in RECIPES if fault != HEALTHY]
     numbered = [(FIRST_SEED + r * len(RECIPES) + 1 + i, fault) for r in range(rounds) for i, fault in enumerate(ill)]
     well = [(FIRST_HEALTHY + n, HEALTHY) for n in range(healthy)]
-    return [Job(fault, seed, work / f"{fault}-{seed}") for seed, fault in (*numbered, *well) if fault in faults]
+    asked = [(seed, fault) for seed, fault in (*numbered, *well) if fault in faults]
+    return [Job(fault, seed, work / f"{fault}-{seed}", results) for seed, fault in asked]
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("build/detection"))
+    parser.add_argument("--results", type=Path, default=Job.results, help="where measurements are kept")
+    parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
     parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
     parser.add_argument("--healthy", type=int, default=12, help="characters without a fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(RECIPES))
@@ -149,7 +178,9 @@ def main() -> None:
     print("| planted | character | verdict | confirmed | suspected | first cause | as planted |")
     print("|---" * 7 + "|")
     outcomes = []
-    jobs = planned(asked.work, asked.faults, asked.rounds, asked.healthy)
+    jobs = kept_jobs(asked.results)
+    if not asked.kept:
+        jobs = planned(asked.work, asked.faults, asked.rounds, asked.healthy, asked.results)
     for one in run_jobs(diagnose, jobs, asked.processes):
         print(row(one), flush=True)
         outcomes.append(one)

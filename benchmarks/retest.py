@@ -1,17 +1,21 @@
 """Does the same LoRA get the same verdict when it is checked again with other seeds?
 
+    python -m benchmarks.retest --kept
     python -m benchmarks.retest --work DIR [--seeds 3] [--processes 2] [FOLDER ...]
 
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up with seed 0,
 and one with each other seed, which draws other noise and other environments that are new to the dataset. Every pair of
-check-ups of one LoRA agrees or does not. Resumable.
+check-ups of one LoRA agrees or does not. Resumable; what was measured is kept in `benchmarks/results/retest`, and
+judged by the rules of today, also without the LoRAs (`--kept`). A check-up that lies beside the LoRA is the one with
+seed 0.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import run_jobs
+from benchmarks.kept import ENDING, RESULTS, keep, kept_names, recall
 from lora_doctor.checkup import run_checkup
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.plugins import data_folder
@@ -29,25 +34,34 @@ from lora_doctor.settings import load_settings
 class Job:
     """One LoRA."""
 
+    name: str
     folder: Path
     work: Path
     seeds: int
+    results: Path = RESULTS / "retest"
+
+    def kept(self, seed: int) -> Path:
+        """The file with what the check-up with this seed measured."""
+        return self.results / f"{self.name}.seed-{seed}{ENDING}"
 
 
 def retest(job: Job) -> dict[str, Any]:
     """What each seed's check-up says: verdict and confirmed findings."""
-    return {"name": job.folder.name, "told": [_told(job, seed) for seed in range(job.seeds)]}
+    return {"name": job.name, "told": [_told(job, seed) for seed in range(job.seeds)]}
 
 
 def _told(job: Job, seed: int) -> dict[str, Any]:
-    kept = job.work / job.folder.name / f"seed-{seed}.json"
+    kept = job.kept(seed)
     if not kept.is_file():
-        print(f"{job.folder.name} seed {seed}", file=sys.stderr, flush=True)
-        out = kept.with_suffix("")
-        diagnosis = run_checkup(load_settings(job.folder / "lora.safetensors", {"out": str(out), "seed": seed}))
-        told = {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
-        kept.write_text(json.dumps(told), "utf-8")
-    return dict(json.loads(kept.read_text("utf-8")))
+        print(f"{job.name} seed {seed}", file=sys.stderr, flush=True)
+        model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
+        own = load_settings(model, {}).out
+        if seed == 0 and own.is_dir() and not out.is_dir():
+            shutil.copytree(own, out)
+        run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
+        keep(out, kept)
+    diagnosis = recall(kept)
+    return {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
 
 
 def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -79,12 +93,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("build/retest"))
+    parser.add_argument("--results", type=Path, default=Job.results, help="where measurements are kept")
+    parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
-    jobs = [Job(folder, asked.work, asked.seeds) for folder in asked.folders or patients]
+    jobs = [Job(folder.name, folder, asked.work, asked.seeds, asked.results) for folder in asked.folders or patients]
+    if asked.kept:
+        seeds = Counter(name.partition(".seed-")[0] for name in kept_names(asked.results))
+        jobs = [Job(name, Path(), Path(), count, asked.results) for name, count in seeds.items()]
     print("\n".join(table(list(run_jobs(retest, jobs, asked.processes)))))
 
 

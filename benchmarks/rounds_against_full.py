@@ -1,16 +1,17 @@
 """Do rounds that stop early say what the whole matrix says, and with how many pictures?
 
+    python -m benchmarks.rounds_against_full --kept
     python -m benchmarks.rounds_against_full --work DIR [--processes 2] [FOLDER ...]
 
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up in rounds,
 then the same with `--full`, every replicate and one look; pictures that both need are rendered once. A check-up that
-lies beside the LoRA (`benchmarks.detection` leaves one) is the one in rounds. Resumable.
+lies beside the LoRA (`benchmarks.detection` leaves one) is the one in rounds. Resumable; what was measured is kept in
+`benchmarks/results/rounds`, and judged by the rules of today, also without the LoRAs (`--kept`).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -20,63 +21,80 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import run_jobs
+from benchmarks.kept import ENDING, RESULTS, keep, kept_names, pictures, recall
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS
 from lora_doctor.settings import load_settings
-from lora_doctor.types import Diagnosis
+
+WAYS = ("rounds", "full")
 
 
 @dataclass(frozen=True)
 class Job:
     """One LoRA."""
 
+    name: str
     folder: Path
     work: Path
+    results: Path = RESULTS / "rounds"
+
+    def kept(self, way: str) -> Path:
+        """The file with what a check-up of this kind measured."""
+        return self.results / f"{self.name}.{way}{ENDING}"
 
 
 def compare(job: Job) -> dict[str, Any]:
-    """What rounds and the whole matrix say of one LoRA; from the work folder where it is known."""
-    place = job.work / job.folder.name
-    kept = place / "result.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text("utf-8")))
-    model = job.folder / "lora.safetensors"
-    print(job.folder.name, file=sys.stderr, flush=True)
+    """What rounds and the whole matrix say of one LoRA; from what is kept where it is known."""
+    if not all(job.kept(way).is_file() for way in WAYS):
+        print(job.name, file=sys.stderr, flush=True)
+        _check(job)
+    return {"name": job.name} | {way: _told(job.kept(way)) for way in WAYS}
+
+
+def _check(job: Job) -> None:
+    """Both check-ups; the whole one begins with the pictures of the one in rounds."""
+    model, place = job.folder / "lora.safetensors", job.work / job.name
+    rounds, full = place / "rounds", place / "full"
     own = load_settings(model, {}).out
-    if own.is_dir() and not (place / "rounds").is_dir():
-        shutil.copytree(own, place / "rounds")
-    rounds = run_checkup(load_settings(model, {"out": str(place / "rounds")}))
-    if not (place / "full").is_dir():
-        shutil.copytree(place / "rounds", place / "full")
-        with RunFolder(place / "full") as run:
+    if own.is_dir() and not rounds.is_dir():
+        shutil.copytree(own, rounds)
+    run_checkup(load_settings(model, {"out": str(rounds)}))
+    keep(rounds, job.kept("rounds"))
+    if not full.is_dir():
+        shutil.copytree(rounds, full)
+        with RunFolder(full) as run:
             run.put_json(LOOKS, {})
-    full = run_checkup(load_settings(model, {"out": str(place / "full"), "matrix": {"full": True}}))
-    found = {"name": job.folder.name, "rounds": _told(rounds), "full": _told(full)}
-    kept.write_text(json.dumps(found, indent=1), "utf-8")
-    return found
+    run_checkup(load_settings(model, {"out": str(full), "matrix": {"full": True}}))
+    keep(full, job.kept("full"))
 
 
-def _told(diagnosis: Diagnosis) -> dict[str, Any]:
+def _told(kept: Path) -> dict[str, Any]:
+    diagnosis = recall(kept)
     return {
         "verdict": diagnosis.verdict.outcome,
         "confirmed": list(diagnosis.confirmed),
-        "pictures": len(diagnosis.cells) + len(diagnosis.arms),
+        "pictures": pictures(kept),
         "looks": diagnosis.matrix["rounds"]["looks"],
     }
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Markdown: a row per LoRA, and the sums."""
+    """Markdown: a row per LoRA, its pictures in the matrix and beside it; and the sums."""
     lines = ["| LoRA | rounds | pictures | full | pictures | the same |", "|---|---|---|---|---|---|"]
     for one in results:
-        row = [f"{_words(one[way])} | {one[way]['pictures']}" for way in ("rounds", "full")]
+        row = [f"{_words(one[way])} | {' + '.join(map(str, one[way]['pictures']))}" for way in WAYS]
         same = "yes" if one["rounds"]["verdict"] == one["full"]["verdict"] else "NO"
         lines.append(f"| {one['name']} | {' | '.join(row)} | {same} |")
-    used = statistics.fmean(one["rounds"]["pictures"] / one["full"]["pictures"] for one in results)
+    matrix = statistics.fmean(one["rounds"]["pictures"][0] / one["full"]["pictures"][0] for one in results)
+    used = statistics.fmean(sum(one["rounds"]["pictures"]) / sum(one["full"]["pictures"]) for one in results)
     same = sum(one["rounds"]["verdict"] == one["full"]["verdict"] for one in results)
-    return [*lines, "", f"The same verdict for {same} of {len(results)}, with {used:.0%} of the pictures."]
+    return [
+        *lines,
+        "",
+        f"The same verdict for {same} of {len(results)}, with {matrix:.0%} of the matrix, {used:.0%} of all pictures.",
+    ]
 
 
 def _words(told: dict[str, Any]) -> str:
@@ -87,11 +105,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("build/rounds"))
+    parser.add_argument("--results", type=Path, default=Job.results, help="where measurements are kept")
+    parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
-    jobs = [Job(folder, asked.work) for folder in asked.folders or patients]
+    jobs = [Job(folder.name, folder, asked.work, asked.results) for folder in asked.folders or patients]
+    if asked.kept:
+        names = [name.removesuffix(".full") for name in kept_names(asked.results) if name.endswith(".full")]
+        jobs = [Job(name, Path(), Path(), asked.results) for name in names]
     print("\n".join(table(list(run_jobs(compare, jobs, asked.processes)))))
 
 

@@ -505,7 +505,7 @@ _COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    from lora_doctor.terminal import effect_text, verdict_lines
+    from lora_doctor.terminal import effect_text, measurement_text, verdict_lines
 
     verdict = diagnosis.verdict
     stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
@@ -516,7 +516,7 @@ def _print(diagnosis: Diagnosis) -> None:
         click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state}{effect_text(finding)})")
         click.echo(f"   {' '.join(finding.symptom.split())}")
         for m in finding.measurements[:4]:
-            click.echo(f"   {_measured(m)}")
+            click.echo(f"   {measurement_text(m)}")
         if doubt := too_close(finding):
             click.echo(f"   {doubt}")
         for cause in finding.causes[:3]:
@@ -537,14 +537,6 @@ def _print(diagnosis: Diagnosis) -> None:
             click.echo(f"  - {line}")
     if diagnosis.not_evaluated:
         click.echo("\nCould not tell: " + ", ".join(n.rule for n in diagnosis.not_evaluated))
-
-
-def _measured(m: Any) -> str:
-    where = ", ".join(f"{k} {v}" for k, v in m.where.items())
-    interval = f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else ""
-    if m.value is None:
-        return f"{m.name}{f' ({where})' if where else ''}: not measured"
-    return f"{m.name}{f' ({where})' if where else ''} = {m.value:.2f}{interval}"
 
 
 def _compare(before: Diagnosis, after: Diagnosis) -> None:

@@ -27,6 +27,8 @@ from lora_doctor.verdict import decide
 
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 EVIDENCE_PICTURES = 6
+STORED = ("facts", "training", "label_sets")
+"""Documents of a run folder: all that is judged."""
 
 
 def judge_run(
@@ -115,13 +117,21 @@ def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
 
 def diagnose(run: RunFolder, judges: Judges) -> Diagnosis:
     """Judge the facts stored in an open run folder, which is left as it is; waivers are held against today."""
+    return diagnose_stored({name: run.get_json(name) for name in STORED}, judges)
+
+
+def diagnose_stored(stored: Mapping[str, Any], judges: Judges) -> Diagnosis:
+    """Judge the documents `STORED` of a run folder, wherever they are kept; waivers are held against today.
+
+    Without cells and arms among the facts the findings name no pictures, and all else is the same.
+    """
     day = today()
     rules, policy = judges.rules, judges.policy
-    facts = diagnosis_file.from_json(json.dumps(run.get_json("facts")))
-    training = TrainingSettings(**_tuples(run.get_json("training")))
+    facts = diagnosis_file.from_json(json.dumps(stored["facts"]))
+    training = TrainingSettings(**_tuples(stored["training"]))
     labels = {
         name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
-        for name, (kind, *words) in run.get_json("label_sets").items()
+        for name, (kind, *words) in stored["label_sets"].items()
     }
     findings, not_evaluated = evaluate(rules, facts.measurements)
     shows = {rule.id: rule.shows for rule in rules}

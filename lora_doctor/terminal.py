@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lora_doctor.types import Finding, Verdict
+    from lora_doctor.types import Finding, Measurement, Verdict
 
 _STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -47,6 +47,15 @@ def line(text: str) -> str:
 def measured(finding: Finding) -> list[str]:
     """The finding's measurements, one to a line."""
     return [f"{m.name} = {m.value:.3g}" for m in finding.measurements if m.value is not None]
+
+
+def measurement_text(m: Measurement) -> str:
+    """`body.deficit (framing full_body) = 0.57  [0.34, 0.77]`, or that it was not measured and why."""
+    place = ", ".join(f"{key} {value}" for key, value in m.where.items())
+    name = shown(f"{m.name} ({place})" if place else m.name)
+    if m.value is None:
+        return f"{name}: not measured" + (f": {shown(line(m.reason))}" if m.reason else "")
+    return f"{name} = {m.value:.2f}" + (f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else "")
 
 
 def verdict_lines(verdict: Verdict, *, reasons: bool = False) -> list[str]:

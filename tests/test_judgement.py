@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from lora_doctor.diagnosis import from_json, to_json
+from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import DIAGNOSIS, REPORT, gate_run, judge_run, today
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, to_plain
-from lora_doctor.types import Diagnosis, TrainingSettings
-from tests.make_diagnosis import make_diagnosis
+from lora_doctor.types import Diagnosis
+from tests.make_finished_run import make_finished_run
 from tests.test_verdict import healthy, number, replaced
 
 WAIVER = '[[waivers]]\nrule = "body-drift"\nreason = "portraits only"\nexpires = 2027-03-01\n'
@@ -29,23 +26,7 @@ DAY = {"2026-11-23": "1795392000", "2027-04-01": "1806537600"}
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished run of a LoRA whose body drifts and whose identity holds."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", DAY["2026-11-23"])
-    folder = tmp_path / "run"
-    measurements = replaced(healthy(), number("body.deficit", 0.7, 0.1))
-    environments = [
-        {"name": n, "trained": n in ("library", "city")} for n in ("library", "city", "beach", "snow", "desert")
-    ]
-    facts = make_diagnosis(folder, images=False)
-    facts = replace(
-        facts, measurements=tuple(measurements), matrix={**facts.matrix, "environments": environments}, findings=(),
-        lora={**facts.lora, "name": "yuki"},
-    )  # fmt: skip
-    settings = Settings(model=tmp_path / "m", trigger="yuki", dataset=tmp_path / "d", out=folder)
-    with RunFolder(folder) as opened:
-        opened.put_json("facts", json.loads(to_json(facts)))
-        opened.put_json("training", asdict(TrainingSettings(trainer="builtin")))
-        opened.put_json("label_sets", {})
-        opened.put_json("settings", to_plain(settings))
-    return folder
+    return make_finished_run(tmp_path / "run", replaced(healthy(), number("body.deficit", 0.7, 0.1)))
 
 
 def policy_file(folder: Path, text: str) -> str:

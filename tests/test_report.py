@@ -272,6 +272,13 @@ def test_findings_say_their_numbers_with_intervals_in_words(page: Page) -> None:
     assert "add in-context pictures in full body until they are 50 % of the set" in page.text
 
 
+def test_a_part_of_a_finding_that_was_not_measured_says_why_and_is_no_exact_value(hold: Diagnosis, run: Path) -> None:
+    (drift,) = (finding for finding in hold.findings if finding.rule == "body_drifts")
+    blank = replace(drift.measurements[0], value=None, interval=None, reason="the spec names no body")
+    page = Page(draw(replace(hold, findings=(replace(drift, measurements=(blank,)),)), run))
+    assert "Identity at ship weights, in full body not measured: the spec names no body Seen" in page.text
+
+
 def test_the_prescription_goes_from_before_to_after(page: Page) -> None:
     assert "identity_ratio 0.95 → 0.25 Measured 0.95" in page.text
     assert "negative_tokens not set → black_hair , purple_hair" in page.text

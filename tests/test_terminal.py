@@ -1,0 +1,33 @@
+"""Lines of a finding in a terminal: numbers with intervals, reasons for those missing, nothing that moves a cursor."""
+
+from __future__ import annotations
+
+from lora_doctor.terminal import measurement_text
+from lora_doctor.types import Measurement
+
+
+def measurement(value: float | None, reason: str | None = None, **where: str) -> Measurement:
+    interval = None if value is None else (value - 0.1, value + 0.1)
+    return Measurement(
+        name="body.deficit", value=value, unit="share", n=4, interval=interval, where=where, reason=reason
+    )
+
+
+def test_a_number_is_told_with_its_place_and_interval() -> None:
+    assert (
+        measurement_text(measurement(0.5, framing="full_body"))
+        == "body.deficit (framing full_body) = 0.50  [0.40, 0.60]"
+    )
+    assert measurement_text(measurement(0.5)) == "body.deficit = 0.50  [0.40, 0.60]"
+
+
+def test_a_missing_number_is_told_with_its_reason() -> None:
+    assert measurement_text(measurement(None, "no face\n in it", arm="poses")) == (
+        "body.deficit (arm poses): not measured: no face in it"
+    )
+    assert measurement_text(measurement(None)) == "body.deficit: not measured"
+
+
+def test_names_and_reasons_cannot_move_the_cursor() -> None:
+    told = measurement_text(measurement(None, "\x1b[2Jgone", token="\x1b[31mred"))
+    assert "\x1b" not in told and "x1b[2Jgone" in told
