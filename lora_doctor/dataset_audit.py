@@ -55,7 +55,7 @@ from lora_doctor.types import (
 )
 
 AUDIT, REPORT = "audit.json", "audit.html"
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """Counted up when `picture_facts` tells more than it did: what run folders remember is then looked at again."""
 
 

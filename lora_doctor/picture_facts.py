@@ -1,4 +1,7 @@
-"""A decoded picture -> what its file is: mode, frames, orientation, transparency, hashes, colour, writing. Pure."""
+"""A decoded picture -> what its file is: mode, frames, orientation, transparency, hashes, colour, writing, origin.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.perceptual_hash import perceptual_hashes
+from lora_doctor.picture_origin import origin_of
 from lora_doctor.picture_text import find_writing
 from lora_doctor.types import PictureFacts
 
@@ -32,12 +36,13 @@ def facts_of(picture: Image.Image, raw: bytes) -> PictureFacts:
     """
     orientation = _orientation(picture)
     colours, transparent = _colours(picture), _transparent(picture)
-    grey = colours.convert("L")
+    grey, origin = colours.convert("L"), origin_of(picture, raw)
     perceptual, mirrored = perceptual_hashes(grey)
     return PictureFacts(
         format=picture.format or "", mode=picture.mode, orientation=orientation, transparent=transparent,
         perceptual_hash=perceptual, mirrored_hash=mirrored, colour=_mean_lab(colours),
-        text=find_writing(grey),
+        text=find_writing(grey), generator=origin.generator if origin else "",
+        made_with=origin.model if origin else "", made_with_hash=origin.model_hash if origin else "",
         frames=_frames(picture),  # last: counting may move the file to another frame
     )  # fmt: skip
 

@@ -242,6 +242,12 @@ class PictureFacts:
     """Mean CIE Lab colour: lightness 0 to 100, green to red, blue to yellow."""
     text: tuple[tuple[float, float, float, float], ...] = ()
     """Left, top, right, bottom of what looks like a line of writing, as shares of width and height."""
+    generator: str = ""
+    """The program that made it, as far as the file says; empty = it does not say."""
+    made_with: str = ""
+    """The model that it was made with, as the file names it; a stranger's text."""
+    made_with_hash: str = ""
+    """That model's hash: the first 8 to 64 hexadecimal digits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

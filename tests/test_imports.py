@@ -74,7 +74,7 @@ PARTS = {
         "picture_files",
     },
     "lora_doctor.picture_files": {"picture_facts"},
-    "lora_doctor.picture_facts": {"perceptual_hash", "picture_text"},
+    "lora_doctor.picture_facts": {"perceptual_hash", "picture_origin", "picture_text"},
     "lora_doctor.roles": {"role_geometry", "role_mixture"},
     "lora_doctor.role_mixture": {"role_geometry"},
     "lora_doctor.audits.bindings": {"visible"},
