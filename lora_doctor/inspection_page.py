@@ -29,7 +29,8 @@ _SETTINGS = (
     ("lr_scheduler", "schedule"), ("steps", "steps planned"), ("epochs", "epochs planned"), ("batch_size", "batch"),
     ("gradient_accumulation", "accumulation"), ("resolution", "resolution"),
     ("caption_token_dropout", "token dropout"), ("caption_dropout", "caption dropout"),
-    ("shuffle_captions", "captions shuffled"), ("keep_tokens", "tokens kept"), ("network_dropout", "network dropout"),
+    ("shuffle_captions", "captions shuffled"), ("flip_augmentation", "pictures mirrored"),
+    ("keep_tokens", "tokens kept"), ("network_dropout", "network dropout"),
     ("noise_offset", "noise offset"), ("min_snr_gamma", "min-SNR gamma"), ("clip_skip", "clip skip"),
     ("prediction_type", "prediction"), ("mixed_precision", "precision"), ("seed", "seed"),
 )  # fmt: skip

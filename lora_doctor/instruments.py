@@ -13,6 +13,7 @@ from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.clip import head_crop
 from lora_doctor.extractors.colours import read_colours
 from lora_doctor.extractors.pixels import pixel_facts
+from lora_doctor.extractors.sides import read_sides
 from lora_doctor.face_limit import chosen_faces, least_face
 from lora_doctor.face_views import NATIVE_FACE
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
@@ -27,7 +28,7 @@ from lora_doctor.types import Dataset, LabelSet, Reading
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
-READING_VERSION = 5
+READING_VERSION = 6
 """Counted up when a reading holds more than it did: older ones are then made again."""
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
@@ -96,6 +97,7 @@ class Instruments:
                 embedding=embedding,
                 pixels=pixel_facts(image),
                 colours=read_colours(image, face),
+                sides=read_sides(image, face),
             )
             for image, face, (probabilities, embedding) in zip(images, faces, seen, strict=True)
         ]

@@ -254,6 +254,7 @@ def _pack(reading: Reading) -> tuple[str, bytes]:
     arrays |= {} if face.embedding is None else {"face": face.embedding}
     arrays |= {} if face.closer is None else {"closer": face.closer}
     arrays |= {} if reading.body is None else {"body": reading.body}
+    arrays |= {} if reading.sides is None else {"sides": reading.sides}
     arrays |= {f"i{i}": value for i, value in enumerate(reading.identities.values())}
     arrays |= {f"w{i}": value for i, value in enumerate(reading.witness.values())}
     buffer = io.BytesIO()
@@ -300,6 +301,7 @@ def _unpack(fields: Mapping[str, Any], blob: bytes) -> Reading:
         identities={name: arrays[f"i{i}"] for i, name in enumerate(fields.get("identities", ()))},
         witness={name: arrays[f"w{i}"] for i, name in enumerate(fields.get("witness", ()))},
         body=arrays.get("body"),
+        sides=arrays.get("sides"),
         pixels=None if pixels is None else PixelFacts(**{**pixels, "colour": tuple(pixels["colour"])}),
         colours={name: (row[0], row[1], row[2]) for name, row in fields.get("colours", {}).items()},
     )

@@ -122,6 +122,7 @@ class _Run:
     images: tuple[DatasetImage, ...]
     shares: tuple[float, ...]
     latents: tuple[torch.Tensor, torch.Tensor]
+    """Of all pictures; mirrored ones behind them, where they are shown."""
     trigger: str
     device: str
 
@@ -139,6 +140,9 @@ def _prepare(
     _warn_of_long_captions(images, model.tokenizer)
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     latents = encode_pictures(images, model.vae, plan.resolution, place)
+    if plan.flip_augmentation:
+        other = encode_pictures(images, model.vae, plan.resolution, place, mirrored=True)
+        latents = torch.cat([latents[0], other[0]]), torch.cat([latents[1], other[1]])
     adapters = add_adapters(model, plan, targets, place)
     return _Run(model, plan, images, shares, latents, trigger, place), adapters
 
@@ -178,6 +182,8 @@ def _loss(run: _Run, step: int) -> torch.Tensor:
     count, total = run.plan.batch_size, len(run.model.signal)
     drawn = rng.choices(range(len(run.images)), weights=run.shares, k=count)
     captions = [_caption(run, run.images[number], rng) for number in drawn]
+    if run.plan.flip_augmentation:
+        drawn = [number + rng.choice((0, len(run.images))) for number in drawn]
     means, deviations = (part[drawn] for part in run.latents)
     # One timestep from each of `count` equal strata: the same distribution with less variance.
     times = ((torch.arange(count) + torch.rand(count, generator=generator)) / count * total).long().clamp(max=total - 1)

@@ -157,12 +157,12 @@ def _file_key(component: str, name: str) -> str:
 
 
 def encode_pictures(
-    images: Sequence[DatasetImage], vae: Any, resolution: int, device: str
+    images: Sequence[DatasetImage], vae: Any, resolution: int, device: str, *, mirrored: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of each picture's latents, (pictures, channels, height, width), scaled for the UNet.
 
-    Pictures are square (shorter side scaled to `resolution`, centre cropped) and never flipped. Raises InputRefused for
-    a picture that cannot be read.
+    Pictures are square (shorter side scaled to `resolution`, centre cropped), and turned left to right if `mirrored`.
+    Raises InputRefused for a picture that cannot be read.
     """
     import torch
 
@@ -171,6 +171,7 @@ def encode_pictures(
     with torch.no_grad():
         for start in range(0, len(images), ENCODE_BATCH):
             pixels = torch.stack([_pixels(image.path, resolution) for image in images[start : start + ENCODE_BATCH]])
+            pixels = pixels.flip(3) if mirrored else pixels
             posterior = vae.encode(pixels.to(device)).latent_dist
             means.append(posterior.mean * vae.config.scaling_factor)
             deviations.append(posterior.std * vae.config.scaling_factor)

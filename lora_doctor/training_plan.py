@@ -27,6 +27,8 @@ class TrainingPlan:
     caption_token_dropout: float = 0.0
     caption_dropout: float = 0.0
     negative_tokens: tuple[str, ...] = ()
+    flip_augmentation: bool = False
+    """Each picture is shown mirrored half of the time."""
     seed: int = 0
 
 

@@ -354,6 +354,8 @@ class TrainingSettings:
     keep_tokens: int | None = None
     """How many tokens at a caption's start are neither shuffled nor dropped."""
     shuffle_captions: bool | None = None
+    flip_augmentation: bool | None = None
+    """Whether pictures are shown mirrored as well, at random or as copies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -563,6 +565,8 @@ class Reading:
     pixels: PixelFacts | None = None
     colours: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """`picture`, `background` (means), `hair_colour`, `eye_colour`, `skin` (medians) -> CIE Lab, where seen."""
+    sides: np.ndarray[Any, Any] | None = None
+    """(d,) float16: what of the head is on one side only, its sign turned in a mirrored picture; None without eyes."""
 
     def top_label(self, labels: LabelSet | None) -> str | None:
         """The most probable label of one attribute, or None where it was not read."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -258,6 +258,52 @@ def test_latents_are_the_posterior_of_square_pictures(base: Path, dataset: Datas
     posterior = vae.encode(pixels / 127.5 - 1).latent_dist
     assert torch.allclose(means[:1], posterior.mean * vae.config.scaling_factor, atol=1e-5)
     assert torch.allclose(deviations[:1], posterior.std * vae.config.scaling_factor, atol=1e-5)
+
+
+def test_mirrored_latents_are_those_of_mirrored_pictures(base: Path, dataset: Dataset, tmp_path: Path) -> None:
+    vae = load_base(base).vae
+    turned = []
+    for image in dataset.images:
+        ImageOps.mirror(Image.open(image.path)).save(tmp_path / image.path.name)
+        turned.append(dataclasses.replace(image, path=tmp_path / image.path.name))
+    asked = encode_pictures(dataset.images, vae, SIZE, "cpu", mirrored=True)
+    for own, other in zip(asked, encode_pictures(turned, vae, SIZE, "cpu"), strict=True):
+        assert torch.allclose(own, other, atol=1e-5)
+    assert not torch.allclose(asked[0], encode_pictures(dataset.images, vae, SIZE, "cpu")[0], atol=1e-3)
+
+
+def test_pictures_are_mirrored_half_of_the_time_and_only_when_asked(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    count = 4
+
+    class Spied(tuple):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            for part in super().__iter__():
+                yield _Indexed(part)
+
+    class _Indexed:
+        def __init__(self, part: torch.Tensor) -> None:
+            self.part = part
+
+        def __getitem__(self, drawn: list[int]) -> torch.Tensor:
+            seen.append(torch.tensor(drawn))
+            return self.part[drawn]
+
+    prepare = training._prepare
+
+    def spied(*given: Any) -> Any:
+        run, adapters = prepare(*given)
+        return dataclasses.replace(run, latents=Spied(run.latents)), adapters
+
+    monkeypatch.setattr(training, "_prepare", spied)
+    train(TrainingSettings(steps=8, batch_size=20, rank=1, flip_augmentation=True))
+    share = float((torch.cat(seen) >= count).float().mean())
+    assert 0.35 < share < 0.65
+    seen.clear()
+    train(TrainingSettings(steps=2, batch_size=20, rank=1))
+    assert int(torch.cat(seen).max()) < count
 
 
 def test_the_base_keeps_its_zero_terminal_snr(base: Path) -> None:

@@ -13,12 +13,13 @@ _UNITS = {
     "identity_ratio": "share",
     "learning_rate": "",
     "train_text_encoder": "yes = 1",
+    "flip_augmentation": "yes = 1",
 }
 """Settings that are measured as they stand."""
 
 
 def audit(case: Case) -> list[Measurement]:
-    """`training.*`: rank, alpha, steps, exposures, dropouts, identity ratio, learning rate, text encoder (0 or 1)."""
+    """`training.*`: rank, alpha, steps, exposures, dropouts, identity ratio, learning rate, text encoder, flips."""
     found = [_exact(name, getattr(case.training, name), unit) for name, unit in _UNITS.items()]
     return [*found, *_length(case)]
 

@@ -63,6 +63,7 @@ _DATASETS: tuple[tuple[str, str, Callable[[Any], Any], Any], ...] = (
     ("caption_token_dropout", "token_dropout_rate", share, 0.0),
     ("keep_tokens", "keep_tokens", whole(), 0),
     ("shuffle_captions", "shuffle_tokens", flag, False),
+    ("flip_augmentation", "flip_x", flag, False),
     ("resolution", "resolution", _one_side, 512),
 )
 """The same in each of `datasets`."""

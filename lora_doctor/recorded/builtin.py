@@ -25,6 +25,7 @@ _READERS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("batch_size", whole(1)),
     ("learning_rate", rate),
     ("train_text_encoder", flag),
+    ("flip_augmentation", flag),
     ("identity_ratio", share),
     ("caption_token_dropout", share),
     ("caption_dropout", share),

@@ -164,6 +164,7 @@ def _folder_mode(notes: Notes, metadata: Mapping[str, str]) -> None:
             ("resolution", "ss_resolution", side),
             ("keep_tokens", "ss_keep_tokens", whole()),
             ("shuffle_captions", "ss_shuffle_caption", flag),
+            ("flip_augmentation", "ss_flip_aug", flag),
         ),
     )
     for field, key in _TOML.items():
@@ -186,6 +187,7 @@ def _toml_mode(notes: Notes, metadata: Mapping[str, str], datasets: list[dict[st
     subsets = [subset for dataset in datasets for subset in subsets_of(dataset) if subset.get("is_reg") is not True]
     notes.agree("keep_tokens", subsets, "keep_tokens", whole(), "subsets", where)
     notes.agree("shuffle_captions", subsets, "shuffle_caption", flag, "subsets", where)
+    notes.agree("flip_augmentation", subsets, "flip_aug", flag, "subsets", where)
     for field, key in _TOML.items():
         _toml_dropout(notes, metadata, field, key)
 

@@ -57,7 +57,8 @@ def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
     notes.read("learning_rate", metadata, "ss_learning_rate", rate)
     change, trained_rank = altered(metadata)
     read_network(notes, metadata, change, trained_rank)
-    for field, value in (("caption_dropout", 0.0), ("caption_token_dropout", 0.0), ("shuffle_captions", False)):
+    for field, value in (("caption_dropout", 0.0), ("caption_token_dropout", 0.0), ("shuffle_captions", False),
+                         ("flip_augmentation", False)):  # fmt: skip
         notes.know(field, value, _HAS_NONE)
     notes.know("train_text_encoder", False, "musubi-tuner never trains the text encoder")
     if metadata.get("ss_base_model_version") in VERSIONS:

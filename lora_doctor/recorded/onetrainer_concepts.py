@@ -27,7 +27,7 @@ from lora_doctor.recorded.values import (
 from lora_doctor.types import TrainedFolder
 
 _WHERE = "metadata ot_config concepts"
-_FIELDS = ("caption_dropout", "caption_token_dropout", "keep_tokens", "shuffle_captions")
+_FIELDS = ("caption_dropout", "caption_token_dropout", "keep_tokens", "shuffle_captions", "flip_augmentation")
 
 
 def read_concepts(notes: Notes, config: Mapping[str, Any]) -> None:
@@ -43,6 +43,8 @@ def read_concepts(notes: Notes, config: Mapping[str, Any]) -> None:
     notes.compute("caption_token_dropout", lambda: agreed(map(_token_dropout, texts), "concepts"), source)
     notes.agree("keep_tokens", texts, "keep_tags_count", whole(), "concepts", _WHERE)
     notes.agree("shuffle_captions", texts, "enable_tag_shuffling", flag, "concepts", _WHERE)
+    images = [as_dict(concept.get("image")) for concept in _trained(config)]
+    notes.agree("flip_augmentation", images, "enable_random_flip", flag, "concepts", _WHERE)
 
 
 def folders_of(config: Mapping[str, Any]) -> tuple[TrainedFolder, ...]:

@@ -45,6 +45,7 @@ _NEVER = {
     "conv_alpha": "SimpleTuner has no such setting for standard LoRA",
     "clip_skip": "SimpleTuner has no such setting",
     "keep_tokens": "it stands in the data set's own config, which is not in the file",
+    "flip_augmentation": "it stands in the data set's own config, which is not in the file",
     "shuffle_captions": "it stands in the data set's own config, which is not in the file",
 }
 _ABSENT = f"SimpleTuner does not write it into the file, and there is no {_CONFIGS[0]} beside it"

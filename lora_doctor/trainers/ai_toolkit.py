@@ -25,7 +25,10 @@ _WITH_ALPHA = ("sd1", "sd2", "sdxl", "ssd", "vega", "pixart", "pixart_sigma", "a
 """Architectures whose alpha is the config's; others have alpha = rank."""
 _OTHER_ARCHITECTURES = ("is_flux", "is_v3", "is_lumina2")
 _TRAIN = {"batch_size": "batch_size", "train_text_encoder": "train_text_encoder"}
-_OF_DATASETS = {"caption_dropout": "caption_dropout_rate", "caption_token_dropout": "token_dropout_rate"}
+_OF_DATASETS = {
+    "caption_dropout": "caption_dropout_rate", "caption_token_dropout": "token_dropout_rate",
+    "flip_augmentation": "flip_x",
+}  # fmt: skip
 _CACHE = "cache_text_embeddings"
 _NEGATIVES = (
     "ai-toolkit has no tokens that a character must not show; nearest: captions that name what is in each picture "
@@ -74,6 +77,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         mixed_precision=word(train.get("dtype")),
         keep_tokens=agreed(whole(one.get("keep_tokens", 0)) for one in datasets),
         shuffle_captions=agreed(flag(one.get("shuffle_tokens", False)) for one in datasets),
+        flip_augmentation=agreed(flag(one.get("flip_x", False)) for one in datasets),
     )
 
 

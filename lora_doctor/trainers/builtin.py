@@ -18,7 +18,8 @@ TRAINER = "lora-doctor"
 """The value of the key `trainer` that makes a TOML file ours."""
 WHOLE = ("rank", "steps", "batch_size", "seed", "resolution")
 REAL = ("alpha", "epochs", "learning_rate", "identity_ratio", "caption_token_dropout", "caption_dropout")
-FIELDS = (*WHOLE, *REAL, "train_text_encoder", "negative_tokens")
+FLAGS = ("train_text_encoder", "flip_augmentation")
+FIELDS = (*WHOLE, *REAL, *FLAGS, "negative_tokens")
 
 
 def recognises(path: Path, text: str) -> bool:
@@ -84,7 +85,7 @@ def _checked(name: str, value: Any) -> Any:
         return int(value)
     if name in REAL and number and math.isfinite(value):
         return float(value)
-    if name == "train_text_encoder" and isinstance(value, bool):
+    if name in FLAGS and isinstance(value, bool):
         return value
     if (
         name == "negative_tokens"

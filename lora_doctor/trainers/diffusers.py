@@ -80,6 +80,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         min_snr_gamma=number(told.get("snr_gamma")),
         mixed_precision=word(told.get("mixed_precision")),
         shuffle_captions=False,
+        flip_augmentation=told.get("random_flip") is True,
     )
 
 
@@ -147,6 +148,8 @@ class _Draft:
             self._set("caption_dropout", after)
         elif name == "train_text_encoder" and (not after or _has(self.config, _WITH_ENCODER, text="_sdxl")):
             self._set("train_text_encoder", bool(after))
+        elif name == "flip_augmentation" and not after:
+            self._set("random_flip", False)
         elif name == "steps":
             self._set("max_train_steps", round(after))
         elif name == "epochs":

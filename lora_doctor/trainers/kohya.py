@@ -43,6 +43,7 @@ _OF_SUBSETS = {
     "caption_token_dropout": "caption_tag_dropout_rate",
     "resolution": "resolution",
     "batch_size": "batch_size",
+    "flip_augmentation": "flip_aug",
 }
 """Fields that every subset may give, its dataset, `[general]`, or the arguments."""
 _IN_ARGS = {"batch_size": "train_batch_size"}
@@ -112,6 +113,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         mixed_precision=word(args.get("mixed_precision")),
         keep_tokens=whole(agreed(_each(subsets, args, "keep_tokens"))),
         shuffle_captions=flag(agreed(_each(subsets, args, "shuffle_caption"))),
+        flip_augmentation=flag(agreed(_each(subsets, args, "flip_aug"))),
     )
 
 

@@ -86,6 +86,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         gradient_accumulation=whole(args.get("gradient_accumulation_steps")),
         mixed_precision=word(args.get("mixed_precision")),
         shuffle_captions=False,
+        flip_augmentation=False,
     )
 
 

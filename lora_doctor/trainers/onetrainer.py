@@ -75,6 +75,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         mixed_precision=word(values.get("train_dtype")),
         keep_tokens=agreed(whole(text.get("keep_tags_count", 1)) for text in texts),
         shuffle_captions=agreed(flag(text.get("enable_tag_shuffling", False)) for text in texts),
+        flip_augmentation=agreed(_flips(concept) for _, concept in known.concepts),
     )
 
 
@@ -167,6 +168,9 @@ class _Draft:
                 self.values[root.below(encoder, "train")] = after
         elif name == "identity_ratio":
             self._balancing(after, dataset)
+        elif name == "flip_augmentation":
+            for place, _ in self.config.concepts:
+                self.values[place.below("image", "enable_random_flip")] = after
         elif name == "negative_tokens":
             self.unsupported.append(f"negative_tokens: {_NEGATIVES}.")
         elif name == "seed":
@@ -246,6 +250,11 @@ def _concept_path(path: Path, config: Any) -> Path | None:
 def _is_trained(concept: Mapping[str, Any]) -> bool:
     kind = str(concept.get("type", "STANDARD")).rpartition(".")[2]
     return concept.get("enabled") is not False and kind == "STANDARD"
+
+
+def _flips(concept: Mapping[str, Any]) -> bool | None:
+    """Whether its pictures are mirrored at random, as OneTrainer does unless a concept says otherwise."""
+    return flag(_table(concept, "image").get("enable_random_flip", True))
 
 
 def _dropped(text: Mapping[str, Any], mode: str) -> float | None:

@@ -10,20 +10,21 @@ from tests.audits.make_case import Picture, get, make_case
 
 NAMES = {
     "rank", "alpha", "steps", "exposures", "caption_token_dropout", "caption_dropout", "identity_ratio",
-    "learning_rate", "train_text_encoder",
+    "learning_rate", "train_text_encoder", "flip_augmentation",
 }  # fmt: skip
 
 
 def test_what_the_config_says_is_measured_as_it_stands() -> None:
     settings = TrainingSettings(
         rank=48, alpha=24.0, steps=400, batch_size=16, learning_rate=1e-4, train_text_encoder=False,
-        identity_ratio=0.33, caption_token_dropout=0.0, caption_dropout=0.1,
+        flip_augmentation=True, identity_ratio=0.33, caption_token_dropout=0.0, caption_dropout=0.1,
     )  # fmt: skip
     found = audit(make_case([Picture()] * 40, training=settings))
     values = {m.name.removeprefix("training."): m.value for m in found}
     assert values == {
         "rank": 48, "alpha": 24, "steps": 400, "exposures": 160, "caption_token_dropout": 0, "caption_dropout": 0.1,
         "identity_ratio": 0.33, "learning_rate": 1e-4, "train_text_encoder": 0,
+        "flip_augmentation": 1,
     }  # fmt: skip
     assert all(m.reason is None and m.interval is None for m in found)
 

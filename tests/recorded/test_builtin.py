@@ -13,6 +13,7 @@ from tests.recorded.written_metadata import NOWHERE
 SETTINGS = TrainingSettings(
     rank=8, alpha=4.0, steps=300, batch_size=4, learning_rate=2e-4, train_text_encoder=True, identity_ratio=0.33,
     caption_token_dropout=0.3, caption_dropout=0.05, negative_tokens=("black_hair", "hat"), seed=7, resolution=64,
+    flip_augmentation=True,
 )  # fmt: skip
 
 

@@ -96,6 +96,7 @@ CHANGES = {
     "resolution": 1536,
     "batch_size": 4,
     "train_text_encoder": True,
+    "flip_augmentation": True,
 }
 
 

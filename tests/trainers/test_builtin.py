@@ -108,6 +108,7 @@ SETTINGS = st.fixed_dictionaries(
         **{name: st.floats(0, 1e6) for name in ("alpha", "epochs", "learning_rate", "identity_ratio")},
         **{name: st.floats(0, 1) for name in ("caption_token_dropout", "caption_dropout")},
         "train_text_encoder": st.booleans(),
+        "flip_augmentation": st.booleans(),
         "negative_tokens": st.lists(st.text(max_size=8), max_size=3).map(tuple),
     },
 )

@@ -137,6 +137,14 @@ def test_captions_are_dropped_by_the_scripts_that_can() -> None:
         assert "nearest" in said
 
 
+def test_mirrored_pictures_are_switched_off_where_they_are_on() -> None:
+    flipped = script(SDXL.replace("--rank", "--random_flip --rank"))
+    assert diffusers.read(flipped).flip_augmentation is True and diffusers.read(script(SDXL)).flip_augmentation is False
+    assert diffusers.patch(flipped, [change("flip_augmentation", False)]).texts == script(SDXL).texts
+    (said,) = diffusers.patch(script(SDXL), [change("flip_augmentation", True)]).unsupported
+    assert said.startswith("flip_augmentation: ")
+
+
 def test_the_text_encoder_is_trained_by_the_scripts_that_can() -> None:
     assert "--train_text_encoder" in diffusers.patch(STYLES["sdxl"], [change("train_text_encoder", True)]).texts[
         Path("/cfg/run.sh")

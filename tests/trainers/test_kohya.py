@@ -181,6 +181,7 @@ CHANGES = {
     "batch_size": 1,
     "epochs": 20.0,
     "train_text_encoder": False,
+    "flip_augmentation": True,
 }
 
 

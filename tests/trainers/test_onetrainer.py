@@ -66,6 +66,7 @@ STYLES = {
 CHANGES = {
     "rank": 48, "alpha": 48.0, "epochs": 20.0, "learning_rate": 5e-5, "caption_token_dropout": 0.3,
     "resolution": 1536, "batch_size": 4, "train_text_encoder": True,
+    "flip_augmentation": False,
 }  # fmt: skip
 
 
