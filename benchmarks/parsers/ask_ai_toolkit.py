@@ -22,6 +22,7 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
         "caption_dropout": [one.caption_dropout_rate for one in datasets],
         "caption_token_dropout": [one.token_dropout_rate for one in datasets],
         "resolution": [one.resolution for one in datasets],
+        "flip_augmentation": [one.flip_x for one in datasets],
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
             text.tag_dropout_probability if text.tag_dropout_enable and text.tag_dropout_mode != "FULL" else 0.0
             for text in (one.text for one in trained)
         ],
+        "flip_augmentation": [one.image.enable_random_flip for one in trained],
     }  # fmt: skip
 
 

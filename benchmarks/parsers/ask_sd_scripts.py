@@ -23,7 +23,7 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
         side = args.resolution if args.resolution is None else max(map(int, str(args.resolution).split(",")))
         return told | {
             "caption_dropout": args.caption_dropout_rate, "caption_token_dropout": args.caption_tag_dropout_rate,
-            "resolution": side, "batch_size": args.train_batch_size,
+            "resolution": side, "batch_size": args.train_batch_size, "flip_augmentation": args.flip_aug,
         }  # fmt: skip
     generator = configs.BlueprintGenerator(configs.ConfigSanitizer(True, True, False, True))
     group = generator.generate(configs.load_user_config(args.dataset_config), args).dataset_group
@@ -34,6 +34,7 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
         "caption_token_dropout": [one.caption_tag_dropout_rate for one in trained],
         "resolution": [max(dataset.params.resolution) for dataset in group.datasets],
         "batch_size": [dataset.params.batch_size for dataset in group.datasets],
+        "flip_augmentation": [one.flip_aug for one in trained],
     }
 
 
