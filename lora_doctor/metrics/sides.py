@@ -8,7 +8,7 @@ The dataset's own pictures, each against all others, say from where on a side is
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,28 +44,34 @@ class _Filter:
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`side.told_share` and `.reference_mirrored_share` of the dataset, `side.mirrored_share` of the ship renders."""
+    """`side.told_share` and `.reference_mirrored_share` of the dataset, `side.kept` and `.mirrored_share` of renders.
+
+    `side.kept`: the mean score of the ship renders, where the median reference is 1; a render without a face counts 0.
+    """
     rows = _rows(study)
     if len(rows) < MIN_REFERENCES:
         few = (
             f"{len(rows)} dataset pictures show a face whose eyes are far enough apart, and {MIN_REFERENCES} are needed"
         )
-        return [told(Estimate(reason=few), name, where, "share") for name, where in _NAMES.items()]
+        return [told(Estimate(reason=few), name, where, unit) for name, (where, unit) in _NAMES.items()]
     scores = _each_against_others(rows)
     own = _filter(rows, scores)
     right = [index for index, score in scores.items() if own.limit > 0 and score >= own.limit]
     wrong = [index for index, score in scores.items() if own.limit > 0 and score <= -own.limit]
-    one = _mirrored(study, own) if own.limit > 0 else None
-    estimate = Estimate(reason="the dataset's pictures have no side in common") if one is None else mean(one)
+    nothing = Estimate(reason="the dataset's pictures have no side in common")
+    kept, mirrored = (mean(_sample(study, own, one)) if own.limit > 0 else nothing for one in (_kept, _is_mirrored))
     return [
         _of_dataset("side.told_share", right, len(rows)),
         _of_dataset("side.reference_mirrored_share", wrong, len(rows)),
-        told(estimate, "side.mirrored_share", _NAMES["side.mirrored_share"], "share", ship_caveat(study)),
+        told(kept, "side.kept", _SHIP, "score", ship_caveat(study)),
+        told(mirrored, "side.mirrored_share", _SHIP, "share", ship_caveat(study)),
     ]
 
 
-_NAMES: Mapping[str, Mapping[str, str]] = {
-    "side.told_share": {}, "side.reference_mirrored_share": {}, "side.mirrored_share": {"weight": "ship"},
+_SHIP = {"weight": "ship"}
+_NAMES: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "side.told_share": ({}, "share"), "side.reference_mirrored_share": ({}, "share"),
+    "side.kept": (_SHIP, "score"), "side.mirrored_share": (_SHIP, "share"),
 }  # fmt: skip
 
 
@@ -74,17 +80,25 @@ def _of_dataset(name: str, which: list[int], of: int) -> Measurement:
     return Measurement(name=name, value=len(which) / of, unit="share", n=of, pictures=tuple(which))
 
 
-def _mirrored(study: Study, own: _Filter) -> Sample:
-    """1 where a ship render shows the dataset's side mirrored, else 0; a render without a face mirrors nothing."""
+def _kept(score: float, limit: float) -> float:
+    return TOLD * score / limit
+
+
+def _is_mirrored(score: float, limit: float) -> float:
+    return float(score <= -limit)
+
+
+def _sample(study: Study, own: _Filter, of: Callable[[float, float], float]) -> Sample:
+    """What `of` makes of each ship render's score and the limit; 0 where no face keeps a side, or mirrors one."""
     import numpy as np
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
         if reading is None or reading.sides is None:
             return None if reading is None else 0.0
-        return float(own.score(reading.sides.astype(np.float64)) <= -own.limit)
+        return of(own.score(reading.sides.astype(np.float64)), own.limit)
 
-    return sample(pick(study, {"weight": "ship"}), value_of, rate=True)
+    return sample(pick(study, _SHIP), value_of, rate=of is _is_mirrored)
 
 
 def _rows(study: Study) -> dict[int, Array]:

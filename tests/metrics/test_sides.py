@@ -49,6 +49,17 @@ def test_a_character_that_keeps_her_side_is_never_mirrored() -> None:
     assert get(measure(study), "side.reference_mirrored_share").value == 0.0
 
 
+def test_what_is_kept_is_counted_in_medians_of_the_dataset() -> None:
+    def kept(amount: float | None) -> float:
+        value = get(measure(study_of(lambda cell: amount)), "side.kept", weight="ship").value
+        assert value is not None
+        return value
+
+    assert kept(1.0) == pytest.approx(1.0, abs=0.05) and kept(0.4) == pytest.approx(0.4, abs=0.05)
+    assert kept(-1.0) == pytest.approx(-1.0, abs=0.05) and kept(0.0) == pytest.approx(0.0, abs=0.05)
+    assert kept(None) == 0.0
+
+
 def test_mirrored_renders_are_counted_by_units() -> None:
     study = study_of(lambda cell: -1.0 if cell.environment == "snow" else 1.0)
     found = get(measure(study), "side.mirrored_share", weight="ship")
