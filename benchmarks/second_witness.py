@@ -1,11 +1,12 @@
-"""How well pixels tell the colours of hair and eyes, and CLIP's body embedding people, on characters nothing saw.
+"""How well pixels tell the colours of hair and eyes, and CLIP bodies, on characters nothing saw.
 
     python -m benchmarks.second_witness [--people 40]
 
 Characters of the miniature's world are drawn, not rendered, so that the truth is known. Colours: the share whose colour
 is nearest to the one they were painted with, by environment: as drawn, with the whole picture tinted, and the same once
 the skin has told what the light is. Bodies: how often a picture of the same person is more like twelve references than
-one of another person (area under the curve).
+one of another person (area under the curve). Builds: the share that CLIP reads right, as drawn and as the base model's
+encoder and decoder give the picture back, which is the most that a render could show.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,8 +30,10 @@ from fixtures.miniature.world.scene import random_scene
 from lora_doctor.extractors import clip
 from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.colours import CHEEKS, EYES, HAIR, PICTURE, read_colours
+from lora_doctor.labels import load_labels
 from lora_doctor.metrics.relighting import relit
 from lora_doctor.plugins import data_folder
+from lora_doctor.round_trip import round_trip
 from lora_doctor.types import FaceReading
 
 FIRST_SEED, SEEDS = 500_000, 400_000
@@ -53,6 +57,10 @@ def main() -> None:
     for other in ("another person", "another figure in the same outfit", "the same figure in another outfit"):
         curves = [bodies(seed, other) for seed in range(max(2, people // 3))]
         print(f"{other:36}{statistics.fmean(curves):.3f}  {min(curves):.3f}")
+    print("\nbuilds in full body: share read right by CLIP, as drawn -> through the base model's encoder and decoder")
+    for build in words.BODIES:
+        drawn, decoded = builds(build, 2 * people)
+        print(f"{build:36}{drawn:.3f} -> {decoded:.3f}")
 
 
 def colours(
@@ -86,6 +94,31 @@ def bodies(seed: int, other: str) -> float:
     strangers = [_drawn(rng, _other(rng, person, other), PLACES[7:]) for _ in range(20)]
     centre = references.mean(axis=0)
     return float(((same @ centre)[:, None] > (_embedded(strangers) @ centre)[None]).mean())
+
+
+def builds(build: str, people: int) -> tuple[float, float]:
+    """Share of so many people of one build that CLIP reads as it: as drawn, and after encoder and decoder."""
+    rng, reader = random.Random(f"build/{build}"), _reader()
+    labels = load_labels(data_folder("miniature") / "clip" / "labels.toml")["body"]
+    pictures = []
+    for _ in range(people):
+        person = dataclasses.replace(Character.from_seed(FIRST_SEED + rng.randrange(SEEDS)), body=build)
+        pictures.append(_drawn(rng, person, PLACES).image)
+    side = pictures[0].width
+    back = [round_trip(_vae(), one, area=side * side, multiple=side, device="cpu") for one in pictures]
+
+    def share(shown: Sequence[Image.Image]) -> float:
+        read = reader.read(shown, [FaceReading(faces=0)] * len(shown), {"body": labels})
+        return statistics.fmean(labels.labels[int(row["body"].argmax())] == build for row, _ in read)
+
+    return share(pictures), share(back)
+
+
+@cache
+def _vae() -> Any:
+    import diffusers
+
+    return diffusers.AutoencoderKL.from_pretrained(data_folder("miniature") / "base" / "vae").float()
 
 
 def _other(rng: random.Random, person: Character, what: str) -> Character:
