@@ -178,7 +178,7 @@ def conditions_of(renderer: Any, base: Any) -> dict[str, Any] | None:
         "options": {name: str(value) for name, value in base.options.items()},
         "pipeline": {"class": type(pipeline).__name__, "parts": _parts(pipeline)},
         "picture": [renderer.steps, renderer.guidance, renderer.width, renderer.height],
-        "arithmetic": _arithmetic(str(pipeline._execution_device)),
+        "arithmetic": _arithmetic(str(pipeline._execution_device), renderer.threads),
     }
 
 
@@ -218,7 +218,7 @@ def _told(config: Any) -> str:
     return str(config or "")
 
 
-def _arithmetic(device: str) -> dict[str, Any]:
+def _arithmetic(device: str, threads: int) -> dict[str, Any]:
     """Libraries, device and threads: sums are cut up differently among other numbers of threads."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
@@ -233,7 +233,7 @@ def _arithmetic(device: str) -> dict[str, Any]:
         "versions": versions,
         "device": device,
         "machine": [platform.machine(), _processor(), torch.backends.cpu.get_cpu_capability()],
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_STEERING)},
         "switches": [
             torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from itertools import compress
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.lora_merge import read_updates
 from lora_doctor.memory import is_out_of_memory, weights_at_hand
+from lora_doctor.render_lanes import Lanes, lanes_for
 from lora_doctor.render_prompts import (
     Encoded,
     encode,
@@ -61,10 +63,12 @@ class Renderer:
         width: int,
         height: int,
         batch_size: int | None = None,
+        lanes: int | None = None,
         device: str = "auto",
     ) -> None:
-        """Match the LoRA with the pipeline; `width` and `height` in pixels, `batch_size` None = by device and size.
+        """Match the LoRA with the pipeline; `width` and `height` in pixels.
 
+        `batch_size`, and how many batches are computed at once with a thread each (`lanes`), None = by device and size.
         `guidance` means what the family's pipeline means by it. `device` `auto` leaves the pipeline where it is.
         Raises InputRefused unless every tensor of the file has its place in the pipeline and the update is not zero,
         UsageError for a size that the family cannot draw.
@@ -79,8 +83,16 @@ class Renderer:
         self._adapts_text = lora is not None and any(m.component.startswith("text_encoder") for m in lora.modules)
         self._has_lora = lora is not None
         self._encoded: dict[tuple[str, str], Encoded] = {}
+        self._encoding = Lock()
+        small = width * height <= SMALL_PICTURE
+        self._lanes = Lanes(pipeline, lanes or lanes_for(self._device, small))
         self.base_cache: PictureCache | None = None
         """Where the pictures of weight 0 are looked up, and kept."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads compute a picture: its last bits depend on it."""
+        return self._lanes.threads
 
     @property
     def _device(self) -> str:
@@ -144,22 +156,28 @@ class Renderer:
                 todo.append(cell)
             elif cell not in done:
                 yield cell, reason
-        while todo:
-            batch = todo[: self.batch_size]
-            asked = [cell not in done for cell in batch]
-            drawn = self._drawn(batch) if any(asked) else ()
-            if drawn is None:
-                self.batch_size = max(1, self.batch_size // 2)
-                continue
-            todo = todo[len(batch) :]
-            yield from zip(compress(batch, asked), compress(drawn, asked), strict=True)
+        at = 0
+        while starts := [s for s in range(at, len(todo), self.batch_size) if self._new(todo, s, done)]:
+            at, size = starts[0], self.batch_size
+            batches = [todo[start : start + size] for start in starts[: self._lanes.count]]
+            for start, batch, drawn in zip(starts, batches, self._lanes.each(self._drawn, batches), strict=False):
+                if drawn is None:
+                    self.batch_size = max(1, size // 2)
+                    break
+                at = start + len(batch)
+                asked = [cell not in done for cell in batch]
+                yield from zip(compress(batch, asked), compress(drawn, asked), strict=True)
 
-    def _drawn(self, batch: Sequence[Cell]) -> Sequence[Image.Image | str] | None:
+    def _new(self, todo: Sequence[Cell], start: int, done: Container[Cell]) -> bool:
+        """Whether the batch that begins there holds anything that is not done."""
+        return any(cell not in done for cell in todo[start : start + self.batch_size])
+
+    def _drawn(self, pipeline: Any, batch: Sequence[Cell]) -> Sequence[Image.Image | str] | None:
         """A picture, or the reason why there is none, for each cell of a batch; None when memory ran out."""
         cache = self.base_cache if batch[0].weight == 0 else None
         if cache is not None and (kept := cache.get(batch, self.batch_size)) is not None:
             return kept
-        pixels = self._generate(batch)
+        pixels = self._generate(pipeline, batch)
         if pixels is None:
             return None
         pictures = [_picture(each) for each in pixels]
@@ -167,7 +185,7 @@ class Renderer:
             cache.put(batch, self.batch_size, pictures)
         return pictures
 
-    def _generate(self, batch: Sequence[Cell]) -> np.ndarray[Any, Any] | None:
+    def _generate(self, pipeline: Any, batch: Sequence[Cell]) -> np.ndarray[Any, Any] | None:
         """(len(batch), height, width, 3) float in 0..1 through the pipeline's own call; None when memory ran out."""
         import torch
 
@@ -175,9 +193,9 @@ class Renderer:
         padding = 0 if self._device.startswith("cpu") else self.batch_size - len(batch)
         cells = [*batch, *([batch[-1]] * padding)]
         try:
-            result = self.pipeline(
+            result = pipeline(
                 **join([self._encode(cell.prompt, cell.negative_prompt) for cell in cells]),
-                **guidance_arguments(self.pipeline, self.guidance),
+                **guidance_arguments(pipeline, self.guidance),
                 generator=[torch.Generator("cpu").manual_seed(cell.seed) for cell in cells],
                 num_inference_steps=self.steps,
                 width=self.width,
@@ -204,9 +222,10 @@ class Renderer:
 
         One prompt at a time: encoded in company the last bits would depend on the company.
         """
-        if (prompt, negative_prompt) not in self._encoded:
-            self._encoded[prompt, negative_prompt] = encode(self.pipeline, prompt, negative_prompt, self.guidance)
-        return self._encoded[prompt, negative_prompt]
+        with self._encoding:
+            if (prompt, negative_prompt) not in self._encoded:
+                self._encoded[prompt, negative_prompt] = encode(self.pipeline, prompt, negative_prompt, self.guidance)
+            return self._encoded[prompt, negative_prompt]
 
 
 # ---------------------------------------------------------------- pictures and memory

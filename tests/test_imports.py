@@ -92,7 +92,7 @@ PARTS = {
     "lora_doctor.run_folder": {"run_storage"},
     "lora_doctor.report": {"report_arms"},
     "lora_doctor.comparison_files": {"run_storage"},
-    "lora_doctor.render": {"lora_merge", "memory", "render_prompts", "round_trip"},
+    "lora_doctor.render": {"lora_merge", "memory", "render_lanes", "render_prompts", "round_trip"},
     "lora_doctor.base_models": {
         "base_classes",
         "base_folder",
