@@ -89,7 +89,9 @@ def prescribe(
         likely = [(finding, finding.causes[:1]) for finding in confirmed]
     for finding, causes in likely:
         _treat(finding, causes, patient, draft)
-        if doubt := too_close(finding):
+        if not causes:
+            draft.advice.append(f"{finding.rule}: the evidence speaks against each of its causes: nothing is changed.")
+        elif doubt := too_close(finding):
             together = "Their fixes are tried together; where they differ, the first one's."
             draft.advice.append(f"{finding.rule}: {doubt} {together}")
     settled, conflicts = _settle(draft.changes)

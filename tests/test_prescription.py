@@ -310,6 +310,16 @@ def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None
     assert ranks(doubtful("one", -1.5, 16)) == [16]
 
 
+def test_a_finding_for_which_nothing_is_changed_is_named() -> None:
+    def one(rule: str, log_odds: float) -> Finding:
+        made = finding({"rank": {"at_least": 48}}, rule=rule)
+        return dataclasses.replace(made, causes=(dataclasses.replace(made.causes[0], log_odds=log_odds),))
+
+    made = prescribe([one("unlikely", -1.5), one("likely", 1.0)], TrainingSettings(alpha=4.0, rank=4), [])
+    assert "unlikely: the evidence speaks against each of its causes: nothing is changed." in made.advice
+    assert not any(text.startswith("likely:") for text in made.advice)
+
+
 def test_pictures_of_another_trait_are_left_out_and_counted() -> None:
     ask = finding(dataset={"leave_out": "hair_colour"})
     measured = [number("dataset.off_spec_share", 0.25, attribute="hair_colour")]
