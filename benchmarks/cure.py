@@ -30,14 +30,14 @@ from fixtures.miniature.build.recipes import PATIENTS, RECIPES
 from fixtures.miniature.world.character import Character
 from lora_doctor.checkup import run_checkup
 from lora_doctor.diagnosis import from_json
-from lora_doctor.judgement import DIAGNOSIS
+from lora_doctor.judgement import DIAGNOSIS, STORED, training_and_labels
 from lora_doctor.plugins import data_folder
 from lora_doctor.retrain_plan import prepare
 from lora_doctor.retraining import train_and_check
 from lora_doctor.rule_files import load_rules
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings
-from lora_doctor.types import Diagnosis, LabelSet, Prescription, TrainingSettings
+from lora_doctor.types import Diagnosis, Prescription
 from lora_doctor.wording import setting_text
 
 RUN = "lora-checkup"
@@ -108,12 +108,7 @@ def told_to(job: Job, run: Path) -> Prescription:
     """What the patient is told in this arm."""
     before = from_json((run / DIAGNOSIS).read_text("utf-8"))
     with RunFolder(run, create=False) as folder:
-        stored, sets = folder.get_json("training"), folder.get_json("label_sets")
-    training = TrainingSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
-    labels = {
-        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
-        for name, (kind, *words) in sets.items()
-    }
+        training, labels = training_and_labels({name: folder.get_json(name) for name in STORED})
     rules = load_rules(data_folder("rules"))
     return arms(before, recipe_of(job.patient.name)[0], training, labels, rules)[job.arm]
 

@@ -1,6 +1,6 @@
 """Are planted faults found, and healthy LoRAs left alone, on characters that no rule was fitted on?
 
-    python -m benchmarks.detection --kept
+    python -m benchmarks.detection --kept [--show side.kept]
     python -m benchmarks.detection --work build/detection [--rounds 6] [--healthy 12] [--faults ...] [--processes 2]
 
 In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
@@ -15,11 +15,12 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.jobs import run_jobs
 from benchmarks.kept import ENDING, RESULTS, keep, kept_names, recall
+from benchmarks.tables import number
 from fixtures.miniature.build.patients import build_patient
 from fixtures.miniature.build.recipes import BESIDE, RECIPES
 from lora_doctor.checkup import run_checkup
@@ -48,6 +49,8 @@ class Job:
     folder: Path
     results: Path = RESULTS / "detection"
     """Where the measurements are kept."""
+    show: str = ""
+    """Name of a measurement to show."""
 
     @property
     def name(self) -> str:
@@ -70,6 +73,8 @@ class Outcome:
     suspected: tuple[str, ...] = ()
     cause: str = ""
     """The first cause of the first confirmed finding."""
+    shown: str = ""
+    """A measurement over the ship weights that was asked for, with its interval."""
 
     @property
     def first(self) -> str:
@@ -111,6 +116,7 @@ def outcome(job: Job, diagnosis: Diagnosis) -> Outcome:
         job, diagnosis.verdict.outcome, diagnosis.confirmed,
         tuple(dict.fromkeys(finding.rule for finding in diagnosis.findings if finding.state == "suspected")),
         confirmed[0].causes[0].because if confirmed and confirmed[0].causes else "",
+        number(diagnosis, job.show, weight="ship") if job.show else "",
     )  # fmt: skip
 
 
@@ -119,6 +125,7 @@ def row(one: Outcome) -> str:
     cells = [
         one.job.fault, str(one.job.seed), one.verdict, ", ".join(one.confirmed) or "-", ", ".join(one.suspected) or "-",
         one.cause or "-", "yes" if one.explained else "finding" if one.found else "NO",
+        *([one.shown] if one.job.show else []),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -175,18 +182,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/detection"))
     parser.add_argument("--results", type=Path, default=Job.results, help="where measurements are kept")
     parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
+    parser.add_argument("--show", default="", metavar="NAME", help="a measurement over the ship weights, as a column")
     parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
     parser.add_argument("--healthy", type=int, default=12, help="characters without a fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(FAULTS))
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    print("| planted | character | verdict | confirmed | suspected | first cause | as planted |")
-    print("|---" * 7 + "|")
+    heads = ["planted", "character", "verdict", "confirmed", "suspected", "first cause", "as planted"]
+    heads += [asked.show] if asked.show else []
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     outcomes = []
     jobs = kept_jobs(asked.results)
     if not asked.kept:
         jobs = planned(asked.work, asked.faults, asked.rounds, asked.healthy, asked.results)
-    for one in run_jobs(diagnose, jobs, asked.processes):
+    for one in run_jobs(diagnose, [replace(job, show=asked.show) for job in jobs], asked.processes):
         print(row(one), flush=True)
         outcomes.append(one)
     print("", *confusion(outcomes), "", *shares(outcomes), sep="\n")

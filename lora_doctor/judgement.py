@@ -128,11 +128,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges) -> Diagnosis:
     day = today()
     rules, policy = judges.rules, judges.policy
     facts = diagnosis_file.from_json(json.dumps(stored["facts"]))
-    training = TrainingSettings(**_tuples(stored["training"]))
-    labels = {
-        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
-        for name, (kind, *words) in stored["label_sets"].items()
-    }
+    training, labels = training_and_labels(stored)
     findings, not_evaluated = evaluate(rules, facts.measurements)
     shows = {rule.id: rule.shows for rule in rules}
     findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
@@ -150,6 +146,15 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges) -> Diagnosis:
         file_findings=evaluate(judges.file_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip
+
+
+def training_and_labels(stored: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, LabelSet]]:
+    """The settings that were trained with, and the closed label sets, of the stored documents of a run."""
+    labels = {
+        name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
+        for name, (kind, *words) in stored["label_sets"].items()
+    }
+    return TrainingSettings(**_tuples(stored["training"])), labels
 
 
 def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:

@@ -166,10 +166,10 @@ AT_THE_LIMIT: dict[str, Callable[[int], bytes]] = {
 def test_a_header_just_below_the_limit_costs_little_more(name: str, tmp_path: Path) -> None:
     """Whatever fills it; escaped characters cost the most time, and wide ones, four bytes each, the most memory."""
     (tmp_path / "x").write_bytes(packed_to_the_limit(AT_THE_LIMIT[name]))
-    measured = [run(MEASURED, tmp_path / "x").stdout.strip().split("|") for _ in range(3)]
-    assert all("is not a sound safetensors file" in what for *_, what in measured)
-    assert min(float(seconds) for seconds, *_ in measured) < 0.2  # what other processes take is not the file's
-    assert max(float(memory) for _, memory, _ in measured) < 64
+    seconds, memory, what = run(MEASURED, tmp_path / "x").stdout.strip().split("|")
+    assert "is not a sound safetensors file" in what
+    assert float(seconds) < 0.2
+    assert float(memory) < 64
 
 
 @pytest.fixture

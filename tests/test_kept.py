@@ -63,6 +63,7 @@ def test_every_kept_lora_is_one_of_the_table_and_can_be_judged() -> None:
     # fixtures/miniature/README.md, made by `python -m benchmarks.detection --kept`.
     ill = [one for one in told if one.job.fault != HEALTHY]
     findings = {one.job.name: (*one.confirmed, *one.suspected) for one in ill}
+    assert [one.job.name for one in ill if one.job.fault in RECIPES and not one.found] == []
     assert [one.job.name for one in ill if FAULTS[one.job.fault].finding not in findings[one.job.name]] == []
 
 

@@ -59,7 +59,10 @@ def measure(study: Study) -> list[Measurement]:
     right = [index for index, score in scores.items() if own.limit > 0 and score >= own.limit]
     wrong = [index for index, score in scores.items() if own.limit > 0 and score <= -own.limit]
     nothing = Estimate(reason="the dataset's pictures have no side in common")
-    kept, mirrored = (mean(_sample(study, own, one)) if own.limit > 0 else nothing for one in (_kept, _is_mirrored))
+    kept, mirrored = nothing, nothing
+    if own.limit > 0:
+        kept = mean(_sample(study, own, lambda score: TOLD * score / own.limit, rate=False))
+        mirrored = mean(_sample(study, own, lambda score: float(score <= -own.limit), rate=True))
     return [
         _of_dataset("side.told_share", right, len(rows)),
         _of_dataset("side.reference_mirrored_share", wrong, len(rows)),
@@ -80,25 +83,17 @@ def _of_dataset(name: str, which: list[int], of: int) -> Measurement:
     return Measurement(name=name, value=len(which) / of, unit="share", n=of, pictures=tuple(which))
 
 
-def _kept(score: float, limit: float) -> float:
-    return TOLD * score / limit
-
-
-def _is_mirrored(score: float, limit: float) -> float:
-    return float(score <= -limit)
-
-
-def _sample(study: Study, own: _Filter, of: Callable[[float, float], float]) -> Sample:
-    """What `of` makes of each ship render's score and the limit; 0 where no face keeps a side, or mirrors one."""
+def _sample(study: Study, own: _Filter, of: Callable[[float], float], *, rate: bool) -> Sample:
+    """What `of` makes of each ship render's score; 0 where there is no face: it keeps no side, and mirrors none."""
     import numpy as np
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
         if reading is None or reading.sides is None:
             return None if reading is None else 0.0
-        return of(own.score(reading.sides.astype(np.float64)), own.limit)
+        return of(own.score(reading.sides.astype(np.float64)))
 
-    return sample(pick(study, _SHIP), value_of, rate=of is _is_mirrored)
+    return sample(pick(study, _SHIP), value_of, rate=rate)
 
 
 def _rows(study: Study) -> dict[int, Array]:
