@@ -33,9 +33,9 @@ from lora_doctor.types import Diagnosis
 FIRST_SEED, FIRST_HEALTHY = 201, 401
 """Characters of the faulty and of the healthy. Bundled patients have seeds 101 to 108, rules were changed with 202 and
 206 in view, the characters of the models' training have a million and above."""
-BESIDE_SEEDS = {"flip-augmentation": (605, 611, 607, 612)}
-"""Characters of the faults that the article does not speak of. Flips show where something is on one side: of seeds 601
-to 612 these are some in whose datasets nine in ten pictures are told right (`side.told_share`), before any training."""
+BESIDE_SEEDS = {"varied": tuple(range(425, 437)), "flip-augmentation": (605, 611, 607, 612)}
+"""Characters of the recipes without a bundled patient. Flips show where something is on one side: of seeds 601 to 612
+these are some in whose datasets nine in ten pictures are told right (`side.told_share`), before any training."""
 FAULTS = {**RECIPES, **BESIDE}
 HEALTHY = "healthy"
 
@@ -90,7 +90,12 @@ class Outcome:
     @property
     def explained(self) -> bool:
         """Whether the first cause is one that was planted, too."""
-        return self.found and (self.job.fault == HEALTHY or self.cause.startswith(FAULTS[self.job.fault].causes))
+        return self.found and (is_healthy(self.job.fault) or self.cause.startswith(FAULTS[self.job.fault].causes))
+
+
+def is_healthy(fault: str) -> bool:
+    """Whether a recipe plants no fault."""
+    return not FAULTS[fault].finding
 
 
 def diagnose(job: Job) -> Outcome:
@@ -147,10 +152,9 @@ def shares(outcomes: Sequence[Outcome]) -> Iterator[str]:
         own = [one for one in outcomes if one.job.fault == fault]
         told = [share(sum(which), len(own)) for which in zip(*((one.found, one.explained) for one in own), strict=True)]
         yield f"| {fault} | {' | '.join(told)} |"
-    healthy = [one for one in outcomes if one.job.fault == HEALTHY]
-    if healthy:
-        alarms = sum(len(one.confirmed) for one in healthy)
-        yield f"\nConfirmed symptoms in {len(healthy)} healthy LoRAs: {alarms}."
+    for fault in dict.fromkeys(one.job.fault for one in outcomes if is_healthy(one.job.fault)):
+        alarms = [len(one.confirmed) for one in outcomes if one.job.fault == fault]
+        yield f"\nConfirmed symptoms in {len(alarms)} {fault} LoRAs: {sum(alarms)}."
 
 
 def share(count: int, of: int) -> str:
@@ -162,7 +166,7 @@ def share(count: int, of: int) -> str:
 def kept_jobs(results: Path) -> list[Job]:
     """What is kept, the healthy first, by fault and character."""
     found = [(fault, int(seed)) for fault, _, seed in (name.rpartition("-") for name in kept_names(results))]
-    order = [HEALTHY, *(fault for fault in FAULTS if fault != HEALTHY)]
+    order = sorted(FAULTS, key=lambda fault: not is_healthy(fault))
     return [Job(f, s, Path(), results) for f, s in sorted(found, key=lambda one: (order.index(one[0]), one[1]))]
 
 

@@ -3,11 +3,11 @@
     python -m benchmarks.retest --kept
     python -m benchmarks.retest --work DIR [--seeds 3] [--processes 2] [FOLDER ...]
 
-For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up with seed 0,
-and one with each other seed, which draws other noise and other environments that are new to the dataset. Every pair of
-check-ups of one LoRA agrees or does not. Resumable; what was measured is kept in `benchmarks/results/retest`, and
-judged by the rules of today, also without the LoRAs (`--kept`). A check-up that lies beside the LoRA is the one with
-seed 0.
+For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients, and the healthy ones of
+them at other strengths, `benchmarks.strengths`): a check-up with seed 0, and one with each other seed, which draws
+other noise and other environments that are new to the dataset. Every pair of check-ups of one LoRA agrees or does not.
+Resumable; what was measured is kept in `benchmarks/results/retest`, and judged by the rules of today, also without the
+LoRAs (`--kept`). With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside the LoRA.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Any
 
 from benchmarks.jobs import run_jobs
 from benchmarks.kept import ENDING, RESULTS, keep, kept_names, recall
+from benchmarks.strengths import all_severities
 from lora_doctor.checkup import run_checkup
 from lora_doctor.metrics.intervals import wilson
-from lora_doctor.plugins import data_folder
 from lora_doctor.settings import load_settings
 
 
@@ -55,11 +55,15 @@ def _told(job: Job, seed: int) -> dict[str, Any]:
     if not kept.is_file():
         print(f"{job.name} seed {seed}", file=sys.stderr, flush=True)
         model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
-        own = load_settings(model, {}).out
-        if seed == 0 and own.is_dir() and not out.is_dir():
-            shutil.copytree(own, out)
-        run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
-        keep(out, kept)
+        own, in_rounds = load_settings(model, {}).out, job.results.parent / "rounds" / f"{job.name}.rounds{ENDING}"
+        if seed == 0 and in_rounds.is_file():
+            job.results.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(in_rounds, kept)
+        else:
+            if seed == 0 and own.is_dir() and not out.is_dir():
+                shutil.copytree(own, out)
+            run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
+            keep(out, kept)
     diagnosis = recall(kept)
     return {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
 
@@ -99,8 +103,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
-    jobs = [Job(folder.name, folder, asked.work, asked.seeds, asked.results) for folder in asked.folders or patients]
+    folders = asked.folders or ([] if asked.kept else all_severities(asked.work / "strengths"))
+    jobs = [Job(folder.name, folder, asked.work, asked.seeds, asked.results) for folder in folders]
     if asked.kept:
         seeds = Counter(name.partition(".seed-")[0] for name in kept_names(asked.results))
         jobs = [Job(name, Path(), Path(), count, asked.results) for name, count in seeds.items()]

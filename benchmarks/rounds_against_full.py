@@ -3,10 +3,11 @@
     python -m benchmarks.rounds_against_full --kept
     python -m benchmarks.rounds_against_full --work DIR [--processes 2] [FOLDER ...]
 
-For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients): a check-up in rounds,
-then the same with `--full`, every replicate and one look; pictures that both need are rendered once. A check-up that
-lies beside the LoRA (`benchmarks.detection` leaves one) is the one in rounds. Resumable; what was measured is kept in
-`benchmarks/results/rounds`, and judged by the rules of today, also without the LoRAs (`--kept`).
+For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients, and the healthy ones of
+them at other strengths, `benchmarks.strengths`): a check-up in rounds, then the same with `--full`, every replicate and
+one look; pictures that both need are rendered once. A check-up that lies beside the LoRA (`benchmarks.detection` leaves
+one) is the one in rounds. Resumable; what was measured is kept in `benchmarks/results/rounds`, and judged by the rules
+of today, also without the LoRAs (`--kept`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any
 
 from benchmarks.jobs import run_jobs
 from benchmarks.kept import ENDING, RESULTS, keep, kept_names, pictures, recall
+from benchmarks.strengths import all_severities
 from lora_doctor.checkup import run_checkup
-from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS
 from lora_doctor.settings import load_settings
@@ -110,8 +111,8 @@ def main() -> None:
     parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
-    jobs = [Job(folder.name, folder, asked.work, asked.results) for folder in asked.folders or patients]
+    folders = asked.folders or ([] if asked.kept else all_severities(asked.work / "strengths"))
+    jobs = [Job(folder.name, folder, asked.work, asked.results) for folder in folders]
     if asked.kept:
         names = [name.removesuffix(".full") for name in kept_names(asked.results) if name.endswith(".full")]
         jobs = [Job(name, Path(), Path(), asked.results) for name in names]

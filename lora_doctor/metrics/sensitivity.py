@@ -93,7 +93,8 @@ def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
     few = count < MIN_REFERENCES
     if count and (wilson(right, count)[1] if few else right / count) < MEASURABLE:
         seen = f"{right} of {count} pictures that show it are read as {study.spec[labels.attribute]}"
-        return Sensitivity(share=None, note=f"not measurable by CLIP on this dataset: {seen}")
+        way_out = f"without `{labels.attribute}` in [character.spec] it is not asked for"
+        return Sensitivity(share=None, note=f"not measurable by CLIP on this dataset: {seen}; {way_out}")
     if few:
         few_of = "only one picture shows it" if count == 1 else f"only {count} pictures show it"
         there = few_of if count else "no picture shows it"

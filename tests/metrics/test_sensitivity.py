@@ -47,7 +47,8 @@ def test_a_dataset_read_otherwise_than_the_spec_makes_it_unmeasurable(right: int
     found = of(read(FULL_BODY, right, wrong))
     assert found.share is None
     seen = f"{right} of {right + wrong} pictures that show it are read as athletic"
-    assert found.note == f"not measurable by CLIP on this dataset: {seen}"
+    way_out = "without `body` in [character.spec] it is not asked for"
+    assert found.note == f"not measurable by CLIP on this dataset: {seen}; {way_out}"
 
 
 def test_one_slip_among_few_pictures_is_chance() -> None:
