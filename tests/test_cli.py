@@ -47,7 +47,7 @@ def checked(tmp_path_factory):
 def small_patient(folder):
     shutil.copytree(PATIENT, folder, ignore=shutil.ignore_patterns("*-checkup"))
     settings = (folder / "lora-doctor.toml").read_text()
-    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\n\n[render]\nsteps = 2\n"
+    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\nweights = [0, 0.7, 1.0]\n\n[render]\nsteps = 2\n"
     (folder / "lora-doctor.toml").write_text(settings + quick)
     return folder
 
@@ -175,12 +175,12 @@ def test_killed_at_any_moment_the_same_command_resumes_and_measures_the_same(che
         command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     images = tmp_path / "cut" / "images"
-    while process.poll() is None and len(list(images.glob("w*.png"))) < 20:
+    while process.poll() is None and len(list(images.glob("w*.png"))) < 10:
         time.sleep(0.02)
     process.kill()
     process.wait()
     rendered = {p.name: p.stat().st_mtime_ns for p in images.glob("w*.png")}
-    assert 0 < len(rendered) < 90, "killed too late to show anything"
+    assert 0 < len(rendered) < 45, "killed too late to show anything"
     again = doctor("check", patient / "lora.safetensors", "--out", tmp_path / "cut", "--json")
     kept = {name: (images / name).stat().st_mtime_ns for name in rendered}
     assert sum(kept[name] == rendered[name] for name in rendered) >= len(rendered) - 1
@@ -300,34 +300,26 @@ def test_an_unknown_rule_names_the_known_ones():
 # ---------------------------------------------------------------- audit
 
 
-def test_an_audit_tells_roles_and_findings_and_writes_its_report(tmp_path):
+def test_an_audit_tells_roles_and_findings_writes_its_report_and_fails_on_what_it_is_asked_to(tmp_path):
     shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
-    result = doctor("audit", tmp_path / "misa", "--trigger", "misa_nk", "--fix", tmp_path / "mended")
-    assert "identity ratio" in result.stdout, result.stderr
+    asked = ("audit", tmp_path / "misa", "--trigger", "misa_nk", "--fix", tmp_path / "mended", "--fail-on", "warning")
+    result = doctor(*asked)
+    assert result.returncode == 1 and "identity ratio" in result.stdout, result.stderr
     assert "few-environments" in result.stdout
     assert str(tmp_path / "misa-audit" / "audit.html") in result.stdout
     assert (tmp_path / "misa-audit" / "audit.html").is_file()
     assert (tmp_path / "mended" / "captions" / "00.txt").is_file()
 
 
-def test_an_audit_as_json_is_one_document_that_names_no_file(tmp_path):
-    shutil.copytree(PATIENT / "dataset", tmp_path / "yuki")
-    (tmp_path / "yuki" / "00.txt").write_bytes(b"caf\xe9 \x92")
-    result = doctor("audit", tmp_path / "yuki", "--json", "--fail-on", "never")
+def test_an_audit_as_json_is_one_document_that_names_no_file_and_fails_on_nothing_unasked(tmp_path):
+    shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
+    (tmp_path / "misa" / "00.txt").write_bytes(b"caf\xe9 \x92")
+    result = doctor("audit", tmp_path / "misa", "--trigger", "misa_nk", "--json", "--fail-on", "never")
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["dataset"]["images"] == 42
     assert "00.png" not in result.stdout
     assert str(tmp_path) not in result.stdout
-
-
-def test_an_audit_fails_on_what_it_is_asked_to_fail_on(tmp_path):
-    shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
-    answers = [
-        doctor("audit", tmp_path / "misa", "--trigger", "misa_nk", "--fail-on", level).returncode
-        for level in ("never", "warning")
-    ]
-    assert answers == [0, 1]
 
 
 def test_an_audit_of_nothing_is_refused_in_one_line(tmp_path):

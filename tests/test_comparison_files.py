@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
         "ship_weights": [0.7, 1.0],
         "arms": "none",
     },
-    "render": {"steps": 8},
+    "render": {"steps": 5},
 }
 
 
@@ -209,7 +209,8 @@ def test_none_is_shipped_where_the_policy_ships_none(runs: list[Path]) -> None:
 
 @pytest.mark.miniature
 def test_another_character_or_seed_is_refused_and_no_run_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    tiny = {"matrix": {**SMALL["matrix"], "weights": [0, 1.0], "ship_weights": [1.0]}, "render": {"steps": 1}}
+    one_weight = {"weights": [0, 1.0], "ship_weights": [1.0], "framings": ["close-up"]}
+    tiny = {"matrix": {**SMALL["matrix"], **one_weight}, "render": {"steps": 1}}
     other = check(tmp_path / "misa", "misa", "lora", as_it_is, **tiny)
     with pytest.raises(UsageError, match=r"was checked with another number of steps"):
         compare_folders([runs[0], other])

@@ -137,7 +137,10 @@ def test_a_check_says_which_instrument_measured_identity_and_what_the_others_wer
 ) -> None:
     overrides = {
         "out": str(tmp_path / "run"), "render": {"steps": 3},
-        "matrix": {"replicates": 1, "weights": [0.0, 1.0], "ship_weights": [1.0], "framings": ["close-up"]},
+        "matrix": {
+            "replicates": 1, "most_replicates": 1, "weights": [0.0, 1.0], "ship_weights": [1.0], "arms": "none",
+            "framings": ["close-up"],
+        },
         "instruments": {"identity": [f"sface:{packs / 'small'}", f"ccip:{packs / 'same'}"]},
     }  # fmt: skip
     diagnosis = run_checkup(load_settings(DATASET.parent / "lora.safetensors", overrides))

@@ -57,7 +57,7 @@ PARTS = {
     },
     "lora_doctor.policy": {"policy_file"},
     "lora_doctor.rules": {"rule_conditions"},
-    "lora_doctor.rule_files": {"rule_conditions"},
+    "lora_doctor.rule_files": {"rule_conditions", "rule_yaml"},
     "lora_doctor.image_states": {"head_pose"},
     "lora_doctor.policy_lint": {"policy_file"},
     "lora_doctor.policy_page": {"policy_file"},

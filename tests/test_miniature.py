@@ -23,7 +23,7 @@ PATIENTS = sorted(path.parent for path in (data_folder("miniature") / "patients"
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Diagnosis]:
     """A check-up of the first patient with one replicate and few steps."""
     folder = tmp_path_factory.mktemp("run") / "checkup"
-    overrides = {"out": str(folder), "matrix": {"replicates": 1, "most_replicates": 1}, "render": {"steps": 6}}
+    overrides = {"out": str(folder), "matrix": {"replicates": 1, "most_replicates": 1}, "render": {"steps": 3}}
     return folder, run_checkup(load_settings(PATIENTS[0] / "lora.safetensors", overrides))
 
 
