@@ -33,7 +33,7 @@ from lora_doctor.types import Diagnosis
 FIRST_SEED, FIRST_HEALTHY = 201, 401
 """Characters of the faulty and of the healthy. Bundled patients have seeds 101 to 108, rules were changed with 202 and
 206 in view, the characters of the models' training have a million and above."""
-BESIDE_SEEDS = {"varied": tuple(range(425, 437)), "flip-augmentation": (605, 611, 607, 612)}
+BESIDE_SEEDS = {"varied": tuple(range(425, 437)), "varied-long": (), "flip-augmentation": (605, 611, 607, 612)}
 """Characters of the recipes without a bundled patient. Flips show where something is on one side: of seeds 601 to 612
 these are some in whose datasets nine in ten pictures are told right (`side.told_share`), before any training."""
 FAULTS = {**RECIPES, **BESIDE}
@@ -74,7 +74,7 @@ class Outcome:
     cause: str = ""
     """The first cause of the first confirmed finding."""
     shown: str = ""
-    """A measurement over the ship weights that was asked for, with its interval."""
+    """A measurement over the ship weights, or of no slice, that was asked for, with its interval."""
 
     @property
     def first(self) -> str:
@@ -121,8 +121,13 @@ def outcome(job: Job, diagnosis: Diagnosis) -> Outcome:
         job, diagnosis.verdict.outcome, diagnosis.confirmed,
         tuple(dict.fromkeys(finding.rule for finding in diagnosis.findings if finding.state == "suspected")),
         confirmed[0].causes[0].because if confirmed and confirmed[0].causes else "",
-        number(diagnosis, job.show, weight="ship") if job.show else "",
+        next((told for told in _shown(diagnosis, job.show) if told != "-"), "-") if job.show else "",
     )  # fmt: skip
+
+
+def _shown(diagnosis: Diagnosis, name: str) -> Iterator[str]:
+    yield number(diagnosis, name, weight="ship")
+    yield number(diagnosis, name)
 
 
 def row(one: Outcome) -> str:
@@ -186,7 +191,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/detection"))
     parser.add_argument("--results", type=Path, default=Job.results, help="where measurements are kept")
     parser.add_argument("--kept", action="store_true", help="judge what is kept, and do no more")
-    parser.add_argument("--show", default="", metavar="NAME", help="a measurement over the ship weights, as a column")
+    parser.add_argument("--show", default="", metavar="NAME", help="a measurement (ship weights), as a column")
     parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
     parser.add_argument("--healthy", type=int, default=12, help="characters without a fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(FAULTS))

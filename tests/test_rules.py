@@ -195,6 +195,15 @@ def test_body_drift_leads_when_both_the_ratio_and_the_tokens_are_off() -> None:
     assert [f.rule for f in body_wrong(ratio=0.95, coverage=0.0)] == ["body-drift", "body-type-wrong"]
 
 
+@pytest.mark.parametrize(("drawn", "led"), [(0.35, True), (0.85, False)])
+def test_a_build_that_the_base_model_cannot_draw_is_told_where_the_dataset_is_sound(drawn: float, led: bool) -> None:
+    asked = number("attribute.control", drawn, (drawn - 0.1, drawn + 0.1), attribute="body")
+    (finding,) = body_wrong(0.33, 1.0, asked)
+    assert finding.causes[0].because.startswith("The base model does not draw the build") is led
+    (finding,) = body_wrong(0.95, 1.0, asked)
+    assert finding.causes[0].because.startswith("Too many of the pictures")
+
+
 # ---------------------------------------------------------------- how sure
 
 ABOVE = Condition(measurement="x.a", above=0.5)
