@@ -25,6 +25,7 @@ from lora_doctor.extractors import clip as clip_instrument
 from lora_doctor.extractors import face as face_instrument
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
+from lora_doctor.render_defaults import render_defaults
 
 FIRST_SEED = 50_000
 
@@ -161,6 +162,7 @@ def base_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
     """What the instruments read off generated pictures, against the caption they were generated from."""
     import torch
 
+    as_checked = render_defaults("miniature")
     scenes = drawn(count, 5)
     images: list[Image.Image] = []
     for start in range(0, count, 30):
@@ -168,10 +170,10 @@ def base_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
         generators = [torch.Generator().manual_seed(start + i) for i in range(len(batch))]
         images += pipeline(
             [caption(s) for s in batch],
-            num_inference_steps=16,
-            guidance_scale=3.0,
-            width=64,
-            height=64,
+            num_inference_steps=as_checked.steps,
+            guidance_scale=as_checked.guidance,
+            width=as_checked.width,
+            height=as_checked.height,
             generator=generators,
         ).images
     faces, named = judges.read(images)

@@ -35,7 +35,7 @@ def _square(side: int, steps: int, guidance: float, negative: str = "", sampler:
 
 
 DEFAULTS = {
-    "miniature": _square(64, 16, 3.0),
+    "miniature": _square(64, 10, 3.0, sampler=_SOLVER),
     "sd15": _square(512, 25, 7.0, _QUALITY, _SOLVER),
     "sd2": _square(768, 25, 7.0, _QUALITY, _SOLVER),
     "sdxl": _square(1024, 25, 6.0, _QUALITY, _SOLVER),

@@ -74,7 +74,7 @@ def test_a_loaded_pipeline_has_the_family_of_its_folder(saved: Path) -> None:
 
 @pytest.mark.parametrize(
     ("family", "size", "steps", "guidance"),
-    [("miniature", 64, 16, 3.0), ("sd15", 512, 25, 7.0), ("sdxl", 1024, 25, 6.0)],
+    [("miniature", 64, 10, 3.0), ("sd15", 512, 25, 7.0), ("sdxl", 1024, 25, 6.0)],
 )
 def test_render_defaults_by_family(family: str, size: int, steps: int, guidance: float) -> None:
     found = render_defaults(family)
@@ -94,8 +94,8 @@ def as_family(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda family: monkeypatch.setitem(base_classes.TEXT_WIDTHS, 32, family)
 
 
-def test_the_miniature_keeps_the_scheduler_of_its_folder(saved: Path, as_family: Any) -> None:
-    as_family("miniature")
+def test_a_family_without_a_solver_of_its_own_keeps_the_scheduler_of_its_folder(saved: Path, as_family: Any) -> None:
+    as_family("unknown")
     scheduler = load_pipeline(saved, "cpu").scheduler
     assert type(scheduler).__name__ == "DDIMScheduler"
     asked = json.loads((saved / "scheduler" / "scheduler_config.json").read_text())
@@ -104,8 +104,9 @@ def test_the_miniature_keeps_the_scheduler_of_its_folder(saved: Path, as_family:
     }
 
 
-def test_real_families_get_a_solver_built_from_the_folder(saved: Path, as_family: Any) -> None:
-    as_family("sd15")
+@pytest.mark.parametrize("family", ["miniature", "sd15"])
+def test_noise_predicting_families_get_a_solver_built_from_the_folder(saved: Path, as_family: Any, family: str) -> None:
+    as_family(family)
     pipeline = load_pipeline(saved, "cpu")
     config = pipeline.scheduler.config
     assert type(pipeline.scheduler).__name__ == "DPMSolverMultistepScheduler"
