@@ -121,13 +121,14 @@ def outcome(job: Job, diagnosis: Diagnosis) -> Outcome:
         job, diagnosis.verdict.outcome, diagnosis.confirmed,
         tuple(dict.fromkeys(finding.rule for finding in diagnosis.findings if finding.state == "suspected")),
         confirmed[0].causes[0].because if confirmed and confirmed[0].causes else "",
-        next((told for told in _shown(diagnosis, job.show) if told != "-"), "-") if job.show else "",
+        _shown(diagnosis, job.show) if job.show else "",
     )  # fmt: skip
 
 
-def _shown(diagnosis: Diagnosis, name: str) -> Iterator[str]:
-    yield number(diagnosis, name, weight="ship")
-    yield number(diagnosis, name)
+def _shown(diagnosis: Diagnosis, name: str) -> str:
+    """Over the ship weights; where it is not measured by weight, as a whole."""
+    by_weight = number(diagnosis, name, weight="ship")
+    return number(diagnosis, name) if by_weight == "-" else by_weight
 
 
 def row(one: Outcome) -> str:
