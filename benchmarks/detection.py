@@ -33,9 +33,16 @@ from lora_doctor.types import Diagnosis
 FIRST_SEED, FIRST_HEALTHY = 201, 401
 """Characters of the faulty and of the healthy. Bundled patients have seeds 101 to 108, rules were changed with 202 and
 206 in view, the characters of the models' training have a million and above."""
-BESIDE_SEEDS = {"varied": tuple(range(425, 437)), "varied-long": (), "flip-augmentation": (605, 611, 607, 612)}
-"""Characters of the recipes without a bundled patient. Flips show where something is on one side: of seeds 601 to 612
-these are some in whose datasets nine in ten pictures are told right (`side.told_share`), before any training."""
+BESIDE_SEEDS = {
+    "varied": (426, 427, 429, 430, 432, 433, 434, 435, 438, 439, 441, 442),
+    "varied-long": (),
+    "undrawn-build": (425, 428, 431, 436),
+    "flip-augmentation": (605, 611, 607, 612),
+}
+"""Characters of the recipes without a bundled patient, chosen before any training. From 425 on those are healthy whose
+build the base model draws in half of the pictures that ask for it and more, the others have an undrawn build
+(`benchmarks.drawn_builds`). Flips show where something is on one side: of seeds 601 to 612 these are some in whose
+datasets nine in ten pictures are told right (`side.told_share`)."""
 FAULTS = {**RECIPES, **BESIDE}
 HEALTHY = "healthy"
 

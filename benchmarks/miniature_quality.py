@@ -188,7 +188,22 @@ def base_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
         shown = [i for i, s in enumerate(scenes) if s.framing in judges.labels[attribute].framings]
         rate = float(np.mean([truth[i][attribute] == named[i][attribute] for i in shown]))
         yield Line(f"base: {attribute}", rate, None, note=f"n={len(shown)}")
+    yield least_drawn("body", truth, named, [i for i, s in enumerate(scenes) if s.framing != words.CLOSE_UP])
     yield Line("base: a face is found", float(np.mean([f.faces > 0 for f in faces])), None, note=f"n={count}")
+
+
+def least_drawn(attribute: str, truth: list[dict[str, str]], named: list[dict[str, str]], shown: list[int]) -> Line:
+    """The label of `attribute` that pictures asked for it show least often, in those `shown`; all labels in the note.
+
+    A mean over labels hides one that is drawn at chance, and no LoRA mends that.
+    """
+    labels = sorted({truth[i][attribute] for i in shown})
+    rates = {
+        label: float(np.mean([named[i][attribute] == label for i in shown if truth[i][attribute] == label]))
+        for label in labels
+    }
+    note = ", ".join(f"{label} {rate:.2f}" for label, rate in rates.items())
+    return Line(f"base: {attribute}, the label drawn least", min(rates.values()), None, note=note)
 
 
 def main() -> None:
