@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -220,13 +221,16 @@ def retrain(
         click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
         return
     for path in plan.write(write):
-        click.echo(f"wrote {path}")
+        click.echo(f"wrote {bytes_shown(str(path))}")
 
 
 def _show_plan(plan: RetrainPlan) -> None:
-    click.echo(plan.patch.diff.rstrip() or "The training config needs no change.")
+    from lora_doctor.terminal import lines_shown, shown
+
+    for line in lines_shown(plan.patch.diff or "The training config needs no change."):
+        click.echo(line)
     for line in (*plan.patch.unsupported, *plan.to_do):
-        click.echo(f"  - {line}")
+        click.echo(f"  - {shown(line)}")
 
 
 def _retrained(
@@ -267,7 +271,10 @@ def _retrained(
 
 def _ask_for(hook: Hook, yes: bool) -> None:
     """Say what is started; raises UsageError or Abort where it is not wanted, or nobody can be asked."""
-    click.echo(f"starts in {hook.folder}:\n  {bytes_shown(hook.shown)}\nand looks for the new LoRA in {hook.output}")
+    from lora_doctor.terminal import shown
+
+    folder, command, output = (shown(str(text)) for text in (hook.folder, hook.shown, hook.output))
+    click.echo(f"starts in {folder}:\n  {command}\nand looks for the new LoRA in {output}")
     if yes:
         return
     if os.environ.get("CI") or not sys.stdin.isatty():
@@ -574,14 +581,22 @@ def main() -> None:
         sys.exit(2)
     except LoraDoctorError as error:
         _complain(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno == 28:
-            _complain(str(EnvironmentFailure("no space left on the disk.", advice="Free some and run it again.")), 5)
-        raise
-    except (KeyboardInterrupt, click.Abort):
-        _complain("stopped; the same command goes on where it was.", 130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if error.errno is None:  # not the system's: a library's own error under this name
+            raise
+        _complain(str(_refused_by_the_system(error)), EnvironmentFailure.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("stopped; the same command goes on where it was.", 130)
+
+
+def _refused_by_the_system(error: OSError) -> EnvironmentFailure:
+    """What the system refused and why, where nobody nearer had a better word for it."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+    if error.errno == errno.ENOSPC:
+        return EnvironmentFailure("no space left on the disk.", path=path, advice="Free some and run it again.")
+    return EnvironmentFailure(f"{error.strerror}.", path=path, advice="Mend that and run the same command again.")
 
 
 def _stopped(*_: object) -> None:

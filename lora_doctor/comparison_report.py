@@ -10,6 +10,7 @@ from lora_doctor.album import Album, Image
 from lora_doctor.comparison_samples import WHOLE
 from lora_doctor.comparison_words import difference_text, level_text, place, quantity_name
 from lora_doctor.report import draw_page
+from lora_doctor.run_folder import image_name
 
 if TYPE_CHECKING:
     from lora_doctor.comparison import ChangedCell, Comparison
@@ -67,7 +68,7 @@ def _strip(
 
 
 def _picture(album: Album, key: str) -> Image | None:
-    return album.get(f"images/{key}.png")
+    return album.get(image_name(key))
 
 
 def _chart(comparison: Comparison, leading: Sequence[str]) -> Mapping[str, Any] | None:

@@ -35,7 +35,7 @@ def read_runs(
             if stored is None or run.get_json("facts") is None:
                 advice = "Run `lora-doctor check` to its end."
                 raise InputRefused("holds no finished check-up.", path=folder, advice=advice)
-            settings = from_plain(stored)
+            settings = from_plain(stored, run=folder)
             judges = judges or load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
             identity = identity or _identity(run, settings)
             ship_weights = settings.matrix.ship_weights

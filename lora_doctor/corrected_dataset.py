@@ -8,22 +8,34 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.captions import caption_tokens
-from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures
+from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of, without_prefix
+from lora_doctor.caption_words import CLASS_WORDS
+from lora_doctor.captions import caption_tokens, pieces
+from lora_doctor.errors import UsageError, bytes_shown
+from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
 
+TRIGGER = "trigger"
+"""What a fix adds that asks for the word that calls the character."""
 ADDED = "added"
 """Sub-folder of the copy that holds the added pictures."""
 
 
 def joined(dataset: Dataset, added: Dataset | None) -> Dataset:
     """Both as one dataset, with the path of the first."""
-    return dataset if added is None else replace(dataset, images=(*dataset.images, *added.images))
+    if added is None:
+        return dataset
+    own = dataset.subsets or (Subset(folder=dataset.path),)
+    others = tuple(replace(image, subset=image.subset + len(own)) for image in added.images)
+    subsets = (*own, *(added.subsets or (Subset(folder=added.path),)))
+    return replace(dataset, images=(*dataset.images, *others), subsets=subsets)
 
 
 def pictures_to_leave_out(
@@ -47,31 +59,55 @@ def corrected_captions(
     dataset: Dataset, fixes: Sequence[Mapping[str, Any]], trigger: str,
     seen: Mapping[Path, Mapping[str, str]] | None = None,
 ) -> dict[Path, str]:  # fmt: skip
-    """Picture -> caption with the tokens of `Prescription.captions` added or corrected; only where it differs.
+    """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
-    Added tokens go behind the trigger (or, without one, in front). A fix without tokens of its own, such as that of
-    the environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a
-    picture without one keeps its caption. A fix for one role leaves pictures of the other role alone.
+    Only where one differs; captions are as the trainer says them, see `caption_source.said`. Added tokens go behind
+    the trigger (or, without one, in front). A fix without tokens of its own, such as that of the environment, takes
+    each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps
+    its caption. One for the `trigger` adds that, where it is known. A fix for one role leaves pictures of the other
+    role alone.
     """
     corrected: dict[Path, str] = {}
+    leading = _leading(dataset, trigger)
     for image in dataset.images:
-        tokens = caption_tokens(image.caption or "")
-        for fix in fixes:
-            if image.role is None or fix.get("to", "all") in ("all", image.role):
-                tokens = _fixed(tokens, fix, trigger, (seen or {}).get(image.path, {}))
-        text = ", ".join(tokens)
-        if tokens != caption_tokens(image.caption or ""):
-            corrected[image.path] = text
+        asked = [fix for fix in fixes if image.role is None or fix.get("to", "all") in ("all", image.role)]
+        before = said(image, subset_of(image, dataset)) or ("",)
+        after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in before]
+        if tuple(after) != before:
+            corrected[image.path] = "\n".join(after)
     return corrected
 
 
-def _fixed(tokens: list[str], fix: Mapping[str, Any], trigger: str, seen: Mapping[str, str]) -> list[str]:
-    unwanted = set(fix.get("remove", ()))
-    kept = [token for token in tokens if token not in unwanted]
-    wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-    missing = [token for token in wanted if token not in kept]
-    place = kept.index(trigger) + 1 if trigger in kept else min(1, len(kept))
-    return [*kept[:place], *missing, *kept[place:]]
+def _fixed(
+    text: str, fixes: Sequence[Mapping[str, Any]], trigger: str, leading: Collection[str], seen: Mapping[str, str]
+) -> str:
+    """The caption after all fixes; as it is written where they change nothing."""
+    before = tokens = caption_tokens(text)
+    for fix in fixes:
+        unwanted = set(fix.get("remove", ()))
+        tokens = [token for token in tokens if token not in unwanted]
+        if fix.get("add_tokens") == TRIGGER:
+            tokens = _with_trigger(tokens, trigger, leading)
+        wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
+        missing = [token for token in wanted if token not in tokens]
+        place = tokens.index(trigger) + 1 if trigger in tokens else min(1, len(tokens))
+        tokens = [*tokens[:place], *missing, *tokens[place:]]
+    return text if tokens == before else ", ".join(tokens)
+
+
+def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:
+    """With the trigger where captions have it: behind the class words, before prose; unless it is there, or unknown."""
+    if not trigger or re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", ", ".join(tokens)):
+        return tokens
+    place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in leading), len(tokens))
+    return [*tokens[:place], trigger, *tokens[place:]]
+
+
+def _leading(dataset: Dataset, trigger: str) -> Collection[str]:
+    """What stands before the trigger in half of the captions that have it; the known class words where none has."""
+    told = [tokens for image in dataset.images if trigger in (tokens := caption_tokens(image.caption or ""))]
+    counted = Counter(" ".join(pieces(token)) for tokens in told for token in tokens[: tokens.index(trigger)])
+    return {token for token, count in counted.items() if 2 * count >= len(told)} if told else CLASS_WORDS
 
 
 def places_in_copy(dataset: Dataset) -> dict[Path, Path]:
@@ -79,8 +115,9 @@ def places_in_copy(dataset: Dataset) -> dict[Path, Path]:
 
     Pictures from elsewhere lie in a folder named after theirs, numbered where another one has the name.
     """
-    roots = (dataset.path.parent, dataset.path)
-    near = {i.path: i.path.relative_to(root) for i in dataset.images for root in roots if i.path.is_relative_to(root)}
+    roots = [_plain(root) for root in (dataset.path.parent, dataset.path)]
+    own = {image.path: _plain(image.path) for image in dataset.images}
+    near = {path: each.relative_to(root) for path, each in own.items() for root in roots if each.is_relative_to(root)}
     names = {place.parts[0] for place in near.values()}
     far: dict[Path, str] = {}
     for folder in dict.fromkeys(_folder_of(i, dataset) for i in dataset.images if i.path not in near):
@@ -88,13 +125,18 @@ def places_in_copy(dataset: Dataset) -> dict[Path, Path]:
         far[folder] = next(name for name in free if name not in names)
         names.add(far[folder])
     elsewhere = ((i.path, _folder_of(i, dataset)) for i in dataset.images if i.path not in near)
-    return near | {path: Path(far[folder]) / path.relative_to(folder) for path, folder in elsewhere}
+    return near | {path: Path(far[folder]) / own[path].relative_to(folder) for path, folder in elsewhere}
 
 
 def _folder_of(image: DatasetImage, dataset: Dataset) -> Path:
     """The folder of the picture's subset, or its own."""
-    folder = dataset.subsets[image.subset].folder if dataset.subsets else image.path.parent
-    return folder if image.path.is_relative_to(folder) else image.path.parent
+    path, folder = _plain(image.path), _plain(subset_of(image, dataset).folder)
+    return folder if path.is_relative_to(folder) else path.parent
+
+
+def _plain(path: Path) -> Path:
+    """Without `..`: below a folder only what really is."""
+    return Path(os.path.abspath(path))
 
 
 def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_out: Mapping[Path, str]) -> str:
@@ -103,38 +145,149 @@ def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_ou
     for part in parts:
         places = places_in_copy(part)
         for image in part.images:
-            picture = places[image.path]
-            name, before = picture.with_suffix(".txt").as_posix(), [(image.caption or "") + "\n"]
+            picture, subset = places[image.path], subset_of(image, part)
+            name = bytes_shown(beside(picture, ending_of(image, subset)).as_posix())
+            before = _lines(said(image, subset) or ("",))
             if image.path in left_out:
-                gone = f"/dev/null ({picture.as_posix()} is left out: it shows {left_out[image.path]})"
+                shown = bytes_shown(picture.as_posix())
+                gone = f"/dev/null ({shown} is left out: it shows {left_out[image.path]})"
                 lines += difflib.unified_diff(before, [], name, gone, n=0)
             elif image.path in captions:
-                lines += difflib.unified_diff(before, [captions[image.path] + "\n"], name, f"{name} (prescribed)", n=0)
+                after = _lines(captions[image.path].split("\n"))
+                lines += difflib.unified_diff(before, after, name, f"{name} (prescribed)", n=0)
     return "".join(lines)
 
 
-def copy_dataset(dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], folder: Path) -> Path:
-    """A copy in `folder`, made anew, with the corrected captions; pictures are hard links where the disk allows.
+def _lines(captions: Sequence[str]) -> list[str]:
+    return [f"{line}\n" for caption in captions for line in caption.split("\n")]
 
-    Added pictures lie in a sub-folder `added`, or `added-2`, `added-3` ... where the dataset has one of that name.
+
+def homes(dataset: Dataset, added: Dataset, roles: Mapping[Path, Role | None]) -> dict[Path, Path]:
+    """Added picture -> a name that is free in the folder of the dataset that it belongs to.
+
+    That is the one that shows the picture's role most; where roles are not known, the largest. `roles`: of both.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
-    targets = copied_to(dataset, added, folder)
-    for image in (*dataset.images, *(added.images if added is not None else ())):
-        _copy(image, targets[image.path], captions.get(image.path, image.caption))
+    folders: dict[Path, list[DatasetImage]] = {}
+    for image in dataset.images:
+        folders.setdefault(image.path.parent, []).append(image)
+    taken = {folder: {image.path.stem.casefold() for image in images} for folder, images in folders.items()}
+
+    def fitness(folder: Path, role: Role | None) -> tuple[bool, int, int]:
+        same = sum(roles.get(image.path) == role for image in folders[folder]) if role is not None else 0
+        return 2 * same > len(folders[folder]), same, len(folders[folder])
+
+    found: dict[Path, Path] = {}
+    for image in added.images:
+        home = max(folders, key=lambda folder: fitness(folder, roles.get(image.path)))
+        stem = image.path.stem
+        free = (stem, *(f"{stem}-{number}" for number in range(2, len(taken[home]) + 3)))
+        name = next(name for name in free if name.casefold() not in taken[home])
+        taken[home].add(name.casefold())
+        found[image.path] = home / f"{name}{image.path.suffix}"
+    return found
+
+
+def copied_to(
+    dataset: Dataset, added: Dataset | None, folder: Path, into: Mapping[Path, Path] | None = None
+) -> dict[Path, Path]:
+    """Picture -> where `copy_dataset` puts it."""
+    places = places_in_copy(dataset)
+    targets = {path: folder / place for path, place in places.items()}
+    if added is None:
+        return targets
+    if into is not None:
+        copied = {path.parent: folder / place.parent for path, place in places.items()}
+        return targets | {path: copied[home.parent] / home.name for path, home in into.items()}
+    taken = {target.relative_to(folder).parts[0] for target in targets.values()}
+    names = (ADDED, *(f"{ADDED}-{number}" for number in range(2, len(taken) + 3)))
+    name = next(name for name in names if name not in taken)
+    return targets | {path: folder / name / place for path, place in places_in_copy(added).items()}
+
+
+def copy_dataset(
+    dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], folder: Path, *,
+    into: Mapping[Path, Path] | None = None, trained: Mapping[Path, Subset] | None = None, caption_files: bool = True,
+) -> Path:  # fmt: skip
+    """A copy in the new `folder`, pictures as hard links where the disk allows.
+
+    Caption files are copied byte for byte but for those in `caption_texts`. Added pictures lie where `into` (as `homes`
+    returns it) says, else in a sub-folder `added`, or `added-2` ... where the dataset has one of that name. `trained`:
+    folder -> its subset as the trainer of the copy sees it. `caption_files` False: only pictures are copied. Raises
+    UsageError as `caption_texts` does.
+    """
+    texts = caption_texts(dataset, added, captions, into=into, trained=trained) if caption_files else {}
+    targets = copied_to(dataset, added, folder, into)
+    folder.mkdir(parents=True)
+    for part in (dataset, *((added,) if added is not None else ())):
+        for image in part.images:
+            target, reader = targets[image.path], _reader(image, trained or {}, into)
+            _link(image.path, target)
+            if image.path in texts:
+                wanted = subset_of(image, part) if reader is None else reader
+                new = part is added and bool(wanted.caption_extensions)
+                ending = wanted.caption_extensions[0] if new else ending_of(image, wanted)
+                text = texts[image.path].encode("utf-8", "backslashreplace")
+                beside(target, ending).write_bytes(text)
+            if caption_files:
+                _copy_captions(image, target, reader)
     return folder
 
 
-def copied_to(dataset: Dataset, added: Dataset | None, folder: Path) -> dict[Path, Path]:
-    """Picture -> where `copy_dataset` puts it."""
-    targets = {path: folder / place for path, place in places_in_copy(dataset).items()}
-    if added is not None:
-        taken = {target.relative_to(folder).parts[0] for target in targets.values()}
-        names = (ADDED, *(f"{ADDED}-{number}" for number in range(2, len(taken) + 3)))
-        name = next(name for name in names if name not in taken)
-        targets |= {path: folder / name / place for path, place in places_in_copy(added).items()}
-    return targets
+def caption_texts(
+    dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], *,
+    into: Mapping[Path, Path] | None = None, trained: Mapping[Path, Subset] | None = None,
+) -> dict[Path, str]:  # fmt: skip
+    """Picture -> what its caption file in a copy holds, where that is not what a file of the dataset holds.
+
+    Arguments as for `copy_dataset`. Raises UsageError for a corrected caption that no file can make the trainer say.
+    """
+    texts: dict[Path, str] = {}
+    for part in (dataset, *((added,) if added is not None else ())):
+        for image in part.images:
+            reader = _reader(image, trained or {}, into)
+            text = _new_text(image, subset_of(image, part), reader, captions.get(image.path), new=part is added)
+            if text is not None:
+                texts[image.path] = text
+    return texts
+
+
+def _reader(image: DatasetImage, trained: Mapping[Path, Subset], into: Mapping[Path, Path] | None) -> Subset | None:
+    """The subset by which the trainer of the copy sees a picture."""
+    return trained.get(_plain((into or {}).get(image.path, image.path)).parent)
+
+
+def _new_text(image: DatasetImage, own: Subset, reader: Subset | None, caption: str | None, *, new: bool) -> str | None:
+    """As `caption_texts` says; None where the picture's own files, or none, are as they should be."""
+    if caption is None and reader is None:
+        tabled = image.caption_file is None and own.captions is not None and not own.caption_extensions
+        return f"{image.caption}\n" if tabled and image.caption else None
+    if caption is None and (not new or image.caption is None):
+        return None
+    text = file_text("\n".join(said(image, own)) if caption is None else caption, image, own)
+    if text is None:
+        raise UsageError(
+            f"the corrected caption {caption!r} lacks the words that the config puts around every caption of its "
+            f"subset, {own.prefix!r} and {own.suffix!r}, so it cannot be written.",
+            path=image.path, advice="Correct it by hand, or take caption_prefix and caption_suffix out of the config.",
+        )  # fmt: skip
+    return without_prefix(text, reader) if new and reader is not None else text
+
+
+def _copy_captions(image: DatasetImage, target: Path, reader: Subset | None) -> None:
+    """The caption files that the dataset or the trainer reads, byte for byte, where there is none in the copy yet."""
+    near = (beside(image.path, ending) for ending in (reader.caption_extensions if reader is not None else ()))
+    for file in (*((image.caption_file,) if image.caption_file is not None else ()), *near):
+        copy = target.with_name(target.stem + file.name.removeprefix(image.path.stem))
+        if file.is_file() and not copy.exists():
+            shutil.copyfile(file, copy)
+
+
+def _link(picture: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(os.path.realpath(picture), target)
+    except OSError:
+        shutil.copyfile(picture, target)
 
 
 def table_of_captions(
@@ -143,14 +296,14 @@ def table_of_captions(
 ) -> str:  # fmt: skip
     """A metadata.jsonl with `file_name` (from `files`) and `column`: each picture as often as `rows` says, else once.
 
-    A picture with several captions has them in turn, unless it has a corrected one.
+    A picture with several captions has them in turn.
     """
     lines = []
     for image in images:
         own = image.variants or (image.caption or "",)
-        said = (captions[image.path],) if image.path in captions else own
+        told = captions[image.path].split("\n") if image.path in captions else own
         named = {"file_name": files[image.path]}
-        lines += [named | {column: said[row % len(said)]} for row in range(rows.get(image.path, 1))]
+        lines += [named | {column: told[row % len(told)]} for row in range(rows.get(image.path, 1))]
     return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
 
 
@@ -158,17 +311,6 @@ def folders_in_copy(dataset: Dataset, folder: Path) -> dict[Path, Path]:
     """Every folder that holds pictures of the dataset, at any depth -> where it is in the copy in `folder`."""
     pairs: dict[Path, Path] = {}
     for path, place in places_in_copy(dataset).items():
-        old, new = path.absolute().parents, (folder.absolute() / place).parents
+        old, new = _plain(path).parents, (folder.absolute() / place).parents
         pairs |= {old[depth]: new[depth] for depth in range(len(place.parts))}
     return pairs
-
-
-def _copy(image: DatasetImage, target: Path, caption: str | None) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(image.path, target)
-    except OSError:
-        shutil.copyfile(image.path, target)
-    if caption is not None:
-        ending = image.caption_file.suffix if image.caption_file is not None else ""
-        target.with_suffix(ending if ending == ".caption" else ".txt").write_text(caption + "\n", "utf-8")

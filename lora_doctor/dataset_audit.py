@@ -148,7 +148,7 @@ def audit_dataset(
         tools = instruments or open_audit_instruments(settings)
         references = read_dataset_pictures(dataset, tools, run, progress)
         dataset = classify_roles(overruled(dataset, settings.roles), references, tools.label_sets)
-        case, trigger_reason = _case(settings, layout, dataset, references, tools)
+        case, trigger_reason, public_reason = _case(settings, layout, dataset, references, tools)
         measurements = tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
         findings, not_evaluated = evaluate(rules, measurements)
         ways = ways_to(dataset)
@@ -162,7 +162,11 @@ def audit_dataset(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions={"lora-doctor": __version__},
             inputs={"dataset": dossier.dataset_digest(dataset)},
-            character={"trigger": case.trigger, "known": trigger_reason, "spec": dict(case.spec)},
+            character={
+                "trigger": case.trigger,
+                "known": trigger_reason if settings.private else public_reason,
+                "spec": dict(case.spec),
+            },
             instruments=tools.described,
             dataset=dossier.describe_dataset(
                 dataset, references, tools.label_sets, measurements=measurements, pictures=pictures, ways=ways.says
@@ -186,8 +190,8 @@ def audit_dataset(
 def _case(
     settings: AuditSettings, layout: Layout, dataset: Dataset, references: tuple[Reading | None, ...],
     tools: Instruments,
-) -> tuple[Case, str]:  # fmt: skip
-    """All that audits may look at, and how the trigger is known."""
+) -> tuple[Case, str, str]:  # fmt: skip
+    """All that audits may look at, and how the trigger is known: for the user, and for everybody."""
     induced = induce_trigger(dataset, tools.label_sets)
     trigger, told = (
         (settings.trigger, "given") if settings.trigger
@@ -199,7 +203,8 @@ def _case(
         lora=None, dataset=dataset, references=references, training=settings.training, trigger=trigger,
         label_sets=tools.label_sets, spec=spec,
     )  # fmt: skip
-    return case, told
+    public_reason = induced.public_reason if told == induced.reason else None
+    return case, told, public_reason or told
 
 
 def _class_words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -9,17 +9,18 @@ import difflib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
+from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of
 from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
-from lora_doctor.types import Dataset, Finding, LabelSet, Reading
+from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
 from lora_doctor.wording import setting_text
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
@@ -43,36 +44,43 @@ class Mending:
 
     audit: Audit
     captions: Mapping[Path, Mended]
-    """Picture -> its corrected caption; only where something changes."""
+    """Picture -> its corrected captions, one a line; only where something changes, and a file can say it."""
     removals: tuple[Removal, ...]
     repeats: Mapping[str, float]
     """Folder -> repeats that bring the identity ratio nearest to the source's; empty = as they are."""
+
+    by_hand: Mapping[Path, Mended] = field(default_factory=dict)
+    """The same, where the config puts words around every caption of a subset that the corrected one has elsewhere."""
 
     @property
     def diff(self) -> str:
         """A unified diff of every caption that changes."""
         lines: list[str] = []
-        places = places_in_copy(self.audit.dataset)
-        for image in self.audit.dataset.images:
+        dataset, places = self.audit.dataset, places_in_copy(self.audit.dataset)
+        for image in dataset.images:
             if (mended := self.captions.get(image.path)) is not None:
-                name = bytes_shown(places[image.path].with_suffix(".txt").as_posix())
-                before = [] if image.caption is None else [image.caption + "\n"]
-                lines += difflib.unified_diff(before, [mended.caption + "\n"], name, f"{name} (mended)", n=0)
+                subset = subset_of(image, dataset)
+                name = bytes_shown(beside(places[image.path], ending_of(image, subset)).as_posix())
+                before = [f"{caption}\n" for caption in said(image, subset)]
+                after = [f"{caption}\n" for caption in mended.caption.split("\n")]
+                lines += difflib.unified_diff(before, after, name, f"{name} (mended)", n=0)
         return "".join(lines)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write everything to `folder`; UsageError where that is the dataset, or holds something else already."""
+        """Write everything to `folder`; UsageError where that is the dataset, or holds something else already.
+
+        Of a picture whose captions do not change, the caption file is copied byte for byte, or there is none.
+        """
         _refuse(folder, self.audit.dataset)
         shutil.rmtree(folder / CAPTIONS, ignore_errors=True)
         places = places_in_copy(self.audit.dataset)
         for image in self.audit.dataset.images:
-            mended = self.captions.get(image.path)
-            text = image.caption if mended is None else mended.caption
-            if text is not None:
-                ending = ".txt" if image.caption_file is None else image.caption_file.suffix
-                path = (folder / CAPTIONS / places[image.path]).with_suffix(ending)
+            subset, mended = subset_of(image, self.audit.dataset), self.captions.get(image.path)
+            raw = _bytes(image, subset, mended)
+            if raw is not None:
+                path = beside(folder / CAPTIONS / places[image.path], ending_of(image, subset))
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text + "\n", "utf-8", errors="backslashreplace")
+                path.write_bytes(raw)
         folder.mkdir(parents=True, exist_ok=True)
         names = {name_in(self.audit.dataset, each.path): each for each in self.removals}
         written = {
@@ -86,19 +94,37 @@ class Mending:
         return (folder / CAPTIONS, *(folder / name for name in written))
 
 
+def _bytes(image: DatasetImage, subset: Subset, mended: Mended | None) -> bytes | None:
+    """What a picture's caption file is to hold; None where it has none and needs none."""
+    if mended is not None:
+        text = file_text(mended.caption, image, subset)
+        return None if text is None else text.encode("utf-8", "backslashreplace")
+    return None if image.caption_file is None else image.caption_file.read_bytes()
+
+
 def plan_mending(audit: Audit) -> Mending:
     """Work out what would mend the dataset; captions are completed and corrected whether or not a rule speaks."""
     plan = caption_plan(audit)
     removals = _removals(audit)
     gone = {each.path for each in removals if each.sure}
-    captions = {}
+    captions: dict[Path, Mended] = {}
+    by_hand: dict[Path, Mended] = {}
     for image, reading in zip(audit.dataset.images, audit.references, strict=True):
         if image.path in gone:
             continue
-        mended = mend(image.caption, plan, role=image.role, shown=certainly_shown(audit, reading))
+        subset = subset_of(image, audit.dataset)
+        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading))
         if mended.changes:
-            captions[image.path] = mended
-    return Mending(audit=audit, captions=captions, removals=removals, repeats=audit.repeats)
+            written = file_text(mended.caption, image, subset) is not None
+            (captions if written else by_hand)[image.path] = mended
+    return Mending(audit=audit, captions=captions, removals=removals, repeats=audit.repeats, by_hand=by_hand)
+
+
+def _mended(captions: Sequence[str], plan: CaptionPlan, role: Role | None, shown: Mapping[str, str]) -> Mended:
+    """Every caption of a picture as it should be, one a line."""
+    lines = [mend(caption, plan, role=role, shown=shown) for caption in captions or (None,)]
+    changes = dict.fromkeys(change for line in lines for change in line.changes)
+    return Mended(caption="\n".join(line.caption for line in lines), changes=tuple(changes))
 
 
 def caption_plan(audit: Audit) -> CaptionPlan:
@@ -154,7 +180,12 @@ def sheet(mending: Mending) -> str:
             ],
         ),
         _listed("Advice", audit.record.prescription.advice),
-        _listed("Captions", _grouped(mending)),
+        _listed("Captions", _grouped(mending, mending.captions)),
+        _listed(
+            "Captions to correct by hand: the config's own words around them stand elsewhere",
+            _grouped(mending, mending.by_hand),
+        ),
+        _listed("Captions that are not read from a file", _read_elsewhere(mending)),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -163,10 +194,19 @@ def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
 
 
-def _grouped(mending: Mending) -> list[str]:
+def _read_elsewhere(mending: Mending) -> list[str]:
+    """A line on corrected captions that the trainer takes from a table, a prompt or the pictures' names."""
+    dataset = mending.audit.dataset
+    pictures = [image for image in dataset.images if image.path in mending.captions]
+    count = sum(not subset_of(image, dataset).caption_extensions for image in pictures)
+    where = "a table, from one prompt or from the pictures' names: put them there"
+    return [f"{count} of the corrected captions: this dataset takes them from {where}."] if count else []
+
+
+def _grouped(mending: Mending, captions: Mapping[Path, Mended]) -> list[str]:
     """What was done, with the captions it was done to: the same change to forty captions is one line."""
     groups: dict[str, list[str]] = {}
-    for path, mended in mending.captions.items():
+    for path, mended in captions.items():
         groups.setdefault("; ".join(mended.changes), []).append(f"`{name_in(mending.audit.dataset, path)}`")
     return [f"{done}: {', '.join(names)}" for done, names in groups.items()]
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lora_doctor.face_boxes import SECOND_FACE, second_size, short_side
 from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
-from lora_doctor.types import FaceReading, Reading
+from lora_doctor.types import Cell, FaceReading, Reading
 
 State = Literal[
     "held", "drift", "base", "no face", "too small", "pose", "several people", "broken", "not rendered", "not measured"
@@ -22,6 +22,8 @@ STATES: tuple[State, ...] = ("held", "drift", "no face", "too small", "pose", "s
 """What a render of the LoRA can be, of those that were made."""
 BROKEN_PICTURE = "the picture"
 """How the reason begins for which a render that was made is none: it is flat, black, not finite, not decodable."""
+UNREADABLE = f"{BROKEN_PICTURE} cannot be decoded"
+"""The one such reason that is the file's doing, not the LoRA's."""
 LEAST_CONTRAST = 1.5
 """Standard deviation of CIE lightness, 0 to 50, below which a picture shows nothing."""
 JITTER = 0.1
@@ -62,6 +64,14 @@ def broken(reading: Reading | None, reason: str | None) -> bool:
     if reading is None:
         return (reason or "").startswith(BROKEN_PICTURE)
     return reading.pixels is not None and reading.pixels.lightness_spread < LEAST_CONTRAST
+
+
+def came_out_empty(cell: Cell, reason: str | None) -> bool:
+    """Whether the LoRA made nothing of a cell: flat, black, not finite. A failure of its own, as a missing face is.
+
+    `reason` = why the cell has no reading; None = none is known.
+    """
+    return cell.weight > 0 and broken(None, reason) and reason != UNREADABLE
 
 
 def unscorable(reading: Reading, limits: Limits) -> State | None:

@@ -17,7 +17,7 @@ from lora_doctor.extractors.sides import read_sides
 from lora_doctor.face_limit import chosen_faces, least_face
 from lora_doctor.face_views import NATIVE_FACE
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
-from lora_doctor.image_states import BROKEN_PICTURE
+from lora_doctor.image_states import UNREADABLE
 from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
@@ -223,7 +223,7 @@ def read_renders(
     missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
     drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
     readings = _read(f"render-{instruments.digest}", drawn, instruments, run, progress, "reading the renders")
-    unreadable = {key: f"{BROKEN_PICTURE} cannot be decoded" for key, _ in drawn if key not in readings}
+    unreadable = {key: UNREADABLE for key, _ in drawn if key not in readings}
     return readings, missing | unreadable
 
 

@@ -16,7 +16,9 @@ from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, load_policy, resolve_policy, unknown_rules
+from lora_doctor.policy_file import FOLDER as PRESETS
 from lora_doctor.prescription import prescribe
+from lora_doctor.public_measurements import public_facts
 from lora_doctor.report import render_report
 from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
 from lora_doctor.rules import confirmed_at, evaluate
@@ -27,6 +29,8 @@ from lora_doctor.verdict import decide
 
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 EVIDENCE_PICTURES = 6
+JUDGED_BY = "judged_by"
+"""Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
 STORED = ("facts", "training", "label_sets")
 """Documents of a run folder: all that is judged."""
 
@@ -41,41 +45,83 @@ def judge_run(
 ) -> Diagnosis:
     """Judge and draw again from a finished run; torch is never imported.
 
-    `rules` and `policy` default to those of the check-up; without `write` the run folder stays as it is. Raises
-    InputRefused for a folder without finished measurements.
+    `rules` and `policy` default to those of the check-up, and so does `private`: otherwise diagnosis.json and report
+    hold no picture, caption or file name of the dataset, whatever the check-up saw. Without `write` the run folder
+    stays as it is. Raises InputRefused for a folder without finished measurements.
     """
     with RunFolder(folder, create=False) as run:
         stored = run.get_json("settings")
         if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
-        settings = from_plain(stored)
-        judges = load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
+        settings = from_plain(stored, run=folder)
+        rules, policy = rules or settings.judge.rules, policy or settings.judge.policy
+        judges = load_judges(rules, policy)
         if not write:
             return diagnose(run, judges)
+        remember_judges(run, rules, policy)
         return judge(run, judges, private=settings.report.private if private is None else private)
 
 
 def gate_run(folder: Path, *, rules: Path | None = None, policy: str | None = None) -> Diagnosis:
     """The diagnosis that a finished run holds, judged anew where other judges are asked or a waiver has run out since.
 
-    Writes nothing. Raises InputRefused for a folder without diagnosis.json.
+    In the latter case by the rules and the policy that it was judged by. Writes nothing. Raises InputRefused for a
+    folder without diagnosis.json.
     """
-    path = folder / DIAGNOSIS
-    try:
-        held = diagnosis_file.from_json(path.read_text("utf-8"))
-    except OSError:
-        advice = "Run `lora-doctor check` to its end."
-        raise InputRefused("holds no diagnosis.json.", path=folder, advice=advice) from None
+    held = held_diagnosis(folder)
     run_out = [f for f in held.findings if f.waiver is not None and f.waiver.expires < today().isoformat()]
     if rules is None and policy is None and not run_out:
         return held
+    if rules is None and policy is None:
+        rules, policy = _judged_by(folder)
     return judge_run(folder, rules=rules, policy=policy, write=False)
 
 
+def held_diagnosis(folder: Path) -> Diagnosis:
+    """The diagnosis.json of a finished run; raises InputRefused where there is none, or what is there is none."""
+    path = folder / DIAGNOSIS
+    try:
+        return diagnosis_file.from_json(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        advice = "Run `lora-doctor report` to write it anew."
+        raise InputRefused(f"is not UTF-8 at byte {error.start}.", path=path, advice=advice) from None
+    except OSError:
+        advice = "Run `lora-doctor check` to its end."
+        raise InputRefused("holds no diagnosis.json.", path=folder, advice=advice) from None
+
+
+def remember_judges(run: RunFolder, rules: Path | None, policy: str) -> None:
+    """Note by which rules and which policy the diagnosis.json is judged that is written next."""
+    run.put_json(JUDGED_BY, {"rules": None if rules is None else str(rules.resolve()), "policy": _lasting(policy)})
+
+
+def _judged_by(folder: Path) -> tuple[Path | None, str | None]:
+    """The rules and the policy of the run's diagnosis.json; (None, None) = those of the check-up."""
+    with RunFolder(folder, create=False) as run:
+        known = run.get_json(JUDGED_BY) or {}
+    return Path(known["rules"]) if known.get("rules") else None, known.get("policy")
+
+
+def _lasting(policy: str) -> str:
+    """A policy's name, or the whole path of its file: the next command may be called from elsewhere."""
+    path = Path(policy)
+    return str(path.resolve()) if path.is_file() else policy
+
+
 def today() -> date:
-    """The day (UTC) that waivers are held against; SOURCE_DATE_EPOCH sets it, for reports that can be made again."""
+    """The day (UTC) that waivers are held against; SOURCE_DATE_EPOCH sets it, for reports that can be made again.
+
+    Raises UsageError where that says no day.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return (datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)).date()
+    if not epoch:
+        return datetime.now(UTC).date()
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).date()
+    except (ValueError, OverflowError, OSError):
+        shown = epoch if len(epoch) <= 40 else f"{epoch[:37]}..."
+        what = f"the environment variable SOURCE_DATE_EPOCH is {shown!r}, which is no day."
+        raise UsageError(what, advice="Set it to seconds since 1970, or unset it.") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +138,7 @@ class Judges:
 def load_judges(folder: Path | None, policy: str) -> Judges:
     """The policy of that name or path, the rules in `folder`; None = lora-doctor's own.
 
-    Dataset and file rules that the folder lacks are lora-doctor's own.
+    Dataset and file rules, and presets of policies, that the folder lacks are lora-doctor's own.
 
     Raises UsageError for a policy that cannot be used, such as one that names a rule which is not there.
     """
@@ -100,27 +146,34 @@ def load_judges(folder: Path | None, policy: str) -> Judges:
     where = folder or own
     beside = {part: where / part if (where / part).is_dir() else own / part for part in (DATASET_RULES, FILE_RULES)}
     rules = load_rules(where)
-    chosen = load_policy(where, policy)
+    presets = where if (where / PRESETS).is_dir() else own
+    chosen = load_policy(presets, policy)
     for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
-        raise UsageError(ended(complaint), path=resolve_policy(where, policy).at(*key))
+        raise UsageError(ended(complaint), path=resolve_policy(presets, policy).at(*key))
     about = {part: load_rules(path) for part, path in beside.items()}
     return Judges(policy=chosen, rules=rules, dataset_rules=about[DATASET_RULES], file_rules=about[FILE_RULES])
 
 
 def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
-    """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there."""
-    diagnosis = diagnose(run, judges)
+    """Judge the facts stored in an open run folder, and write diagnosis.json and report.html there.
+
+    Unless `private`, neither holds pictures, captions or file names of the dataset.
+    """
+    diagnosis = diagnose(run, judges, private=private)
     run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
     run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
     return diagnosis
 
 
-def diagnose(run: RunFolder, judges: Judges) -> Diagnosis:
-    """Judge the facts stored in an open run folder, which is left as it is; waivers are held against today."""
-    return diagnose_stored({name: run.get_json(name) for name in STORED}, judges)
+def diagnose(run: RunFolder, judges: Judges, *, private: bool = False) -> Diagnosis:
+    """Judge the facts stored in an open run folder, which is left as it is; waivers are held against today.
+
+    Unless `private`, nothing of it names what only the dataset knows.
+    """
+    return diagnose_stored({name: run.get_json(name) for name in STORED}, judges, private=private)
 
 
-def diagnose_stored(stored: Mapping[str, Any], judges: Judges) -> Diagnosis:
+def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool = False) -> Diagnosis:
     """Judge the documents `STORED` of a run folder, wherever they are kept; waivers are held against today.
 
     Without cells and arms among the facts the findings name no pictures, and all else is the same.
@@ -129,6 +182,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges) -> Diagnosis:
     rules, policy = judges.rules, judges.policy
     facts = diagnosis_file.from_json(json.dumps(stored["facts"]))
     training, labels = training_and_labels(stored)
+    facts = facts if private else public_facts(facts, labels)
     findings, not_evaluated = evaluate(rules, facts.measurements)
     shows = {rule.id: rule.shows for rule in rules}
     findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
@@ -154,7 +208,11 @@ def training_and_labels(stored: Mapping[str, Any]) -> tuple[TrainingSettings, di
         name: LabelSet(attribute=name, labels=tuple(words), prompts=(), kind=kind, crop="whole")
         for name, (kind, *words) in stored["label_sets"].items()
     }
-    return TrainingSettings(**_tuples(stored["training"])), labels
+    try:
+        return TrainingSettings(**_tuples(stored["training"])), labels
+    except TypeError:
+        what = "the run was made by another lora-doctor: its training settings are not those of this one."
+        raise UsageError(what, advice="Use that one, or check the LoRA again into another folder.") from None
 
 
 def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:

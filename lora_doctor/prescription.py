@@ -74,7 +74,8 @@ def prescribe(
 ) -> Prescription:
     """The fixes of every cause of a confirmed finding that is likelier than not, made into one prescription.
 
-    Causes of one symptom do not exclude each other. Where no finding has a likely one, the likeliest is treated.
+    Causes of one symptom do not exclude each other. Where no finding has a likely one, the likeliest is treated; so it
+    is for a finding of whose causes nothing is known.
 
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
     names tokens becomes advice. Where findings disagree about a setting, the stronger evidence decides and
@@ -87,10 +88,11 @@ def prescribe(
     likely = [(finding, tuple(cause for cause in finding.causes if cause.log_odds > 0)) for finding in confirmed]
     if not any(causes for _, causes in likely):  # better a guess, said to be one, than nothing to try
         likely = [(finding, finding.causes[:1]) for finding in confirmed]
+    likely = [(finding, causes or _guess(finding)) for finding, causes in likely]
     for finding, causes in likely:
         _treat(finding, causes, patient, draft)
         if not causes:
-            draft.advice.append(f"{finding.rule}: the evidence speaks against each of its causes: nothing is changed.")
+            draft.advice.append(f"{finding.rule}: the evidence speaks for none of its causes: nothing is changed.")
         elif doubt := too_close(finding):
             together = "Their fixes are tried together; where they differ, the first one's."
             draft.advice.append(f"{finding.rule}: {doubt} {together}")
@@ -108,6 +110,11 @@ def prescribe(
         advice=tuple(dict.fromkeys(draft.advice)),
         conflicts=tuple(conflicts),
     )
+
+
+def _guess(finding: Finding) -> tuple[RankedCause, ...]:
+    """The first cause where no evidence has spoken for or against any; nothing where it has, and for none."""
+    return finding.causes[:1] if not any(cause.evidence for cause in finding.causes) else ()
 
 
 def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, draft: _Draft) -> None:

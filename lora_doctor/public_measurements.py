@@ -1,14 +1,22 @@
-"""Measurements as a public file may hold them: words that only the captions know become numbers. Pure."""
+"""What was seen as a public file may hold it: words that only the captions know become numbers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from lora_doctor.types import LabelSet, Measurement
+from lora_doctor.types import Diagnosis, LabelSet, Measurement
 
 WORDS = ("token", "spelling", "word")
 """The keys of slices whose values are taken from captions."""
+PRIVATE = ("pictures", "notes", "plan", "not_shown", "skipped_files")
+"""What of a described dataset names its files or holds its captions and pictures."""
+
+
+def public_facts(facts: Diagnosis, label_sets: Mapping[str, LabelSet]) -> Diagnosis:
+    """What a check-up saw without pictures, captions, file names and notes of the dataset; what is public stays."""
+    dataset = {key: value for key, value in facts.dataset.items() if key not in PRIVATE}
+    return replace(facts, measurements=public(facts.measurements, label_sets), dataset=dataset)
 
 
 def public(measurements: Iterable[Measurement], label_sets: Mapping[str, LabelSet]) -> tuple[Measurement, ...]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.report_arms import arm_views, evidence_in_arms
+from lora_doctor.report_arms import arm_views, evidence_in_arms, is_withheld
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import setting_text
 
@@ -34,8 +34,7 @@ ARMS: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]] = {
     "outfits": (("control.loss", {"kind": "outfit"}),),
     "poses": (("control.loss", {"kind": "pose"}), ("control.loss", {"kind": "expression"})),
 }
-"""The arms that a report shows, with what was measured in each. One that renders training captions is none of them: its
-pictures may be training pictures."""
+"""The arms that a report shows, with what was measured in each; none of those in `report_arms.WITHHELD` is."""
 
 
 def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, private: bool) -> str:
@@ -54,7 +53,8 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
         "squares": squares,
         "strip": _strip(diagnosis, axes, squares),
         "evidence": [_evidence(finding, squares) for finding in diagnosis.findings],
-        "beyond": [evidence_in_arms(finding, diagnosis, album) for finding in diagnosis.findings],
+        "beyond": [evidence_in_arms(finding, diagnosis, album, private=private) for finding in diagnosis.findings],
+        "withheld": [not private and is_withheld(finding, diagnosis) for finding in diagnosis.findings],
         "chart": _chart(diagnosis, axes),
         "arms": arm_views(diagnosis, ARMS, album),
     }

@@ -11,6 +11,9 @@ from lora_doctor.types import Diagnosis, Finding, Measurement
 
 PAIRS = 4
 """Pairs of pictures that an arm shows, each from another environment where there are so many."""
+WITHHELD = frozenset({"captions", "recombined"})
+"""The arms that render captions of the training set: their pictures may be training pictures, and no public page has
+them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +74,11 @@ def _pairs(cells: Sequence[Mapping[str, Any]], album: Album) -> tuple[ArmPair, .
     return tuple(pairs[:PAIRS])
 
 
-def evidence_in_arms(finding: Finding, diagnosis: Diagnosis, album: Album) -> tuple[ArmPair, ...]:
-    """The pictures beside the matrix that a finding points at, each with its like at weight 0; empty without any."""
+def evidence_in_arms(finding: Finding, diagnosis: Diagnosis, album: Album, *, private: bool) -> tuple[ArmPair, ...]:
+    """The pictures beside the matrix that a finding points at, each with its like at weight 0; empty without any.
+
+    Those of the arms `WITHHELD` only when `private`.
+    """
     bases = {(cell["arm"], _place(cell)): cell for cell in diagnosis.arms if float(cell["weight"]) == 0}
     matrix = {_spot(cell): cell for cell in diagnosis.cells if float(cell["weight"]) == 0}
     known = {cell["key"]: cell for cell in diagnosis.arms}
@@ -84,7 +90,14 @@ def evidence_in_arms(finding: Finding, diagnosis: Diagnosis, album: Album) -> tu
             shown=album.get(cell.get("image")),
         )
         for cell in (known[key] for key in finding.cells if key in known)
+        if private or cell["arm"] not in WITHHELD
     )[:PAIRS]  # fmt: skip
+
+
+def is_withheld(finding: Finding, diagnosis: Diagnosis) -> bool:
+    """Whether the finding points at pictures that a public page does not show."""
+    shown = frozenset(finding.cells)
+    return any(cell["key"] in shown and cell["arm"] in WITHHELD for cell in diagnosis.arms)
 
 
 def _spot(cell: Mapping[str, Any]) -> tuple[Any, ...]:

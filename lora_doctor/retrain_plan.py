@@ -8,14 +8,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from os.path import abspath
 from pathlib import Path
 
+from lora_doctor.caption_source import subset_of
+from lora_doctor.copy_check import Meant, as_read, captions_in, ensure_trained_on, key_of, read_known
 from lora_doctor.corrected_dataset import (
     caption_diff,
+    caption_texts,
     copied_to,
     copy_dataset,
     corrected_captions,
     folders_in_copy,
+    homes,
     joined,
     pictures_to_leave_out,
     table_of_captions,
@@ -23,14 +29,15 @@ from lora_doctor.corrected_dataset import (
 )
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import Looked, look_at
-from lora_doctor.diagnosis import from_json
-from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.judgement import DIAGNOSIS
+from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown
+from lora_doctor.judgement import held_diagnosis
+from lora_doctor.named_places import real
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain
 from lora_doctor.training_config import TrainingConfig, read_training_config
-from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription
+from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
+from lora_doctor.written_folder import DATASET, put, refuse, staging
 
 _ONE_PROMPT = (
     "Corrected captions are not read: every picture has the one prompt. Give the trainer a dataset with metadata.jsonl "
@@ -79,7 +86,7 @@ class RetrainPlan:
 
     def texts_in(self, folder: Path) -> dict[Path, str]:
         """The files of the patched config as they are to stand in `folder`; nothing is written."""
-        source = folder / "dataset" if self.copies else self.dataset.path
+        source = folder / DATASET if self.copies else self.dataset.path
         moved = {self.dataset.path: source} | {path: folder / path.name for path in self.texts}
         if self.copies:
             moved |= {old: new for old, new in folders_in_copy(self.dataset, source).items() if old not in moved}
@@ -90,28 +97,116 @@ class RetrainPlan:
         return {folder / path.name: text for path, text in texts.items()}
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if folder.resolve() in {path.parent.resolve() for path in self.texts}:
+        """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`.
+
+        All or nothing. Raises UsageError where that would touch what is not ours, and where the written config would
+        not train on the copy as it is meant.
+        """
+        diff = f"{self.patch.path.name}.diff"
+        self._refuse(folder, diff)
+        with staging(folder) as stage:
+            if self.copies:
+                self._copy(stage / DATASET)
+                for path, text in self.texts_in(stage).items():
+                    path.write_bytes(text.encode("utf-8"))
+                self.ensure_used(stage)
+            texts = {path.name: text for path, text in self.texts_in(folder).items()}
+            put(folder, stage, texts | {diff: self.patch.diff}, copies=self.copies)
+        return (*(folder / name for name in texts), folder / diff, *([folder / DATASET] if self.copies else []))
+
+    def ensure_used(self, folder: Path) -> None:
+        """Raises UsageError where the config written to `folder` does not train on the copy there as it is meant."""
+        if not self.copies:
+            return
+        if self.captions and not reads_captions(self.config):
+            raise UsageError(
+                "has one prompt for all pictures; corrected captions would not be used.", path=self.patch.path,
+                advice="Give the trainer a dataset with metadata.jsonl and its caption column.",
+            )  # fmt: skip
+        source = folder / (DATASET if self._tells_folder else self.patch.path.name)
+        gone = {*self.left_out, *(image.path for image in self.dataset.images)}
+        ensure_trained_on(source, self._meant(folder / DATASET), gone, self._parts, config=self.patch.path)
+
+    @property
+    def _parts(self) -> tuple[Dataset, ...]:
+        return (self.dataset, *((self.added,) if self.added is not None else ()))
+
+    @property
+    def _tells_folder(self) -> bool:
+        """Whether the trainer is told the folder of the dataset by us, and reads it as `read_dataset` does: ours."""
+        return not hasattr(self.config.trainer, "writing_to")
+
+    @cached_property
+    def _reading(self) -> Dataset | None:
+        """The dataset as the config's trainer sees it now; None where it cannot be read, or we read it for it."""
+        return reading_of(self.config, self._parts)
+
+    def _into(self) -> dict[Path, Path] | None:
+        """Added picture -> its place among the dataset's own, for trainers that read the folders they are told."""
+        if self.added is None or self._tells_folder:
+            return None
+        return homes(self.dataset, self.added, {image.path: image.role for image in self.known.images})
+
+    def _copy(self, folder: Path) -> None:
+        copy_dataset(
+            self.dataset, self.added, self.captions, folder, into=self._into(), trained=self._subsets(),
+            caption_files=not hasattr(self.config.trainer, "caption_table"),
+        )  # fmt: skip
+        if self.table is not None:
+            (folder / TABLE).write_text(self._table(self.table, folder), "utf-8")
+
+    def _subsets(self) -> dict[Path, Subset]:
+        """Folder of pictures -> its subset as the config's trainer sees it."""
+        reading = self._reading
+        images = () if reading is None else reading.images
+        return {Path(abspath(i.path)).parent: subset_of(i, reading) for i in images if reading is not None}
+
+    def _meant(self, folder: Path) -> dict[Path, Meant]:
+        """Picture in the copy in `folder` -> what is to be seen of it."""
+        targets = copied_to(self.dataset, self.added, folder, self._into())
+        texts = caption_texts(self.dataset, self.added, self.captions, into=self._into(), trained=self._subsets())
+        reading = self.dataset if self._tells_folder else self._reading
+        before = {key_of(i.path): captions_in(i) for i in (() if reading is None else reading.images)}
+        found: dict[Path, Meant] = {}
+        for part in self._parts:
+            for image in part.images:
+                told = before.get(key_of(image.path))
+                if part is self.added:
+                    told = captions_in(image) if self.table is not None or self._tells_folder else None
+                if image.path in self.captions:
+                    told = None if self.table is None else tuple(self.captions[image.path].split("\n"))
+                found[targets[image.path]] = Meant(
+                    source=image.path, added=part is self.added, captions=told, text=texts.get(image.path)
+                )  # fmt: skip
+        return found
+
+    def _refuse(self, folder: Path, diff: str) -> None:
+        """Raises UsageError before anything is written where `folder` holds what is not ours, or another's folders."""
+        if real(folder) in {real(path.parent) for path in self.texts}:
             raise UsageError(
                 "is the config's own folder.", path=folder, advice="Choose another: it is never changed in place."
             )
-        copies: list[Path] = []
-        if self.copies:
-            copies = [copy_dataset(self.dataset, self.added, self.captions, folder / "dataset")]
-            if self.table is not None:
-                (copies[0] / TABLE).write_text(self._table(self.table, copies[0]), "utf-8")
-        texts = self.texts_in(folder)
-        for path, text in texts.items():
-            path.write_bytes(text.encode("utf-8"))
-        diff = folder / f"{self.patch.path.name}.diff"
-        diff.write_text(self.patch.diff, "utf-8")
-        return (*texts, diff, *copies)
+        names = [path.name for path in self.texts]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise UsageError(
+                f"two files of the config are called {twice!r}.", path=self.patch.path, advice="Rename one of them."
+            )
+        sources: list[Path] = []
+        for part in (*self._parts, *((self._reading,) if self._reading is not None else ())):
+            sources += [part.path] if part.path.is_dir() else []
+            sources += [image.path.parent for image in part.images]
+            for subset in part.subsets:
+                sources += [subset.folder, *((subset.caption_folder,) if subset.caption_folder is not None else ())]
+        refuse(folder, (*names, diff), dict.fromkeys((*sources, *(path.parent for path in self.left_out))),
+               copies=self.copies)  # fmt: skip
 
     def _table(self, table: CaptionTable, source: Path) -> str:
         """The captions of the copy, for a trainer that reads no caption files."""
-        targets = copied_to(self.dataset, self.added, source)
+        targets = copied_to(self.dataset, self.added, source, self._into())
         files = {path: target.relative_to(source).as_posix() for path, target in targets.items()}
+        if odd := next((shown for name in files.values() if (shown := bytes_shown(name)) != name), None):
+            what = f"{TABLE} cannot name the picture {odd}, whose name is not UTF-8."
+            raise UsageError(what, path=self.dataset.path, advice="Rename it.")
         images = (*self.dataset.images, *(self.added.images if self.added is not None else ()))
         return table_of_captions(images, self.captions, self.rows, table.column, files)
 
@@ -127,10 +222,7 @@ def prepare(
     """
     with RunFolder(run, create=False) as folder:
         stored = folder.get_json("settings") or {}
-    try:
-        before = from_json((run / DIAGNOSIS).read_text("utf-8"))
-    except OSError:
-        raise InputRefused("holds no diagnosis.json.", path=run, advice="Run `lora-doctor check` to its end.") from None
+    before = held_diagnosis(run)
     if instead is not None:
         before = replace(before, prescription=instead)
     own = read_training_config(config)
@@ -139,15 +231,17 @@ def prepare(
     if seed is not None and seed != training.seed:
         asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
         changes.append(asked)
-    settings = from_plain(stored)
+    settings = from_plain(stored, run=run)
     dataset, added = read_dataset(settings.dataset), None if add is None else read_dataset(add)
+    dataset = as_read(dataset, reading_of(own, (dataset,)))
     parts = [part for part in (dataset, added) if part is not None]
     looked = Looked(dataset=joined(dataset, added), unnamed={}, off_spec={})
-    if before.prescription.captions or before.prescription.left_out:
+    several = len({image.path.parent for image in dataset.images}) > 1
+    if before.prescription.captions or before.prescription.left_out or (added is not None and several):
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
-    patched = own.trainer.patch(own.files, changes, known)
+    patched = own.trainer.patch(own.files, changes, _at_home(known, dataset, added))
     captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
     diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
     patch = Patch(
@@ -167,6 +261,23 @@ def prepare(
     )  # fmt: skip
 
 
+def _at_home(known: Dataset, dataset: Dataset, added: Dataset | None) -> Dataset:
+    """The pictures with the new ones in the folders that they are to be added to, whose repeats they then have."""
+    roles = {image.path: image.role for image in known.images}
+    into = {} if added is None else homes(dataset, added, roles)
+    return replace(known, images=tuple(replace(i, path=into.get(i.path, i.path)) for i in known.images))
+
+
+def reading_of(config: TrainingConfig, known: Sequence[Dataset]) -> Dataset | None:
+    """The dataset as the trainer of a config sees it; None where it cannot be read, and for our own trainer."""
+    if not hasattr(config.trainer, "writing_to"):
+        return None
+    try:
+        return read_known(config.files.path, known)
+    except LoraDoctorError:
+        return None
+
+
 def _rows(known: Dataset, table: CaptionTable, changes: Sequence[Change]) -> Mapping[Path, int]:
     """Picture -> its rows in the table of captions, for the identity ratio that is asked for, if one is."""
     target = next((change.after for change in changes if change.field == "identity_ratio"), None)
@@ -181,7 +292,6 @@ def reads_captions(config: TrainingConfig) -> bool:
 
 
 def _diff(path: Path, before: str, after: str) -> str:
-    lines = difflib.unified_diff(
-        before.splitlines(True), after.splitlines(True), path.name, f"{path.name} (prescribed)"
-    )
+    name = bytes_shown(path.name)
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name} (prescribed)")
     return "".join(lines)

@@ -5,18 +5,16 @@ Knows the stages of `checkup` and the reference trainer.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_doctor.checkup import run_checkup
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import look_at
-from lora_doctor.errors import UsageError
 from lora_doctor.instruments import Progress
 from lora_doctor.plugins import data_folder
 from lora_doctor.retrain_hook import Hook, hook_of, train
-from lora_doctor.retrain_plan import OUTPUT, RetrainPlan, reads_captions
+from lora_doctor.retrain_plan import OUTPUT, RetrainPlan
 from lora_doctor.settings import load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.training_config import read_training_config
@@ -63,7 +61,7 @@ def train_and_check(
     if hook is None:
         out = _trained(plan, folder, progress)
     else:
-        _ensure_copy_is_used(plan, folder)
+        plan.ensure_used(folder)
         out = train(hook, plan.before.inputs["lora"], told)
     run = folder / f"{plan.settings.model.stem}-checkup"
     environments = plan.before.matrix["environments"]
@@ -89,23 +87,6 @@ def _source(plan: RetrainPlan, folder: Path) -> Path:
     if plan.dataset.path.resolve() in named:
         return named[plan.dataset.path.resolve()]
     return folder / "dataset" if plan.copies else plan.dataset.path
-
-
-def _ensure_copy_is_used(plan: RetrainPlan, folder: Path) -> None:
-    """Raises UsageError where pictures or captions were corrected, and the written config does not name the copy."""
-    copy = str((folder / "dataset").absolute())
-    texts = [(folder / path.name).read_text("utf-8") for path in plan.texts]
-    if plan.captions and not reads_captions(plan.config):
-        raise UsageError(
-            "has one prompt for all pictures; corrected captions would not be used.",
-            path=folder / plan.patch.path.name,
-            advice="Give the trainer a dataset with metadata.jsonl and its caption column.",
-        )  # fmt: skip
-    if plan.copies and not any(copy in text or json.dumps(copy)[1:-1] in text for text in texts):
-        raise UsageError(
-            f"does not say which folders it trains on, so the corrected ones in {copy} would not be used.",
-            path=folder / plan.patch.path.name, advice="Name them there, and start the trainer by hand.",
-        )  # fmt: skip
 
 
 def _trained(plan: RetrainPlan, folder: Path, progress: Progress) -> Path:

@@ -47,11 +47,13 @@ def asked_probes(findings: Sequence[Finding], rules: Sequence[Rule]) -> frozense
     return frozenset(probe for rule in rules if rule.id in asked for probe in rule.probes)
 
 
-def deciding_weights(ship: Sequence[float], suspected: Sequence[Finding], rules: Sequence[Rule]) -> tuple[float, ...]:
-    """The ship weights, and those that the rules of suspected findings are about."""
+def deciding_weights(
+    claimed: Sequence[float], suspected: Sequence[Finding], rules: Sequence[Rule]
+) -> tuple[float, ...]:
+    """The weights that something is claimed of, and those that the rules of suspected findings are about."""
     asked = {finding.rule for finding in suspected}
     named = [rule.shows.get("weight", "ship") for rule in rules if rule.id in asked and "arm" not in rule.shows]
-    return tuple(sorted({*ship, *(float(weight) for weight in named if weight != "ship")}))
+    return tuple(sorted({*claimed, *(float(weight) for weight in named if weight != "ship")}))
 
 
 def worth_a_look(weighed: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:

@@ -84,12 +84,14 @@ def _compare(condition: Condition, index: Index) -> Outcome:
     strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
     if level < 0:
         return Outcome(level, level)
-    measurable = found.unit in BOUNDED and condition.equals is None
+    measurable = condition.equals is None and all(
+        _room(operator, threshold, found.unit) is not None for operator, threshold in asked
+    )
     return Outcome(level, level, strength, (found,), worst=strength if measurable else 1.0)
 
 
 BOUNDED = ("share", "score", "ratio")
-"""Units whose values run from 0 to 1."""
+"""Units whose values run from 0 to 1; a ratio may run beyond."""
 
 
 def _strength(value: float, operator: str, threshold: float, unit: str) -> float:
@@ -97,11 +99,18 @@ def _strength(value: float, operator: str, threshold: float, unit: str) -> float
 
     So a rate of 0.35 where 0.05 is borne (0.32) does not outrank an identity of 0.2 where 0.6 is wanted (0.67).
     """
-    beyond = abs(value - threshold)
-    if unit not in BOUNDED:
+    beyond, room = abs(value - threshold), _room(operator, threshold, unit)
+    if room is None:
         return beyond / (abs(threshold) or 1.0)
-    room = threshold if operator in ("below", "at_most") else 1.0 - threshold
     return min(1.0, beyond / room) if room > 0 else 1.0
+
+
+def _room(operator: str, threshold: float, unit: str) -> float | None:
+    """How far beyond its threshold a value can be at worst; None where there is no worst."""
+    if unit not in BOUNDED:
+        return None
+    room = threshold if operator in ("below", "at_most") else 1.0 - threshold
+    return None if unit == "ratio" and room <= 0 else room
 
 
 def _level(operator: str, threshold: float, measurement: Measurement) -> int:

@@ -12,12 +12,12 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.run_storage import TEMPORARY, disk_errors, lock, open_database, write_atomically
 from lora_doctor.types import Cell, FaceReading, PixelFacts, Reading, Render
 
@@ -29,20 +29,30 @@ _ELSEWHERE = "Choose another folder, or delete it."
 _PLAIN_NAME = re.compile(r"[\w.-]{1,150}", re.ASCII)
 
 
+def image_name(key: str) -> str:
+    """Where a run folder keeps the picture of the cell with this key, as a relative path with `/`."""
+    if _PLAIN_NAME.fullmatch(key):
+        return f"{IMAGES}/{key}.png"
+    plain = re.sub(r"[^\w.-]", "-", key, flags=re.ASCII)[:120]
+    return f"{IMAGES}/{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.png"
+
+
 class RunFolder:
     """One run's folder, open and locked until `close`, or the end of the `with` block, or of the process."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         """Opens the run in the folder `path`; `create` makes one where there is nothing yet.
 
-        Raises FolderBusy when another process has it open, InputRefused when it is no run folder (or, with `create`,
-        a folder of something else), UsageError when a newer lora-doctor made it, EnvironmentFailure when the disk is
-        full or fails.
+        With `create`, images that are gone or damaged are forgotten with all that was read from them, to be rendered
+        again; whoever only reads a run leaves it as it is. Raises FolderBusy when another process has it open,
+        InputRefused when it is no run folder (or, with `create`, a folder of something else), UsageError when a newer
+        lora-doctor made it, EnvironmentFailure when the disk is full or fails.
         """
         self.path = path
         _refuse_strange_folder(path, create)
         with disk_errors(path):
-            (path / IMAGES).mkdir(parents=True, exist_ok=True)
+            if create:
+                (path / IMAGES).mkdir(parents=True, exist_ok=True)
             self._lock = lock(path / LOCK)
             try:
                 for leftover in (*path.glob(f"{TEMPORARY}*"), *(path / IMAGES).glob(f"{TEMPORARY}*")):
@@ -53,7 +63,8 @@ class RunFolder:
                 raise
         try:
             self._cells, self._known = self._read_cells()
-            self._forget_damaged_images()
+            if create:
+                self._forget_damaged_images()
         except BaseException:
             self.close()
             raise
@@ -183,10 +194,7 @@ class RunFolder:
             return self._database.execute(statement, values).fetchall()
 
     def _image_of(self, key: str) -> Path:
-        if _PLAIN_NAME.fullmatch(key):
-            return self.path / IMAGES / f"{key}.png"
-        plain = re.sub(r"[^\w.-]", "-", key, flags=re.ASCII)[:120]
-        return self.path / IMAGES / f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.png"
+        return self.path / image_name(key)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -212,12 +220,21 @@ class RunFolder:
     def _forget_damaged_images(self) -> None:
         """An image that is gone or has changed is rendered and read again."""
         for key, digest in self._run("SELECT key, sha256 FROM renders WHERE sha256 IS NOT NULL"):
-            content = b""
-            with suppress(OSError):
-                content = self._image_of(key).read_bytes()
-            if hashlib.sha256(content).hexdigest() != digest:
+            content = _content(self._image_of(key))
+            if content is None or hashlib.sha256(content).hexdigest() != digest:
                 self._run("DELETE FROM readings WHERE key = ?", (key,))
                 self._run("DELETE FROM renders WHERE key = ?", (key,))
+
+
+def _content(image: Path) -> bytes | None:
+    """What the file holds; None where there is none. A disk that does not give it is no reason to forget it."""
+    try:
+        return image.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        advice = "Mend that and run the same command again: it resumes."
+        raise EnvironmentFailure(f"cannot be read: {error.strerror}.", path=image, advice=advice) from error
 
 
 def _refuse_strange_folder(path: Path, create: bool) -> None:

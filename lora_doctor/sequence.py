@@ -36,6 +36,9 @@ See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measu
 """(all cells so far, the new ones among them, bound) -> what was rendered and read, and the measurements of it."""
 
 
+Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left"]
+"""Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
+picture mends that; what is open is in arms that are rendered to their end."""
 _NOTHING = ArmPlan()
 
 
@@ -46,7 +49,7 @@ class Sequenced:
     study: Study
     measurements: tuple[Measurement, ...]
     looks: tuple[Look, ...]
-    stopped: Literal["decided", "budget", "all rounds"]
+    stopped: Stop
     """Why no more was rendered."""
 
 
@@ -62,7 +65,7 @@ def until_decided(
     for waivers of its own. Raises UsageError for a budget below the first round.
     """
     most = max(cell.replicate for cell in plan) + 1
-    stopped: Literal["decided", "budget", "all rounds"] = "all rounds"
+    stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
     _require_budget(matrix, len(cells))
@@ -71,8 +74,10 @@ def until_decided(
         bound = ledger.look(rounds)
         study, measurements = see(cells, new, bound)
         more = _asked_next(plan, beside.arms, rounds, study, measurements, judges, lora)
-        if more is None or rounds == most:
-            stopped = "decided" if more is None else "all rounds"
+        if isinstance(more, str):
+            stopped = more
+            break
+        if rounds == most:
             break
         if matrix.budget is not None and len(cells) + len(more) > matrix.budget:
             stopped = "budget"
@@ -93,8 +98,8 @@ def _asked_by_findings(beside: ArmPlan, measurements: Sequence[Measurement], jud
 def _asked_next(
     plan: Sequence[Cell], arms: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement],
     judges: Judges, lora: str,
-) -> tuple[Cell, ...] | None:  # fmt: skip
-    """The cells that would tell more after so many rounds; None when the verdict is clear.
+) -> tuple[Cell, ...] | Stop:  # fmt: skip
+    """The cells that would tell more after so many rounds, or why none would.
 
     A finding that is confirmed, but not by as much as an early look takes, is worth more pictures like a suspected one.
     """
@@ -104,16 +109,16 @@ def _asked_next(
     suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)
     gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
     if is_decided(verdict, suspected, gap):
-        return None
+        return "no ruler" if gap is not None and gap.value is None else "decided"
     asked, still_open = asked_arms(suspected, judges.rules), open_environments(measurements, policy, novel)
     beside = next_of_arms(arms, rounds, asked - {""})
-    if asked and "" not in asked and not still_open:  # the matrix itself has nothing left to tell
-        return beside or None
+    told = [finding for finding in findings if finding.state != "suspected"]
+    without = decide(told, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
+    if asked and "" not in asked and not still_open and without.outcome != "INCONCLUSIVE":
+        return beside or "nothing left"  # the matrix itself has told all it can
     environments = () if "" in asked else still_open
-    return (
-        *next_round(plan, rounds, environments, deciding_weights(study.ship_weights, suspected, judges.rules)),
-        *beside,
-    )
+    weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, judges.rules)
+    return *next_round(plan, rounds, environments, weights), *beside
 
 
 class _Ledger:

@@ -273,9 +273,19 @@ def to_plain(settings: Settings) -> dict[str, Any]:
     return {key: plain(value) for key, value in asdict(settings).items()}
 
 
-def from_plain(values: Mapping[str, Any]) -> Settings:
-    """The Settings that `to_plain` made the values from, but for paths being absolute."""
+def from_plain(values: Mapping[str, Any], *, run: Path | None = None) -> Settings:
+    """The Settings that `to_plain` made the values from, but for paths being absolute.
 
+    `run` is the folder that they are stored in. Raises UsageError for a key more or fewer than there are today.
+    """
+    try:
+        return _restored(values)
+    except (TypeError, KeyError):
+        what = "was made by another lora-doctor: its settings are not those of this one."
+        raise UsageError(what, path=run, advice="Use that one, or check the LoRA again into another folder.") from None
+
+
+def _restored(values: Mapping[str, Any]) -> Settings:
     def restored(kind: Callable[..., Any], plain: Mapping[str, Any], paths: Sequence[str]) -> Any:
         made = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
         found = {key: Path(str(made[key])) for key in paths if made.get(key) is not None}

@@ -87,6 +87,12 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text))
 
 
+def lines_shown(text: str) -> list[str]:
+    """The lines of a text, such as a diff, each without characters that would move the cursor; tabs stay."""
+    lines = (line.removesuffix("\r") for line in text.rstrip().split("\n"))
+    return ["\t".join(shown(part) for part in line.split("\t")) for line in lines]
+
+
 def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:
     """One finding: what, how sure, `details`, the likeliest cause with its evidence, the fix."""
     sure = "" if finding.state == "confirmed" else f", {finding.state}"

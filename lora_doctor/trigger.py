@@ -42,6 +42,8 @@ class InducedTrigger(NamedTuple):
     reason: str
     candidates: tuple[str, ...]
     """Likeliest first, the trigger itself among them."""
+    public_reason: str | None = None
+    """The reason without words of captions; None = it has none."""
 
 
 def induce_trigger(
@@ -67,7 +69,8 @@ def induce_trigger(
     best, *others = found
     for other in others:
         if other.level == best.level and not _together(best, other):
-            return InducedTrigger(None, f"{best.text} and {other.text} each stand in a part of the captions", words)
+            apart = "each stand in a part of the captions"
+            return InducedTrigger(None, f"{best.text} and {other.text} {apart}", words, f"two words {apart}")
     seen = {MADE_UP: "no vocabulary knows it", RARE: "it is a rare word"}[best.level]
     word = _with_neighbours(best, captions, Vocabulary(labels, rank))
     words = (word, *(one for one in words if one != best.text and one not in word.split()))

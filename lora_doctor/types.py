@@ -44,6 +44,9 @@ class Measurement:
     """The slice it belongs to."""
     reason: str | None = None
     """Why `value` is None, or a caveat on it."""
+    reach: tuple[float, float] | None = None
+    """The value with every missing unit at 0, and with every one at 1, of what a policy may claim by the value alone;
+    None = no unit is missing, or nothing is claimed."""
     pictures: tuple[int, ...] = ()
     """Indexes into `Dataset.images` of the pictures it is about, worst first (those that lack the token, say): numbers
     tell a private page which file to name, and a public one nothing."""

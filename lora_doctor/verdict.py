@@ -124,11 +124,11 @@ class _Book:
         """The measurement of exactly this slice."""
         return self._by_slot.get((name, tuple(sorted(where.items()))))
 
-    def environments(self) -> dict[str, Measurement]:
-        """Environment -> identity score over the ship weights."""
+    def environments(self, weight: str = "ship") -> dict[str, Measurement]:
+        """Environment -> identity score at a weight, or over the ship weights."""
         keys = {"weight", "environment"}
         scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == keys]
-        return {m.where["environment"]: m for m in scores if m.where["weight"] == "ship"}
+        return {m.where["environment"]: m for m in scores if m.where["weight"] == weight}
 
     def weights(self) -> dict[float, Measurement]:
         """Weight -> identity score there, ascending; weight 0 is the base model and is left out."""
@@ -155,7 +155,7 @@ def _gap(book: _Book, policy: Policy) -> _Check:
 
 
 def _identity(book: _Book, policy: Policy, gap: _Check, novel: Collection[str]) -> list[_Check]:
-    """Identity over the ship weights, at every weight, and by environment; proves nothing while the gap is open."""
+    """Identity over the ship weights, by weight, framing and environment; proves nothing while the gap is open."""
     limit = policy.identity_at_least
     checks = [
         _claim(
@@ -165,13 +165,38 @@ def _identity(book: _Book, policy: Policy, gap: _Check, novel: Collection[str]) 
     for weight in policy.weights:
         score = book.get("identity.score", weight=f"{weight:g}")
         checks.append(_claim(score, f"identity at weight {weight:g}", limit, policy.weight_claim))
+    checks += _framings(book, policy)
     scores = book.environments()
     checks.append(_environments(scores, policy, policy.environments, "environments"))
     fresh = {name: m for name, m in scores.items() if name in novel}
     checks.append(_environments(fresh, policy, policy.novel, "environments new to the dataset"))
+    checks += _lost_at_a_weight(book, policy, novel)
     if gap.state == "holds":
         return checks
     return [_Check("open", check.text) for check in checks if check.state != "holds"]
+
+
+def _lost_at_a_weight(book: _Book, policy: Policy, novel: Collection[str]) -> Iterator[_Check]:
+    """The weights at which too many environments are proven below the limit, whatever their mean with other weights."""
+    for weight in policy.weights:
+        scores, what = book.environments(f"{weight:g}"), f"at weight {weight:g}"
+        fresh = {name: m for name, m in scores.items() if name in novel}
+        demands = (
+            (scores, policy.environments, "environments"),
+            (fresh, policy.novel, "environments new to the dataset"),
+        )
+        checks = (_environments(table, policy, wanted, f"{kind} {what}") for table, wanted, kind in demands)
+        yield from (check for check in checks if check.state == "fails")
+
+
+def _framings(book: _Book, policy: Policy) -> Iterator[_Check]:
+    """The framings of the policy in which identity is not known: the scores over all framings leave them out."""
+    for framing in policy.framings:
+        score = book.get("identity.score", weight="ship", framing=framing)
+        if score is None or score.value is None:
+            reason = score.reason if score is not None and score.reason else "not measured"
+            advice = "the verdict can leave it out by the policy's `framings`"
+            yield _Check("open", f"identity in {framing}: {reason}; {advice}")
 
 
 def _faces(book: _Book, policy: Policy) -> list[_Check]:
@@ -192,6 +217,9 @@ def _claim(measurement: Measurement | None, what: str, limit: float, claim: Clai
     wanted = f"{what} is {_number(measurement)}, {'at most' if most else 'at least'} {limit:.2f} is wanted"
     if ends is not None and ends[1] < bound and point < bound:
         return _Check("fails", wanted)
+    worst = min((sign * end for end in measurement.reach or ()), default=point)
+    if claim == "point" and point >= bound > worst:
+        return _Check("open", f"{wanted}, and with the pictures that are missing it could be {sign * worst:.2f}")
     if claim == "point" and point >= bound:
         return _Check("holds", f"{wanted} (the policy takes the point estimate)")
     if claim == "interval" and ends is None:
@@ -304,8 +332,8 @@ def _ship_sentence(book: _Book, policy: Policy, novel: Collection[str]) -> str:
     weights = " and ".join(f"{weight:g}" for weight in policy.weights)
     number = "" if overall is None else f" at {_number(overall)} of 1 ({limit:.2f} is wanted)"
     fresh = sum(name in novel for name in holding)
-    where = f"in {len(holding)} of {len(scores)} environments, {fresh} of them new to the dataset"
-    return f"Identity holds{number}, at weight {weights}, {where}."
+    where = f"over the ship weights in {len(holding)} of {len(scores)} environments, {fresh} of them new to the dataset"
+    return f"Identity holds{number}, at weight {weights}, and {where}."
 
 
 _BY: dict[Claim, str] = {"point": "its point estimate alone", "interval": "its whole interval"}

@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lora_doctor.plugins import data_folder
+from tests.make_finished_run import make_finished_run
 
 PATIENT = data_folder("miniature").parent / "miniature" / "patients" / "yuki"
 
@@ -248,6 +249,17 @@ save_file({name: value * 0.5 if name.endswith("lora_B.weight") else value for na
 """Instead of sd-scripts, which needs a graphics card: it reads what sd-scripts reads, and halves the LoRA."""
 
 
+def test_a_retraining_shows_what_would_turn_letters_round_spelled_out(tmp_path):
+    run = make_finished_run(tmp_path / "run", [])
+    (tmp_path / "d").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "d" / "0.png")
+    (tmp_path / "args.toml").write_text('train_data_dir = "d"\nnetwork_dim = 8 # \u202egnp\nseed = 1\n', "utf-8")
+    assert doctor("report", run).returncode in (1, 3)
+    shown = doctor("retrain", run, "--config", tmp_path / "args.toml", "--seed", 2)
+    assert "+seed = 2" in shown.stdout and r"\u202egnp" in shown.stdout, shown.stderr
+    assert "\u202e" not in shown.stdout
+
+
 @pytest.mark.miniature
 def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(checked, tmp_path):
     patient, trainer, args = checked[0], tmp_path / "train.py", tmp_path / "args.toml"
@@ -275,6 +287,22 @@ def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(c
 
 def test_gate_refuses_a_folder_that_is_no_run(tmp_path):
     refused(doctor("gate", tmp_path), 4, "diagnosis.json")
+
+
+@pytest.mark.parametrize("command", [["check"], ["audit"], ["report"], ["gate"], ["compare"]])
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path, command):
+    result = doctor(*command, "x" * 300, cwd=tmp_path)
+    assert len(result.stderr.splitlines()) == 1 and result.returncode in (2, 4, 5), result.stderr
+    assert "x" * 300 in result.stderr
+
+
+def test_a_mending_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    shutil.copytree(PATIENT / "dataset", tmp_path / "set")
+    for path in sorted((tmp_path / "set").iterdir())[6:]:
+        path.unlink()
+    result = doctor("audit", tmp_path / "set", "--fix", tmp_path / "file" / "mended")
+    refused(result, 5, "mended", "Not a directory")
 
 
 def test_policy_lint_exits_by_what_it_found_and_show_prints_where_keys_come_from(tmp_path):

@@ -1,8 +1,11 @@
 """The dataset of the next training: captions are corrected in a copy, pictures added, the original stays as it is."""
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from lora_doctor.captions import caption_tokens
@@ -61,6 +64,65 @@ def test_a_fix_with_tokens_of_its_own_never_takes_what_was_read(tmp_path):
     assert text == "1girl, yuki_nk, white_hair"
 
 
+@pytest.mark.parametrize(
+    ("captions", "corrected"),
+    [
+        (("1girl, tall, park", "1girl, yuki_nk, park"), "1girl, yuki_nk, tall, park"),
+        (("1girl, solo, park", "yuki_nk, 1girl, park"), "yuki_nk, 1girl, solo, park"),
+        (("tall, park", "tall, beach"), "yuki_nk, tall, park"),
+        (("a girl walks in the park", "1girl, yuki_nk"), "yuki_nk, a girl walks in the park"),
+        (("", "1girl, yuki_nk"), "yuki_nk"),
+    ],
+)
+def test_a_trigger_that_a_caption_lacks_stands_where_others_have_it(tmp_path, captions, corrected):
+    data = dataset(tmp_path / "d", *captions)
+    fix = {"add_tokens": "trigger", "to": "all", "tokens": []}
+    assert corrected_captions(data, [fix], TRIGGER)[data.images[0].path] == corrected
+    assert corrected_captions(data, [fix], "") == {}
+
+
+def test_a_trigger_inside_prose_is_not_added_again(tmp_path):
+    data = dataset(tmp_path / "d", "a photo of yuki_nk in the park", "1girl, yuki_nk")
+    assert corrected_captions(data, [{"add_tokens": "trigger", "to": "all", "tokens": []}], TRIGGER) == {}
+
+
+def test_every_line_of_a_file_of_captions_is_corrected(tmp_path):
+    (tmp_path / "d").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "d" / "0.png")
+    lines = [f"1girl, yuki_nk, place {i}" for i in range(40)]
+    (tmp_path / "d" / "0.txt").write_text("\n".join(lines))
+    concepts = tmp_path / "concepts.json"
+    concepts.write_text(json.dumps([{"path": str(tmp_path / "d"), "balancing": 1}]))
+    fix = {"add_tokens": "body", "to": "all", "tokens": ["tall"]}
+    [text] = corrected_captions(read_dataset(concepts), [fix], TRIGGER).values()
+    assert text.split("\n") == [line.replace("yuki_nk,", "yuki_nk, tall,") for line in lines]
+
+
+def test_captions_of_two_datasets_are_read_by_the_subsets_of_each(tmp_path):
+    dataset(tmp_path / "n", "1girl, yuki_nk\n1girl, yuki_nk, smile")
+    concepts = tmp_path / "concepts.json"
+    concepts.write_text(json.dumps([{"path": str(tmp_path / "n"), "balancing": 1}]))
+    both = joined(dataset(tmp_path / "d", "1girl, yuki_nk"), read_dataset(concepts))
+    fix = {"add_tokens": "body", "to": "all", "tokens": ["tall"]}
+    corrected = corrected_captions(both, [fix], TRIGGER)
+    assert corrected[tmp_path / "n" / "0.png"] == "1girl, yuki_nk, tall\n1girl, yuki_nk, tall, smile"
+
+
+def test_a_picture_never_lies_outside_the_copy(tmp_path):
+    (tmp_path / "cfg").mkdir()
+    dataset(tmp_path / "d", "1girl")
+    config = tmp_path / "cfg" / "dataset.toml"
+    config.write_text("[[datasets]]\ncaption_extension = '.txt'\n[[datasets.subsets]]\nimage_dir = '../d'\n")
+    assert list(places_in_copy(read_dataset(config)).values()) == [Path("d/0.png")]
+
+
+def test_a_copy_is_never_made_over_something(tmp_path):
+    data = dataset(tmp_path / "d", "1girl")
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(FileExistsError):
+        copy_dataset(data, None, {}, tmp_path / "copy")
+
+
 def test_a_fix_for_one_role_leaves_the_other_alone(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk", "1girl, yuki_nk")
     roles = ("identity-emphasis", "in-context")
@@ -78,7 +140,7 @@ def test_the_copy_has_the_corrected_captions_and_the_original_keeps_its_own(tmp_
     data = dataset(tmp_path / "d", "1girl, black_hair", "1girl")
     copy = copy_dataset(data, None, {data.images[0].path: "1girl, white_hair"}, tmp_path / "copy")
     assert (copy / "0.txt").read_text() == "1girl, white_hair\n"
-    assert (copy / "1.txt").read_text() == "1girl\n"
+    assert (copy / "1.txt").read_text() == "1girl"
     assert (tmp_path / "d" / "0.txt").read_text() == "1girl, black_hair"
     assert [i.sha256 for i in read_dataset(copy).images] == [i.sha256 for i in data.images]
 
@@ -134,9 +196,21 @@ def test_pictures_of_a_config_keep_their_folders_and_never_meet(tmp_path):
     assert places[beside / "0.png"] == Path("a/0.png")
     assert len(set(places.values())) == 3
     copy = copy_dataset(data, None, {}, tmp_path / "copy")
-    assert sorted(path.read_text() for path in copy.rglob("*.txt")) == ["1girl, conf\n", "1girl, x\n", "1girl, y\n"]
+    assert sorted(path.read_text() for path in copy.rglob("*.txt")) == ["1girl, conf", "1girl, x", "1girl, y"]
     moved = folders_in_copy(data, tmp_path / "copy")
     for old in (far, also_far):
         assert sorted(path.name for path in moved[old].iterdir()) == ["0.png", "0.txt"]
     assert moved[beside] == tmp_path / "copy" / "a" and moved[beside.parent] == tmp_path / "copy"
     assert moved[far] != moved[also_far]
+
+
+def test_a_diff_spells_out_the_bytes_of_a_name_that_are_no_text(tmp_path):
+    (tmp_path / "d").mkdir()
+    name = os.fsdecode(b"sm\xedle")
+    for number in range(2):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "d" / f"{name}{number}.png")
+        (tmp_path / "d" / f"{name}{number}.txt").write_text("1girl, yuki_nk")
+    data = read_dataset(tmp_path / "d")
+    first, second = (image.path for image in data.images)
+    diff = caption_diff({first: "1girl"}, [data], {second: "black_hair"})
+    assert diff.encode("utf-8").count(rb"sm\xedle0.txt") == 2 and r"sm\xedle1.png is left out" in diff

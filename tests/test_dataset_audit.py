@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from lora_doctor.dataset_audit import AUDIT, REPORT, Audit, AuditSettings, audit_dataset, open_audit_instruments
 from lora_doctor.errors import InputRefused
@@ -68,6 +69,22 @@ def test_a_private_record_names_pictures_and_a_public_one_does_not(
         assert str(MISA.parent) not in text
 
 
+def test_a_public_record_does_not_say_which_words_may_be_the_trigger(tmp_path: Path, instruments: Instruments) -> None:
+    for number in range(4):
+        path = tmp_path / "dataset" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), (200, 20 * number, 30)).save(path)
+        path.with_suffix(".txt").write_text(f"1girl, {('anna_qz', 'berta_qz')[number % 2]}, smile", "utf-8")
+    known = {}
+    for private in (False, True):
+        settings = AuditSettings(dataset=tmp_path / "dataset", out=tmp_path / f"run-{private}", private=private)
+        found = audit_dataset(settings, instruments=instruments)
+        assert "anna_qz and berta_qz" in found.trigger_reason
+        text = (settings.out / AUDIT).read_text("utf-8") + (settings.out / REPORT).read_text("utf-8")
+        known[private] = "anna_qz" in text or "berta_qz" in text
+    assert known == {False: False, True: True}
+
+
 def test_pictures_that_were_read_are_not_read_again(place: Path, instruments: Instruments, misa: Audit) -> None:
     class Blind(Instruments):
         def read(self, images: Any) -> Any:
@@ -79,8 +96,6 @@ def test_pictures_that_were_read_are_not_read_again(place: Path, instruments: In
 
 
 def test_pictures_without_any_face_are_audited_and_not_refused(tmp_path: Path, instruments: Instruments) -> None:
-    from PIL import Image
-
     (tmp_path / "flat").mkdir()
     for number in range(3):
         Image.new("RGB", (64, 64), (200, 20 * number, 30)).save(tmp_path / "flat" / f"{number}.png")

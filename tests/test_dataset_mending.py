@@ -145,3 +145,49 @@ def test_a_config_of_two_folders_is_mended_folder_by_folder(instruments: Instrum
     assert len(written) == count
     texts = [path.read_text("utf-8") for path in written if path.name == "00.txt"]
     assert len(texts) == 2 and all("black_hair" not in text and "purple_hair" in text for text in texts)
+
+
+def test_captions_of_a_config_are_mended_as_its_files_have_them(instruments: Instruments, tmp_path: Path) -> None:
+    """Without the config's own prefix, lines that are not read left alone, byte for byte where nothing is wrong."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for picture in sorted(YUKI.glob("*.png")):
+        shutil.copy(picture, folder / picture.name)
+        bare = picture.with_suffix(".txt").read_text("utf-8").strip().replace("yuki_nk, ", "")
+        (folder / f"{picture.stem}.tags").write_bytes(f"{bare}\r\n\r\n{bare}, drawing".encode())
+    spoiled = folder / "02.tags"
+    spoiled.write_bytes(spoiled.read_bytes().replace(b"purple_hair", b"black_hair", 1))
+    lines = [f'image_dir = "{folder}"', 'caption_prefix = "yuki_nk,"', 'caption_extension = ".tags"']
+    config = tmp_path / "dataset.toml"
+    config.write_text("\n".join(["[[datasets]]", "[[datasets.subsets]]", *lines]), "utf-8")
+    settings = AuditSettings(dataset=config, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    mending.write(tmp_path / "out")
+    [mended] = (tmp_path / "out" / CAPTIONS).rglob("02.tags")
+    first, _, second = mended.read_text("utf-8").splitlines()
+    assert "purple_hair" in first and "black_hair" not in first and not first.startswith("yuki_nk")
+    assert second.endswith(", drawing") and "purple_hair" in second
+    same = [path for path in folder.glob("*.tags") if folder / f"{path.stem}.png" not in mending.captions]
+    assert same and spoiled not in same
+    for path in same:
+        [copy] = (tmp_path / "out" / CAPTIONS).rglob(path.name)
+        assert copy.read_bytes() == path.read_bytes()
+
+
+def test_captions_that_no_file_holds_get_none_and_the_sheet_says_so(instruments: Instruments, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for picture in sorted(YUKI.glob("*.png"))[:12]:
+        shutil.copy(picture, folder / picture.name)
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f"accelerate launch train_dreambooth_lora_sdxl.py --instance_data_dir={folder} "
+        '--instance_prompt="1girl, yuki_nk" --rank=8\n'
+    )
+    settings = AuditSettings(dataset=script, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    mending.write(tmp_path / "out")
+    told = f"{len(mending.captions)} of the corrected captions: this dataset takes them from a table, from one prompt"
+    assert mending.captions and told in (tmp_path / "out" / SHEET).read_text("utf-8")
+    written = {path.stem for path in (tmp_path / "out" / CAPTIONS).rglob("*.txt")}
+    assert written == {path.stem for path in mending.captions}

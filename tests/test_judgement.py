@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from lora_doctor.diagnosis import from_json
-from lora_doctor.errors import UsageError
+from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.judgement import DIAGNOSIS, REPORT, gate_run, judge_run, today
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.types import Diagnosis
+from lora_doctor.types import Diagnosis, Measurement
 from tests.make_finished_run import make_finished_run
 from tests.test_verdict import healthy, number, replaced
 
+RULES = Path(__file__).parents[1] / "rules"
 WAIVER = '[[waivers]]\nrule = "body-drift"\nreason = "portraits only"\nexpires = 2027-03-01\n'
 DAY = {"2026-11-23": "1795392000", "2027-04-01": "1806537600"}
 """A day -> seconds since 1970 at its beginning (UTC)."""
@@ -58,6 +62,52 @@ def test_gate_judges_by_the_asked_policy_and_changes_nothing(run: Path, tmp_path
     assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".json", ".html")}
 
 
+def test_an_expired_waiver_is_judged_by_the_policy_that_it_stood_in(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check-up's own policy ships what this one holds: falling back to it would open the gate."""
+    ships = make_finished_run(tmp_path / "other", replaced(healthy(), number("control.loss", 0.6, 0.1, kind="outfit")))
+    strict = '[rules]\noutfit-baked-in = "fail"\n'
+    waiver = '[[waivers]]\nrule = "outfit-baked-in"\nreason = "its page says so"\nexpires = 2027-03-01\n'
+    assert judge_run(ships).verdict.outcome == "SHIP"
+    assert judge_run(ships, policy=policy_file(tmp_path, strict + waiver)).verdict.outcome == "SHIP"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", DAY["2027-04-01"])
+    monkeypatch.chdir(tmp_path)
+    verdict = gate_run(ships).verdict
+    assert verdict.outcome == "HOLD" and "Policy: release, which extends standard." in verdict.limits
+    (tmp_path / "release.toml").unlink()
+    with pytest.raises(UsageError, match="release"):
+        gate_run(ships)
+
+
+def test_a_folder_of_rules_alone_is_judged_by_the_own_presets(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(RULES, tmp_path / "rules", ignore=shutil.ignore_patterns("policies"))
+    assert judge_run(run, rules=tmp_path / "rules", policy="strict").matrix["policy"] == "strict"
+
+
+def test_a_public_report_of_a_private_run_holds_nothing_of_the_dataset(run: Path, tmp_path: Path) -> None:
+    secret = Measurement(name="captions.token_frequency", value=0.4, unit="share", where={"token": "my_ex_boyfriend"})
+    with RunFolder(run) as opened:
+        facts, settings = opened.get_json("facts"), opened.get_json("settings")
+        pictures = [{"file": "x.png", "name": "my_ex_boyfriend.png", "role": None, "caption": "my_ex_boyfriend"}]
+        facts["dataset"] |= {"pictures": pictures, "notes": ["my_ex_boyfriend's folder"], "plan": [], "not_shown": 0}
+        facts["measurements"].append(json.loads(json.dumps(asdict(secret))))
+        opened.put_json("facts", facts)
+        opened.put_json("settings", {**settings, "report": {"private": True}})
+
+    def written() -> str:
+        return (run / DIAGNOSIS).read_text("utf-8") + (run / REPORT).read_text("utf-8")
+
+    private = judge_run(run)
+    assert written().count("my_ex_boyfriend") > 2
+    public = judge_run(run, private=False)
+    assert "boyfriend" not in written() and "boyfriend" not in repr(public)
+    assert public.verdict == private.verdict and public.dataset["images"] == private.dataset["images"]
+    assert "boyfriend" not in repr(judge_run(run, write=False))
+    judge_run(run, private=True)
+    assert written().count("my_ex_boyfriend") > 2
+
+
 def test_a_gate_opened_by_a_waiver_closes_when_the_waiver_runs_out(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,3 +146,26 @@ def test_the_gate_command_prints_the_blockers_or_what_a_ship_covers_without_torc
     )
     assert "Working range: identity holds from weight 0.7 to 1" in shipped.stdout
     assert held.stderr.strip() == shipped.stderr.strip() == "False"
+
+
+@pytest.mark.parametrize("epoch", ["\u00b2", "1" * 5000, "99999999999999", "yesterday"])
+def test_a_source_date_epoch_that_is_no_day_is_refused_by_name(epoch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(UsageError, match=r"SOURCE_DATE_EPOCH .* no day") as caught:
+        today()
+    assert len(str(caught.value)) < 200
+
+
+def test_a_diagnosis_that_is_not_utf8_is_refused_with_its_byte(run: Path) -> None:
+    judge_run(run)
+    (run / DIAGNOSIS).write_bytes(b'{"verdict": "\xff"}')
+    with pytest.raises(InputRefused, match=r"diagnosis\.json: is not UTF-8 at byte 13\."):
+        gate_run(run)
+
+
+@pytest.mark.parametrize("where", ["settings", "training"])
+def test_a_run_with_a_setting_that_is_unknown_here_was_made_by_another_version(run: Path, where: str) -> None:
+    with RunFolder(run) as opened:
+        opened.put_json(where, {**opened.get_json(where), "of_tomorrow": 1})
+    with pytest.raises(UsageError, match="made by another lora-doctor"):
+        judge_run(run)

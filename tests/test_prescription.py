@@ -298,8 +298,8 @@ def test_a_fix_names_its_own_source_or_the_rules_first() -> None:
 
 def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None:
     def doubtful(rule: str, log_odds: float, rank: int) -> Finding:
-        one = finding({"rank": {"at_least": rank}}, rule=rule)
-        return dataclasses.replace(one, causes=(dataclasses.replace(one.causes[0], log_odds=log_odds),))
+        one, seen = finding({"rank": {"at_least": rank}}, rule=rule), ("seen: speaks against it",)
+        return dataclasses.replace(one, causes=(dataclasses.replace(one.causes[0], log_odds=log_odds, evidence=seen),))
 
     def ranks(*findings: Finding) -> list[int]:
         return [
@@ -312,12 +312,24 @@ def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None
 
 def test_a_finding_for_which_nothing_is_changed_is_named() -> None:
     def one(rule: str, log_odds: float) -> Finding:
-        made = finding({"rank": {"at_least": 48}}, rule=rule)
-        return dataclasses.replace(made, causes=(dataclasses.replace(made.causes[0], log_odds=log_odds),))
+        made, seen = finding({"rank": {"at_least": 48}}, rule=rule), ("seen: speaks against it",)
+        cause = dataclasses.replace(made.causes[0], log_odds=log_odds, evidence=seen)
+        return dataclasses.replace(made, causes=(cause,))
 
     made = prescribe([one("unlikely", -1.5), one("likely", 1.0)], TrainingSettings(alpha=4.0, rank=4), [])
-    assert "unlikely: the evidence speaks against each of its causes: nothing is changed." in made.advice
+    assert "unlikely: the evidence speaks for none of its causes: nothing is changed." in made.advice
     assert not any(text.startswith("likely:") for text in made.advice)
+
+
+def test_a_finding_of_whose_causes_nothing_is_known_is_treated_beside_another() -> None:
+    def one(rule: str, change: Mapping[str, Any], log_odds: float) -> Finding:
+        made = finding(change, rule=rule)
+        return dataclasses.replace(made, causes=(dataclasses.replace(made.causes[0], log_odds=log_odds),))
+
+    known, unknown = one("known", {"rank": {"at_least": 48}}, 1.0), one("unknown", {"steps": {"set": 9}}, -0.5)
+    made = prescribe([known, unknown], TrainingSettings(alpha=4.0, rank=4, steps=1), [])
+    assert {"rank", "steps"} <= {change.field for change in made.changes}
+    assert not any(text.startswith("unknown:") for text in made.advice)
 
 
 def test_pictures_of_another_trait_are_left_out_and_counted() -> None:

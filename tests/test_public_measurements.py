@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from lora_doctor.public_measurements import public
-from lora_doctor.types import Measurement
-from tests.audits.make_case import LABEL_SETS
+from dataclasses import replace
+from pathlib import Path
+
+from lora_doctor.diagnosis import to_json
+from lora_doctor.dossier import describe_dataset
+from lora_doctor.public_measurements import PRIVATE, public, public_facts
+from lora_doctor.types import Diagnosis, Measurement, Skipped
+from tests.audits.make_case import LABEL_SETS, Picture, dataset_of
+from tests.make_diagnosis import make_diagnosis
 
 
 def measured(name: str, reason: str | None = None, **where: str) -> Measurement:
@@ -27,3 +33,33 @@ def test_the_same_word_keeps_its_number_and_others_get_their_own() -> None:
 def test_labels_and_all_other_slices_stay_as_they_are() -> None:
     found = [measured("a", token="night sky"), measured("b", token="white_hair"), measured("c", attribute="x y")]
     assert public(found, LABEL_SETS) == tuple(found)
+
+
+def private_facts() -> Diagnosis:
+    """Facts of a dataset that names a lover in a caption, a file and a measurement."""
+    dataset = dataset_of([Picture(caption="yuki_nk, my ex boyfriend")] * 2)
+    dataset = replace(
+        dataset, notes=("my ex boyfriend's folder",),
+        skipped=(Skipped(path=Path("my ex boyfriend"), kind="folder", reason="is empty"),),
+    )  # fmt: skip
+    told = describe_dataset(dataset, (None, None), LABEL_SETS, pictures=("a.png",), ways=("my ex boyfriend",))
+    secret = measured("captions.token_frequency", token="my ex boyfriend")
+    return replace(make_diagnosis(Path("unused"), images=False), dataset=told, measurements=(secret,))
+
+
+def test_public_facts_tell_nothing_that_only_the_dataset_knows() -> None:
+    private = private_facts()
+    told = public_facts(private, LABEL_SETS)
+    assert "boyfriend" in to_json(private) and "boyfriend" not in to_json(told)
+    assert told.dataset["images"] == 2 and told.measurements[0].value == 1.0
+
+
+def test_facts_that_are_public_stay_as_they_are() -> None:
+    told = public_facts(private_facts(), LABEL_SETS)
+    assert public_facts(told, LABEL_SETS) == told
+
+
+def test_all_that_a_private_dataset_tells_more_is_held_back() -> None:
+    dataset = dataset_of([Picture(caption="yuki_nk")])
+    private, public_one = (describe_dataset(dataset, (None,), LABEL_SETS, pictures=p) for p in (("a.png",), None))
+    assert private.keys() - public_one.keys() == set(PRIVATE)

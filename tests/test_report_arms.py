@@ -1,16 +1,24 @@
-"""Each picture of an arm stands beside its own twin at weight 0; arms that a report does not know are not shown."""
+"""Each picture of an arm stands beside its own twin at weight 0; arms that a report does not know are not shown.
+
+Pictures of replayed captions, which may be training pictures, are on no public page.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
+import pytest
 
 from lora_doctor.album import Album
-from lora_doctor.report_arms import PAIRS, arm_views, evidence_in_arms
-from lora_doctor.types import Diagnosis, Finding, Measurement
+from lora_doctor.plugins import find
+from lora_doctor.report import ARMS, render_report
+from lora_doctor.report_arms import PAIRS, WITHHELD, arm_views, evidence_in_arms
+from lora_doctor.types import Cell, Diagnosis, Finding, Measurement
+from tests.arms.make_case import make_case
 from tests.make_diagnosis import make_diagnosis
 
 SHOWN = {"outfits": (("control.loss", {"kind": "outfit"}),)}
@@ -25,7 +33,7 @@ def cell(weight: float, environment: str, asked: str, arm: str = "outfits") -> d
 
 def diagnosis(*cells: dict[str, Any]) -> Diagnosis:
     loss = Measurement(name="control.loss", value=0.4, where={"kind": "outfit"})
-    return dataclasses.replace(make_diagnosis(Path("unused"), images=False), arms=cells, measurements=(loss,))
+    return replace(make_diagnosis(Path("unused"), images=False), arms=cells, measurements=(loss,))
 
 
 def test_a_pair_is_one_prompt_with_and_without_the_lora(tmp_path: Path) -> None:
@@ -67,7 +75,7 @@ def test_a_finding_of_an_arm_shows_its_pictures_beside_the_base_models(tmp_path:
         PIL.Image.new("RGB", (8, 8), colour).save(tmp_path / f"{weight}.png")
     seen = cell(1, "city", "a")
     found = diagnosis(cell(0, "city", "b"), cell(0, "city", "a", "poses"), cell(0, "city", "a"), seen)
-    (pair,) = evidence_in_arms(finding(seen), found, Album(tmp_path))
+    (pair,) = evidence_in_arms(finding(seen), found, Album(tmp_path), private=False)
     assert pair.arm == "outfits" and pair.asked == ("a",)
     assert pair.base is not None and pair.shown is not None and pair.base.uri != pair.shown.uri
 
@@ -75,10 +83,38 @@ def test_a_finding_of_an_arm_shows_its_pictures_beside_the_base_models(tmp_path:
 def test_an_arm_without_weight_0_stands_beside_the_matrix(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (8, 8), "red").save(tmp_path / "0.png")
     strong, plain = cell(1.2, "city", "", "strong"), {**cell(0, "city", ""), "arm": ""}
-    found = dataclasses.replace(diagnosis(strong), cells=(plain,))
-    (pair,) = evidence_in_arms(finding(strong), found, Album(tmp_path))
+    found = replace(diagnosis(strong), cells=(plain,))
+    (pair,) = evidence_in_arms(finding(strong), found, Album(tmp_path), private=False)
     assert pair.base is not None
 
 
 def test_a_finding_of_the_matrix_has_no_pictures_beside_it() -> None:
-    assert evidence_in_arms(finding(), diagnosis(cell(0, "city", "a")), Album(None)) == ()
+    assert evidence_in_arms(finding(), diagnosis(cell(0, "city", "a")), Album(None), private=False) == ()
+
+
+@pytest.mark.parametrize("arm", sorted(WITHHELD))
+def test_pictures_of_replayed_captions_are_on_private_pages_alone(tmp_path: Path, arm: str) -> None:
+    for weight, colour in ((0, "red"), (1, "blue")):
+        PIL.Image.new("RGB", (8, 8), colour).save(tmp_path / f"{weight}.png")
+    seen = cell(1, "city", "3", arm)
+    found = replace(diagnosis(cell(0, "city", "3", arm), seen), cells=(), findings=(finding(seen),))
+    templates = Path(__file__).parents[1] / "reports"
+    public, private = (render_report(found, templates=templates, run=tmp_path, private=told) for told in (False, True))
+    assert public.count("data:image/webp") == 0 and "this page withholds them" in public
+    assert "report RUN --private" in public
+    assert private.count("data:image/webp") == 2 and "this page withholds them" not in private
+
+
+def test_every_arm_that_replays_captions_is_withheld() -> None:
+    captions = ["1girl, yuki_nk, smile, beach", "1girl, yuki_nk, frown, city"]
+    case = make_case(captions)
+    replaying = {
+        name for name, arm in find("arms", needs="plan").items()
+        if {one.prompt for one in arm.plan(case)} & set(captions) or _asks_for_numbers(arm.plan(case))
+    }  # fmt: skip
+    assert replaying == WITHHELD and not WITHHELD & ARMS.keys()
+
+
+def _asks_for_numbers(cells: Sequence[Cell]) -> bool:
+    """Whether its cells name pictures of the dataset."""
+    return any(one.asked.isdecimal() for one in cells)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.errors import UsageError
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.retrain_plan import RetrainPlan
 from lora_doctor.training_config import read_training_config
@@ -67,6 +70,18 @@ def test_captions_of_a_table_stay_in_one_with_rows_for_the_ratio(tmp_path: Path)
     assert captions["0.png"] == ("ohwx, tall", 1) and len(captions) == 10
     assert "--output_dir" in (tmp_path / "out" / "run.sh").read_text()
     assert script.read_text() == COMMAND.format(tmp_path / "data")
+
+
+def test_a_picture_that_no_table_can_name_is_refused_by_its_name_and_nothing_is_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"sm\xedle.png")
+    pictures(tmp_path / "data", "0.png", name)
+    dataset = with_roles(read_dataset(tmp_path / "data"))
+    script = tmp_path / "run.sh"
+    script.write_text(COMMAND.format(tmp_path / "data"))
+    told = plan(script, dataset, table=CaptionTable("text"), rows={tmp_path / "data" / name: 2})
+    with pytest.raises(UsageError, match=r"metadata.jsonl cannot name the picture sm\\xedle.png"):
+        told.write(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_rows_alone_are_a_reason_for_a_dataset_of_its_own(tmp_path: Path) -> None:

@@ -278,6 +278,17 @@ def test_strength_of_a_share_counts_the_room_between_its_threshold_and_the_worst
     assert (flip.strength, loss.strength) == (pytest.approx(0.3 / 0.95), pytest.approx(0.4 / 0.6))
 
 
+def test_a_ratio_beyond_one_has_no_worst_and_is_not_the_strongest_at_once() -> None:
+    (near,), _ = evaluate([rule_when(Condition(measurement="x.chroma", above=1.25))], [ratio(1.26)])
+    (far,), _ = evaluate([rule_when(Condition(measurement="x.chroma", above=1.25))], [ratio(2.5)])
+    assert (near.strength, far.strength) == (pytest.approx(0.008), pytest.approx(1.0))
+    assert near.worst == far.worst == 1.0
+
+
+def ratio(value: float) -> Measurement:
+    return Measurement(name="x.chroma", value=value, unit="ratio", n=9)
+
+
 def test_what_the_character_is_meant_to_be_is_a_guard_and_no_evidence() -> None:
     when = Condition(
         all=(Condition(measurement="x.a", above=0.2), Condition(measurement="spec.attributes", at_least=1))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lora_doctor.errors import FolderBusy, InputRefused, UsageError
+from lora_doctor.errors import EnvironmentFailure, FolderBusy, InputRefused, UsageError
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.types import Cell, FaceReading, Reading, Render
 
@@ -88,6 +88,44 @@ def test_a_damaged_image_and_what_was_read_from_it_are_done_again(run: RunFolder
         assert CELLS[1] not in again.pending()
         assert again.get_reading("render", CELLS[0].key) is None
         assert again.get_reading("render", CELLS[1].key) is not None
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "folder gone"])
+def test_whoever_only_reads_a_run_forgets_nothing(run: RunFolder, damage: str) -> None:
+    run.save_image(CELLS[0], PICTURE)
+    run.put_reading("render", CELLS[0].key, READING)
+    path = run.image_path(CELLS[0])
+    run.close()
+    aside = run.path.with_name("aside")
+    if damage == "folder gone":
+        path.parent.rename(aside)
+    elif damage == "gone":
+        path.rename(aside)
+    else:
+        path.write_bytes(b"something else")
+    with RunFolder(run.path, create=False) as reader:
+        assert reader.pending() == CELLS[1:]
+        assert [render.cell for render in reader.renders()] == [CELLS[0]]
+        assert reader.get_reading("render", CELLS[0].key) is not None
+    if damage == "folder gone":
+        assert not path.parent.exists()  # or it would stand in the way of the folder that comes back
+        aside.rename(path.parent)
+        with RunFolder(run.path) as again:
+            assert again.pending() == CELLS[1:]
+
+
+def test_a_disk_that_does_not_give_an_image_is_said_and_forgets_nothing(run: RunFolder) -> None:
+    run.save_image(CELLS[0], PICTURE)
+    path = run.image_path(CELLS[0])
+    run.close()
+    path.rename(path.with_suffix(".kept"))
+    path.symlink_to(path.name)  # a loop: the system refuses to open it
+    with pytest.raises(EnvironmentFailure, match=r"w0\.00.*\.png: cannot be read: "):
+        RunFolder(run.path)
+    path.unlink()
+    path.with_suffix(".kept").rename(path)
+    with RunFolder(run.path) as again:
+        assert again.pending() == CELLS[1:]
 
 
 def test_a_name_unfit_for_a_file_still_stays_inside(run: RunFolder) -> None:

@@ -42,7 +42,7 @@ def drawn(mean: float, spread: float = 0.18, seed: int = 0) -> Callable[[Cell], 
 class Eyes:
     """Stands in for the renderer and the instruments: reads scores off a table, and counts what it was asked for."""
 
-    def __init__(self, score: Callable[[Cell], float], stop_after: int | None = None) -> None:
+    def __init__(self, score: Callable[[Cell], float | None], stop_after: int | None = None) -> None:
         self.score, self.stop_after, self.rendered, self.bounds = score, stop_after, [], []
 
     def __call__(
@@ -191,6 +191,32 @@ def test_a_suspicion_in_an_arm_buys_pictures_of_that_arm_alone(tmp_path: Path) -
     went_with_arms(eyes, tmp_path / "run")
     later = [cell for cell in eyes.rendered if cell.replicate >= 2 and cell.arm != "strong"]
     assert {(cell.arm, cell.replicate) for cell in later} == {("no-trigger", 2), ("no-trigger", 3)}
+
+
+def test_a_suspicion_in_an_arm_does_not_keep_the_matrix_from_what_is_open_there(tmp_path: Path) -> None:
+    level = {"library": 0.95, "beach": 0.94, "snow": 0.93, "desert": 0.35}
+    sure = drawn(0.0, spread=0.02)
+    eyes = ArmEyes(leak=(0.1, 0.4, 0.7))
+    eyes.score = lambda cell: sure(cell) + (level[cell.environment] if cell.weight else 0.0)
+    found = went_with_arms(eyes, tmp_path / "run")
+    assert found.stopped == "all rounds"
+    assert {cell.replicate for cell in eyes.rendered if not cell.arm} == set(range(8))
+
+
+def test_an_arm_that_is_rendered_to_its_end_is_no_clear_verdict(tmp_path: Path) -> None:
+    assert went_with_arms(ArmEyes(leak=(0.1, 0.4, 0.7)), tmp_path / "run").stopped == "nothing left"
+
+
+def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:
+    assert went(Eyes(lambda _: None), tmp_path / "run").stopped == "no ruler"
+
+
+def test_a_weight_that_the_policy_demands_is_rendered_in_later_rounds(tmp_path: Path) -> None:
+    policy = replace(BY_INTERVAL, weights=(0.4, 1.0), weight_claim="interval")
+    eyes = Eyes(drawn(0.62, spread=0.25))
+    with RunFolder(tmp_path / "run") as run:
+        until_decided(FULL.cells, MATRIX, replace(JUDGES, policy=policy), eyes, run)
+    assert {cell.replicate for cell in eyes.rendered if cell.weight == 0.4} == set(range(8))
 
 
 def test_a_finding_that_is_just_confirmed_ends_nothing_before_the_last_round(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_doctor.terminal import measurement_text
+from lora_doctor.terminal import lines_shown, measurement_text
 from lora_doctor.types import Measurement
 
 
@@ -31,3 +31,11 @@ def test_a_missing_number_is_told_with_its_reason() -> None:
 def test_names_and_reasons_cannot_move_the_cursor() -> None:
     told = measurement_text(measurement(None, "\x1b[2Jgone", token="\x1b[31mred"))
     assert "\x1b" not in told and "x1b[2Jgone" in told
+
+
+def test_a_diff_is_shown_line_by_line_and_moves_no_cursor() -> None:
+    diff = "--- 0.txt\r\n+\tyuki_nk\x1b[2J\x1b]0;title\x07, \u202egnp\u2066, caf\u00e9 \udced\n\n"
+    assert lines_shown(diff) == [
+        "--- 0.txt",
+        "+\tyuki_nk\\x1b[2J\\x1b]0;title\\x07, \\u202egnp\\u2066, caf\u00e9 \\xed",
+    ]

@@ -43,6 +43,7 @@ def ship_readings(identity: float = 0.85) -> list[Measurement]:
         number("identity.gap", 0.5, 0.05),
         *(score(identity, weight=weight) for weight in ("ship", "0.7", "0.8", "1")),
         *(score(identity, 0.2, weight="ship", environment=name) for name in (*TRAINED, *NOVEL)),
+        *(score(identity, 0.1, weight="ship", framing=framing) for framing in FRAMINGS),
         *(number("identity.no_face", 0.0, 0.02, weight="ship", framing=framing) for framing in FRAMINGS),
     ]
 
@@ -51,7 +52,6 @@ def healthy() -> list[Measurement]:
     """The same, and what the rules read."""
     return [
         *ship_readings(),
-        score(0.85, weight="ship", framing="close-up"),
         number("identity.framing_gap", 0.0, 0.08, framing="close-up"),
         number("identity.closeup_gap", -0.1, 0.08),
         number("framing.loss", 0.0, 0.1, framing="full_body"),
@@ -140,6 +140,35 @@ def test_a_healthy_lora_ships_with_its_numbers_and_limits() -> None:
     assert verdict.outcome == "SHIP"
     assert "0.85 [0.80, 0.90]" in verdict.sentence and "5 of 5 environments, 3 of them new" in verdict.sentence
     assert verdict.limits[0].startswith("Weights: 0.7, 1;") and "beach (new)" in verdict.limits[2]
+
+
+def test_a_framing_in_which_identity_is_not_known_never_ships() -> None:
+    where = {"weight": "ship", "framing": "full_body"}
+    blind = Measurement(name="identity.score", value=None, where=where, reason="no ruler")
+    verdict = decide((), (), replaced(ship_readings(), blind), STANDARD, novel=NOVEL)
+    assert verdict.outcome == "INCONCLUSIVE" and "identity in full_body: no ruler" in verdict.sentence.lower()
+    portraits = dataclasses.replace(STANDARD, framings=("close-up", "upper_body"))
+    assert outcome(blind, policy=portraits) == "SHIP"
+
+
+def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_their_worst() -> None:
+    def at(weight: str, low: float) -> Measurement:
+        return dataclasses.replace(score(0.85, weight=weight), reach=(low, 0.9))
+
+    def faceless(high: float) -> Measurement:
+        where = {"weight": "ship", "framing": "full_body"}
+        return dataclasses.replace(number("identity.no_face", 0.0, 0.02, **where), reach=(0.0, high))
+
+    assert outcome(at("0.7", 0.61)) == "SHIP" and outcome(faceless(0.1)) == "SHIP"
+    assert outcome(at("0.7", 0.59)) == "INCONCLUSIVE" and outcome(faceless(0.4)) == "INCONCLUSIVE"
+
+
+def test_a_mean_over_weights_does_not_hide_a_weight_at_which_environments_are_lost() -> None:
+    lost = [score(0.5, 0.05, weight="0.7", environment=name) for name in (*NOVEL, *TRAINED)]
+    verdict = decide((), (), replaced(ship_readings(), *lost), STANDARD, novel=NOVEL)
+    assert verdict.outcome == "HOLD" and "environments at weight 0.7" in verdict.sentence
+    doubtful = [score(0.5, 0.15, weight="0.7", environment=name) for name in (*NOVEL, *TRAINED)]
+    assert outcome(*doubtful) == "SHIP"
 
 
 def test_three_environments_with_two_new_ones_are_enough_and_fewer_are_not() -> None:

@@ -46,6 +46,8 @@ class FaceReader:
         import numpy as np
 
         bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        if _too_thin(bgr):
+            return FaceReading(faces=0)
         view = View(name="", pixels=bgr, left=0, top=0)
         faces = self._find(bgr)
         rescues = rescue_views(bgr) if self._rescue and not faces else iter(())
@@ -78,6 +80,8 @@ class FaceReader:
         return np.asarray(min(near, key=lambda pair: pair[0])[1].normed_embedding, np.float32)
 
     def _find(self, bgr: np.ndarray[Any, Any]) -> list[Any]:
+        if _too_thin(bgr):
+            return []
         size = (SMALL_PICTURE, SMALL_PICTURE) if max(bgr.shape[:2]) <= SMALL_PICTURE else None
         if size != self._analysis.det_size:
             self._analysis.prepare(ctx_id=-1, det_size=size)
@@ -85,6 +89,12 @@ class FaceReader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # insightface calls what scikit-image deprecates
             return list(self._analysis.get(bgr))
+
+
+def _too_thin(bgr: np.ndarray[Any, Any]) -> bool:
+    """Whether nothing is left of the shorter side where the longer one is shrunk to what the detector looks at."""
+    height, width = bgr.shape[:2]
+    return bool(SMALL_PICTURE * min(height, width) < max(height, width))
 
 
 def load(source: str | Path, device: str = "cpu", announce: Announce = warn, *, rescue: bool = True) -> FaceReader:

@@ -17,6 +17,7 @@ from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.positive_control import colour_blind
 from lora_doctor.metrics.sensitivity import (
     MIN_REFERENCES,
+    Seen,
     Sensitivity,
     calibration,
     false_flips,
@@ -73,7 +74,7 @@ def known(study: Study, attribute: str, where: Where) -> Calibration:
 def flips(
     study: Study,
     attribute: str,
-    seen: Callable[[Reading, bool], float | None] | None = None,
+    seen: Seen | None = None,
     framings: Collection[str] | None = None,
 ) -> tuple[Sample, str | None]:
     """1 where a ship render is confidently read as another label than the spec's, else 0.
@@ -99,10 +100,10 @@ def flips(
     return one, "; ".join(note for note in (blind.note, caveat) if note) or None
 
 
-def freed(study: Study, attribute: str, rate: Estimate) -> Estimate:
-    """A rate of flips without those that the instrument sees in the dataset's own pictures, where five show it."""
+def freed(study: Study, attribute: str, rate: Estimate, seen: Seen | None = None) -> Estimate:
+    """A rate of flips without those that are seen in the same way in the dataset's own pictures, where five show it."""
     labels, _ = labels_of(study, attribute)
-    shown, false = (0, 0) if labels is None else false_flips(study, labels)
+    shown, false = (0, 0) if labels is None else false_flips(study, labels, seen)
     if shown < MIN_REFERENCES or false == shown:
         return rate
     return without_false(rate, false / shown, jeffreys(false, shown))

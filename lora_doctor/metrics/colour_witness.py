@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from lora_doctor.metrics.attributes import flips, freed, labels_of
 from lora_doctor.metrics.estimates import Estimate, mean, told
 from lora_doctor.metrics.relighting import relit
-from lora_doctor.metrics.sensitivity import CONFIDENT, MEASURABLE, MIN_REFERENCES, shown
+from lora_doctor.metrics.sensitivity import CONFIDENT, MEASURABLE, MIN_REFERENCES, Seen, shown
 from lora_doctor.metrics.units import framings_of, pick, ship_caveat
 from lora_doctor.types import LabelSet, Measurement, Reading, Study
 
@@ -69,9 +69,11 @@ def _attribute(study: Study, attribute: str) -> Iterator[Measurement]:
                 continue
             one, caveat = flips(study, attribute, seen(witness), framings)
             estimate = mean(one)
+            silent = None
             if seen is _both:
-                estimate = freed(study, attribute, estimate)
-            yield told(estimate, f"attribute.{name}", where, "share", note, blind, caveat, ship_caveat(study))
+                estimate = freed(study, attribute, estimate, _both(witness))
+                silent = _on_clips_word(study, attribute, witness, framings)
+            yield told(estimate, f"attribute.{name}", where, "share", note, blind, silent, caveat, ship_caveat(study))
 
 
 def _framings(study: Study, witness: Witness) -> tuple[list[str], str]:
@@ -144,17 +146,24 @@ def _tagger_says(reading: Reading, labels: LabelSet, spec: str) -> bool | None:
     return None if label is None else label != spec and float(reading.witness[labels.attribute].max()) > CONFIDENT
 
 
-def _both(witness: Witness) -> Callable[[Reading, bool], float | None]:
-    """1 where both see a flip; 0 where CLIP sees none, whatever the witness says or cannot say."""
-
-    def of(reading: Reading, flip: bool) -> float | None:
-        says = witness(reading) if flip else False
-        return None if says is None else float(says)
-
-    return of
+def _both(witness: Witness) -> Seen:
+    """1 where both see a flip, or CLIP does and the witness cannot tell: what hides the witness must not help."""
+    return lambda reading, flip: float(flip and witness(reading) is not False)
 
 
-def _agree(witness: Witness) -> Callable[[Reading, bool], float | None]:
+def _on_clips_word(study: Study, attribute: str, witness: Witness, framings: Sequence[str]) -> str | None:
+    """How many renders count as flips though the witness cannot tell of them; None without any."""
+
+    def alone(reading: Reading, flip: bool) -> float:
+        return float(flip and witness(reading) is None)
+
+    one, _ = flips(study, attribute, alone, framings)
+    count = sum(value > 0 for values in one.present().values() for value in values)
+    told_of = f"in {count} of {one.n} units there are flips by CLIP's word alone: the second witness cannot tell"
+    return told_of if count else None
+
+
+def _agree(witness: Witness) -> Seen:
     """1 where the witness says what CLIP says."""
 
     def of(reading: Reading, flip: bool) -> float | None:

@@ -27,12 +27,23 @@ class Estimate:
     reason: str | None = None
 
 
-def told(estimate: Estimate, name: str, where: Where, unit: str, *caveats: str | None) -> Measurement:
+def told(
+    estimate: Estimate, name: str, where: Where, unit: str, *caveats: str | None, reach: Interval | None = None
+) -> Measurement:
     """The estimate under a name, with everything there is to say about it; where there is no value, only why not."""
     reason = join(estimate.reason, *(caveats if estimate.value is not None else ()))
     return Measurement(
-        name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where, reason=reason
-    )
+        name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where,
+        reason=reason, reach=reach if estimate.value is not None else None,
+    )  # fmt: skip
+
+
+def reach_of(one: Sample) -> Interval | None:
+    """The mean over environments with every missing unit at 0, and with every one at 1; None where none is missing."""
+    if one.n == one.planned:
+        return None
+    low, high = (statistics.fmean(one.filled(end).means().values()) for end in (0.0, 1.0))
+    return low, high
 
 
 def join(*notes: str | None) -> str | None:

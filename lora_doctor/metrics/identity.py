@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lora_doctor.metrics.estimates import Estimate, fixed, mean, paired_difference, told, welch_difference
+from lora_doctor.image_states import came_out_empty
+from lora_doctor.metrics.estimates import Estimate, fixed, mean, paired_difference, reach_of, told, welch_difference
 from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
@@ -63,8 +64,10 @@ def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
                 own, others = (luck.of_environment(each) for each in (one, everywhere))
                 estimate = luck.widened(fixed(own, others, study.bound), extra["environment"], study.bound)
             else:
-                estimate = mean(luck.of_framing(one) if "framing" in extra else one)
-            yield told(estimate, "identity.score", where, "score", caveat, ship_caveat(study, where))
+                own = luck.of_framing(one) if "framing" in extra else one
+                estimate = mean(own)
+            more = caveat, ship_caveat(study, where)
+            yield told(estimate, "identity.score", where, "score", *more, reach=reach_of(own))
         if weight != "0":
             where = {"weight": weight}
             yield told(luck.slope, "identity.floor_slope", where, "", ship_caveat(study, where))
@@ -95,13 +98,15 @@ def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
 
     def faceless(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        return None if reading is None else float(not reading.face.faces)
+        if reading is None:
+            return 1.0 if came_out_empty(cell, study.missing.get(cell.key)) else None
+        return float(not reading.face.faces)
 
     for framing in framings_of(study):
         where = {"weight": "ship", "framing": framing}
         shown = isinstance(ruler, Ruler)
         one = sample(pick(study, where), faceless, rate=True) if shown else scores(study, ruler, ())[0]
-        yield told(mean(one), "identity.no_face", where, "share", ship_caveat(study))
+        yield told(mean(one), "identity.no_face", where, "share", ship_caveat(study), reach=reach_of(one))
 
 
 def _contrasts(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:

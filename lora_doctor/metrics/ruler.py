@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lora_doctor.image_states import NO_LIMITS, Limits, limits_of, unscorable
+from lora_doctor.image_states import NO_LIMITS, Limits, came_out_empty, limits_of, unscorable
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.ceiling import References, ceilings_of, references_of
 from lora_doctor.metrics.estimates import Estimate, join
@@ -76,13 +76,18 @@ def build_ruler(study: Study) -> Ruler | str:
 
 
 def scores(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> tuple[Sample, str | None]:
-    """The identity scores of some cells, without the framings that cannot be measured, and a caveat naming those."""
+    """The identity scores of some cells, without the framings that cannot be measured, and a caveat naming those.
+
+    A picture that the LoRA made empty scores 0, as one without a face does; one that was lost has no score.
+    """
     if isinstance(ruler, str):
         return Sample(rate=False, absent=ruler), None
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
-        return None if reading is None else ruler.score(reading, cell.framing)
+        if reading is None:
+            return 0.0 if came_out_empty(cell, study.missing.get(cell.key)) else None
+        return ruler.score(reading, cell.framing)
 
     problems = {c.framing: p for c in cells if (p := ruler.framings[c.framing].problem) is not None}
     kept = [cell for cell in cells if cell.framing not in problems]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lora_doctor.captions import named
@@ -18,6 +18,9 @@ MEASURABLE = 0.8
 """Below this sensitivity the instrument cannot tell the attribute; a limit of the instrument, not a judgement."""
 CONFIDENT = 0.5
 """A label more probable than all others together: from here a reading is called confident."""
+
+Seen = Callable[[Reading, bool], float | None]
+"""A number made of a picture's reading and of whether it is confidently read as another label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +62,15 @@ def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def false_flips(study: Study, labels: LabelSet) -> tuple[int, int]:
-    """(pictures that show the attribute as the spec says, of these confidently read as another label)."""
+def false_flips(study: Study, labels: LabelSet, seen: Seen | None = None) -> tuple[int, int]:
+    """(pictures that show the attribute as the spec says, of these confidently read as another label).
+
+    With `seen`, those alone in which it makes 1 of the reading and of whether it is such a flip.
+    """
     spec = study.spec[labels.attribute]
     readings = [reading for _, reading in shown(study, labels)]
-    return len(readings), sum(is_flip(reading, labels, spec) is True for reading in readings)
+    flipped = [reading for reading in readings if is_flip(reading, labels, spec)]
+    return len(readings), sum(seen is None or seen(reading, True) == 1.0 for reading in flipped)
 
 
 def is_flip(reading: Reading, labels: LabelSet, spec: str) -> bool | None:

@@ -2,8 +2,7 @@
 
 Source: Nerogar/OneTrainer modules/modelSaver/mixin/DtypeModelSaverMixin.py (_create_safetensors_header),
 modules/util/config/TrainConfig.py and ConceptConfig.py (keys; every one is written, so no default is guessed),
-modules/modelSetup/*LoRASetup.py (which text encoders a family can train), modules/model/*.py (default_layer),
-mgds DropTags (what the modes of tag dropout do).
+modules/model/*.py (default_layer), mgds DropTags (what the modes of tag dropout do).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.onetrainer_parts import denoiser, text_encoders
 from lora_doctor.recorded.general import altered, base_model, comment, day_or_time, last_part, trigger_words
 from lora_doctor.recorded.notes import Notes, read_table
 from lora_doctor.recorded.onetrainer_concepts import folders_of, read_concepts
@@ -33,13 +33,6 @@ _PLAIN: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("network_dropout", "dropout_probability", share),
 )
 _KINDS = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr", "OFT_2": "oft"}
-_TEXT_ENCODERS: tuple[tuple[str, int], ...] = (
-    ("STABLE_DIFFUSION_3", 3), ("STABLE_DIFFUSION_XL", 2), ("STABLE_DIFFUSION_", 1), ("FLUX_DEV_1", 2),
-    ("FLUX_FILL_DEV_1", 2), ("HUNYUAN_VIDEO", 2), ("HI_DREAM", 4), ("CHROMA", 1), ("QWEN", 1), ("PIXART", 1),
-    ("SANA", 1), ("WUERSTCHEN", 1), ("STABLE_CASCADE", 1), ("FLUX_2", 0), ("Z_IMAGE", 0), ("ANIMA", 0), ("KREA_2", 0),
-    ("ERNIE", 0), ("IDEOGRAM", 0),
-)  # fmt: skip
-"""Start of `model_type` -> how many text encoders its LoRA can train; the first that fits counts."""
 _LAST_LAYER = {"STABLE_DIFFUSION_15": 1, "STABLE_DIFFUSION_2": 1, "STABLE_DIFFUSION_XL": 2, "STABLE_DIFFUSION_3": 2}
 """Start of `model_type` -> the clip skip that a layer skip of 0 is."""
 _FLOW = (
@@ -121,19 +114,16 @@ def _network(notes: Notes, config: Mapping[str, Any]) -> None:
 
 def _rates(notes: Notes, config: Mapping[str, Any], family: str) -> None:
     """The part that draws and the text encoders have rates of their own, which default to the general one."""
-    is_unet = family.startswith("STABLE_DIFFUSION_") and not family.startswith("STABLE_DIFFUSION_3")
-    main = "unet" if is_unet else "prior" if family.startswith(("WUERSTCHEN", "STABLE_CASCADE")) else "transformer"
-    _rate(notes, "learning_rate", config, [main])
-    count = next((count for start, count in _TEXT_ENCODERS if family.startswith(start)), None)
-    if count is None:
+    _rate(notes, "learning_rate", config, [denoiser(family) or "transformer"])
+    names = text_encoders(family)
+    if names is None:
         for field in ("train_text_encoder", "text_encoder_learning_rate"):
             notes.miss(field, f"{WHERE} model_type {shown(family)} is not known here")
         return
-    names = ["text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4"][:count]
     flags = {name: optional(as_dict(config.get(name)).get("train"), flag) for name in names}
     trained = [name for name, is_trained in flags.items() if is_trained]
     if trained or None not in flags.values():
-        says = f"{WHERE} {trained[0]}.train" if trained else f"{WHERE} trains none of {count} text encoders"
+        says = f"{WHERE} {trained[0]}.train" if trained else f"{WHERE} trains none of {len(names)} text encoders"
         notes.know("train_text_encoder", bool(trained), says)
     if trained:
         _rate(notes, "text_encoder_learning_rate", config, trained)

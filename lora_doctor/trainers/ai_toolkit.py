@@ -100,9 +100,9 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
     """The job with its folders of pictures named where they go; `moved`: old -> new place."""
     job, values = _Job(config), dict[Place, Any]()
-    for place, table in job.places:
+    for place, table in job.all_places:
         for key in ("folder_path", "dataset_path"):
-            if (new := moved_folder(table.get(key), config.path, moved)) is not None:
+            if (new := moved_folder(job.named(table.get(key)), config.path, moved)) is not None:
                 values[place.below(key)] = str(new)
     return with_values(config, values)
 
@@ -120,11 +120,19 @@ class _Job:
             Place(config.path, ()),
             {},
         )
+        whole = parsed(config.path, config.text)
+        own = whole.get("config") if isinstance(whole, dict) else None
+        self.name = str(own.get("name") or "") if isinstance(own, dict) else ""
         self.network, self.train = self.table("network"), self.table("train")
         listed = self.values.get("datasets")
         tables = [(self.place.below("datasets", i), one) for i, one in enumerate(listed or []) if isinstance(one, dict)]
+        self.all_places = tables
         self.places = [(place, one) for place, one in tables if one.get("is_reg") is not True]
         """The folders that the character is learned from."""
+
+    def named(self, folder: Any) -> Any:
+        """A folder's name with the job's in place of `[name]`."""
+        return folder.replace("[name]", self.name) if isinstance(folder, str) else folder
 
     @property
     def datasets(self) -> list[dict[str, Any]]:
@@ -223,7 +231,10 @@ class _Draft:
 
     def _repeats(self, target: float, dataset: Dataset | None) -> None:
         folders = [
-            Folder(place.below("num_repeats"), Path(str(path)), float(whole(table.get("num_repeats")) or 1), below=True)
+            Folder(
+                place.below("num_repeats"), Path(str(self.job.named(path))),
+                float(whole(table.get("num_repeats")) or 1), below=True,
+            )
             for place, table in self.job.places if (path := table.get("dataset_path") or table.get("folder_path"))
         ]  # fmt: skip
         found = repeats_for(folders, dataset, target)

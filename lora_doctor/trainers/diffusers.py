@@ -16,6 +16,7 @@ from lora_doctor.edits.command_edit import program
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers.agreed import number, side, whole, word
+from lora_doctor.trainers.folders import epochs_as_long
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -35,7 +36,8 @@ _PLAIN = {
     "rank": "rank", "seed": "seed", "resolution": "resolution", "batch_size": "train_batch_size",
     "learning_rate": "learning_rate",
 }  # fmt: skip
-_FOLDERS = ("dataset_name", "train_data_dir", "instance_data_dir")
+_PICTURES_ALONE = "instance_data_dir"
+_FOLDERS = ("dataset_name", "train_data_dir", _PICTURES_ALONE)
 _CANNOT = {
     "caption_dropout": "this script drops no caption; nearest: further rows of the dataset's table with a neutral "
     "caption for some pictures",
@@ -94,6 +96,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     real = real_changes(changes, read(config))
     for change in real:
         draft.make(change)
+    draft.keep_length()
     texts = with_values(config, draft.values)
     draft.look_at_alpha(real, read(ConfigFiles(path=config.path, texts=texts)))
     return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
@@ -102,11 +105,16 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
     """The script, with the folder of pictures named where it goes; `moved`: old -> new place.
 
-    Of a copied dataset it is the copy's own folder, which holds the table of all pictures.
+    Of a copied dataset that is read as one it is the copy's own folder, which holds the table of all pictures;
+    `instance_data_dir` is the very folder of the pictures: the scripts open whatever lies in it as one.
     """
     told, values = _told(config), dict[Place, Any]()
     for name in _FOLDERS:
-        if (new := moved_folder(told.get(name), config.path, moved)) is not None:
+        if (new := moved_folder(told.get(name), config.path, moved)) is None:
+            continue
+        if name == _PICTURES_ALONE or new not in (place.absolute() for place in moved.values()):
+            values[Place(config.path, (name,))] = str(new)
+        else:
             above = [place for place in moved.values() if new.is_relative_to(place.absolute())]
             root = min((place.absolute() for place in above), key=lambda place: len(place.parts), default=new)
             values[Place(config.path, (name,))] = str(root)
@@ -134,6 +142,8 @@ class _Draft:
         self.config, self.dataset = config, dataset
         self.told = _told(config)
         self.values: dict[Place, Any] = {}
+        self.longer = 1.0
+        """How many times as many epochs make up for new rows."""
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -162,17 +172,31 @@ class _Draft:
         elif name != "alpha":
             self.unsupported.append(f"{name}: diffusers' option for it is not known here; wanted is {after}.")
 
+    def keep_length(self) -> None:
+        """As long a training with new rows: of the epochs that all changes have left; steps come before them."""
+        if self._drafted("max_train_steps") is not None:
+            return
+        epochs = epochs_as_long(self._drafted("num_train_epochs"), self.longer)
+        if epochs is not None:
+            self._set("num_train_epochs", epochs)
+            self.notes.append(f"num_train_epochs follows the rows: the training stays as long ({self.longer:.2f}).")
+
     def look_at_alpha(self, changes: Sequence[Change], after: TrainingSettings) -> None:
         """Say that alpha is not what was asked for, in a script in which it is always the rank."""
         asked = next((change.after for change in changes if change.field == "alpha"), after.alpha)
         if asked != after.alpha:
             self.unsupported.append(f"alpha: this script always makes it the rank, {after.rank}; wanted is {asked:g}.")
 
+    def _drafted(self, option: str) -> Any:
+        """What the changes have made of an option so far; None where it is not given."""
+        value = self.values.get(Place(self.config.path, (option,)), self.told.get(option))
+        return None if value is REMOVED else value
+
     def _set(self, option: str, value: Any) -> None:
         self.values[Place(self.config.path, (option,))] = value
 
     def _rows(self, target: float) -> None:
-        """Rows of the table, which the copied dataset gets; steps that are given stay, epochs follow."""
+        """Rows of the table, which the copied dataset gets; `keep_length` makes up for them."""
         table = caption_table(self.config)
         found = rows_for(self.dataset, table, target) if table is not None and self.dataset is not None else None
         if found is None:
@@ -183,10 +207,7 @@ class _Draft:
             )
             return
         self.notes.append(f"identity_ratio: rows of metadata.jsonl in the copied dataset make it {found.ratio:.2f}.")
-        epochs = number(self.told.get("num_train_epochs"))
-        if "max_train_steps" not in self.told and epochs is not None and round(epochs * found.longer) != epochs:
-            self._set("num_train_epochs", max(1, round(epochs * found.longer)))
-            self.notes.append(f"num_train_epochs follows the rows: the training stays as long ({found.longer:.2f}).")
+        self.longer = found.longer
 
 
 def _told(config: ConfigFiles) -> Mapping[str, Any]:

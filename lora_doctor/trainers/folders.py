@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lora_doctor.named_places import found_folder, places_of, real
 from lora_doctor.repeats_plan import NEAR, Group, RepeatsPlan, plan_repeats
+from lora_doctor.trainers.agreed import number
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import IDENTITY_EMPHASIS, Dataset, DatasetImage
 
@@ -27,10 +31,11 @@ class Folder:
     """Whether its sub-folders belong to it."""
 
     def holds(self, image: DatasetImage) -> bool:
-        """Whether a picture lies in it; relative folders lie below the config's own."""
-        paths = (self.path, self.place.path.parent / self.path)
-        parents = image.path.parents if self.below else image.path.parents[:1]
-        return any(path.absolute() == parent.absolute() for path in paths for parent in parents)
+        """Whether a picture lies in it; relative names are looked for as the audit of a dataset does."""
+        folder = found_folder(str(self.path), self.place.path)
+        own = [real(each) for each in (places_of(str(self.path), self.place.path) if folder is None else (folder,))]
+        parent = real(image.path.parent)
+        return any(parent == each or (self.below and parent.startswith(each.rstrip(os.sep) + os.sep)) for each in own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,18 @@ def repeats_for(
         if plan.changed and plan.repeats.get(str(i), one.repeats) != one.repeats
     }  # fmt: skip
     return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
+
+
+def epochs_as_long(drafted: Any, longer: float) -> int | None:
+    """Epochs that train as long once repeats have changed; None where none are drafted, or they stay.
+
+    `drafted`: what all other changes have made of the setting, so that their order does not matter.
+    """
+    epochs = number(drafted)
+    if not epochs or longer == 1.0:
+        return None
+    kept = max(1, round(epochs * longer))
+    return None if kept == epochs else kept
 
 
 def _short(plan: RepeatsPlan, target: float) -> str:

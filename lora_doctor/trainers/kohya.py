@@ -17,11 +17,11 @@ from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of
-from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
+from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
     ConfigFiles,
@@ -127,6 +127,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
+    draft.keep_length()
     draft.mend_caches()
     texts = with_values(config, draft.values) | draft.texts
     return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
@@ -139,11 +140,14 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     data = dataset_path(args, config.path)
     if data is not None and data in moved:
         values[args.place("dataset_config")] = str(moved[data].absolute())
-    if (new := moved_folder(args.values.get("train_data_dir"), config.path, moved)) is not None:
-        values[args.place("train_data_dir")] = str(new)
-    for subset in _trained(config):
-        if (new := moved_folder(subset.table.values.get("image_dir"), config.path, moved)) is not None:
-            values[subset.table.place.below("image_dir")] = str(new)
+    for key in ("train_data_dir", "reg_data_dir"):
+        if (new := moved_folder(args.values.get(key), config.path, moved)) is not None:
+            values[args.place(key)] = str(new)
+    for table in (subset.table for subset in _subsets(config)):
+        if (new := moved_folder(table.values.get("image_dir"), table.place.path, moved)) is not None:
+            values[table.place.below("image_dir")] = str(new)
+        if (kept := kept_file(table.values.get("metadata_file"), table.place.path)) is not None:
+            values[table.place.below("metadata_file")] = str(kept)
     return with_values(config, values)
 
 
@@ -164,6 +168,8 @@ class _Draft:
         self.values: dict[Place, Any] = {}
         self.texts: dict[Path, str] = {}
         """New files."""
+        self.longer = 1.0
+        """How many times as many epochs make up for new repeats."""
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -189,6 +195,16 @@ class _Draft:
             self.values[self.args.place("network_train_unet_only")] = not after
         else:
             self.unsupported.append(f"{name}: sd-scripts' setting for it is not known here; wanted is {after}.")
+
+    def keep_length(self) -> None:
+        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
+        place = self.args.place("max_train_epochs")
+        epochs = epochs_as_long(self.values.get(place, self.args.get("max_train_epochs")), self.longer)
+        if epochs is not None:
+            self.values[place] = epochs
+            self.notes.append(
+                f"max_train_epochs follows the repeats, so that the training stays as long ({self.longer:.2f})."
+            )
 
     def mend_caches(self) -> None:
         """Switch off cached text encoder outputs where captions are to be dropped: sd-scripts refuses both together."""
@@ -244,7 +260,7 @@ class _Draft:
         found = repeats_for([folder for one in self.subsets if (folder := _folder(one)) is not None], dataset, target)
         self.values.update(found.values)
         if found.values:
-            self._keep_length(found.longer)
+            self.longer = found.longer
         if found.short:
             self.unsupported.append(found.short)
 
@@ -268,17 +284,9 @@ class _Draft:
             self.notes.append(
                 f"{path.name} says the repeats from now on, train_data_dir is passed over; folders keep their names."
             )
-            self._keep_length(found.longer)
+            self.longer = found.longer
         if found.short:
             self.unsupported.append(found.short)
-
-    def _keep_length(self, factor: float) -> None:
-        epochs = number(self.args.get("max_train_epochs"))
-        if epochs is not None and round(epochs * factor) != epochs:
-            self.values[self.args.place("max_train_epochs")] = max(1, round(epochs * factor))
-            self.notes.append(
-                f"max_train_epochs follows the repeats, so that the training stays as long ({factor:.2f})."
-            )
 
 
 def dataset_config_beside(config: Path) -> Path:
@@ -294,13 +302,16 @@ def _args(config: ConfigFiles) -> Args:
 
 def _trained(config: ConfigFiles) -> list[Subset]:
     """The subsets that the character is learned from."""
+    return [subset for subset in _subsets(config) if not subset.regularisation]
+
+
+def _subsets(config: ConfigFiles) -> list[Subset]:
+    """All of them."""
     if _is_dataset(parsed(config.path, config.text)):
-        found = subsets_of(config, config.path, None)
-    else:
-        args = args_of(config.path, config.text)
-        path = dataset_path(args, config.path)
-        found = subsets_of(config, path, args) if path is not None and path in config.texts else []
-    return [subset for subset in found if not subset.regularisation]
+        return subsets_of(config, config.path, None)
+    args = args_of(config.path, config.text)
+    path = dataset_path(args, config.path)
+    return subsets_of(config, path, args) if path is not None and path in config.texts else []
 
 
 def _each(subsets: Sequence[Subset], args: Args, key: str) -> list[Any]:

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import normpath
+from os.path import abspath
 from pathlib import Path
 
+from lora_doctor.named_places import found_folder
 from lora_doctor.types import Dataset
 
 _NUMBERED = re.compile(r"(\d+)_(.*)")
@@ -33,8 +34,8 @@ class NumberedFolder:
 
 def numbered_folders(dataset: Dataset | None, named: str, config: Path) -> list[NumberedFolder]:
     """The folders of `train_data_dir` that hold pictures of the dataset, in the order of their names."""
-    above = Path(normpath(config.absolute().parent / named))
-    folders = {image.path.absolute().parent for image in (dataset.images if dataset is not None else ())}
+    above = _folder(named, config)
+    folders = {Path(abspath(image.path)).parent for image in (dataset.images if dataset is not None else ())}
     names = sorted(folder.name for folder in folders if folder.parent == above)
     matches = [(name, _NUMBERED.fullmatch(name)) for name in names]
     return [NumberedFolder(name, str(above / name), int(m[1]), m[2]) for name, m in matches if m is not None]
@@ -42,11 +43,11 @@ def numbered_folders(dataset: Dataset | None, named: str, config: Path) -> list[
 
 def regularisation_folders(dataset: Dataset | None, named: str, config: Path) -> list[NumberedFolder]:
     """The folders of `reg_data_dir`, where the dataset was read from this config; else none."""
-    above = Path(normpath(config.absolute().parent / named))
+    above = _folder(named, config)
     found = []
     for subset in dataset.subsets if dataset is not None else ():
         match = _NUMBERED.fullmatch(subset.folder.name)
-        if match is not None and subset.regularisation and subset.folder.absolute().parent == above:
+        if match is not None and subset.regularisation and Path(abspath(subset.folder)).parent == above:
             found.append(
                 NumberedFolder(subset.folder.name, str(above / subset.folder.name), int(match[1]), match[2], True)
             )
@@ -65,3 +66,8 @@ def dataset_config(folders: Sequence[NumberedFolder], repeats: Mapping[str, int]
         lines += [f"  class_tokens = {json.dumps(folder.words, ensure_ascii=False)}"] if folder.words else []
         lines += ["  is_reg = true"] if folder.regularisation else []
     return "\n".join(lines) + "\n"
+
+
+def _folder(named: str, config: Path) -> Path:
+    """The folder that the config names; below its own where there is none."""
+    return Path(abspath(found_folder(named, config) or config.parent / named))

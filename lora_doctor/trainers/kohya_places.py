@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.named_places import found_file
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import ConfigFiles
 
@@ -95,9 +96,9 @@ def args_of(path: Path, text: str) -> Args:
 
 
 def dataset_path(args: Args, path: Path) -> Path | None:
-    """The dataset config that the arguments name, relative names below the config's own folder; None where none is."""
+    """The dataset config that the arguments name, beside them where there is no such file; None where none is named."""
     name = args.get("dataset_config")
-    return path.parent / name if isinstance(name, str) else None
+    return found_file(name, path) or path.parent / name if isinstance(name, str) else None
 
 
 def subsets_of(config: ConfigFiles, path: Path, args: Args | None) -> list[Subset]:

@@ -19,7 +19,7 @@ from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
@@ -99,6 +99,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     draft = _Draft(config)
     for change in real_changes(changes, read(config)):
         draft.make(change, dataset)
+    draft.keep_length()
     texts = with_values(config, draft.values)
     return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
 
@@ -114,7 +115,7 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     if data is not None and data in moved:
         values[args.place("dataset_config")] = str(moved[data].absolute())
     for one in _datasets(config):
-        new = moved_folder(one.own.values.get("image_directory"), config.path, moved)
+        new = moved_folder(one.own.values.get("image_directory"), one.own.place.path, moved)
         if new is not None:
             values[one.own.place.below("image_directory")] = str(new)
             if one.own.values.get("cache_directory"):
@@ -153,6 +154,8 @@ class _Draft:
         self.args, self.datasets = _args(config), _datasets(config)
         self.alone = _is_dataset(config.path, config.text)
         self.values: dict[Place, Any] = {}
+        self.longer = 1.0
+        """How many times as many epochs make up for new repeats."""
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -174,6 +177,16 @@ class _Draft:
             self._length(name, after)
         else:
             self.unsupported.append(f"{name}: musubi-tuner's setting for it is not known here; wanted is {after}.")
+
+    def keep_length(self) -> None:
+        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
+        place = self.args.place("max_train_epochs")
+        epochs = epochs_as_long(self.values.get(place, self.args.get("max_train_epochs")), self.longer)
+        if epochs is not None:
+            self.values[place] = epochs
+            self.notes.append(
+                f"max_train_epochs follows the repeats, so that the training stays as long ({self.longer:.2f})."
+            )
 
     def _everywhere(self, key: str, after: Any) -> None:
         """Set a setting in every table that gives it to a dataset, else in `[general]`."""
@@ -201,12 +214,8 @@ class _Draft:
         folders = [_folder(one) for one in self.datasets if isinstance(one.own.values.get("image_directory"), str)]
         found = repeats_for(folders, dataset, target)
         self.values.update(found.values)
-        epochs = number(self.args.get("max_train_epochs"))
-        if found.values and epochs is not None and round(epochs * found.longer) != epochs:
-            self.values[self.args.place("max_train_epochs")] = max(1, round(epochs * found.longer))
-            self.notes.append(
-                f"max_train_epochs follows the repeats, so that the training stays as long ({found.longer:.2f})."
-            )
+        if found.values:
+            self.longer = found.longer
         if found.short:
             self.unsupported.append(found.short)
 

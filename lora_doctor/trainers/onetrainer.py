@@ -1,6 +1,7 @@
 """OneTrainer (Nerogar): its config in JSON, with the concepts inside or in the file that it names.
 
-Source: Nerogar/OneTrainer modules/util/config/TrainConfig.py and ConceptConfig.py (keys and defaults),
+Source: Nerogar/OneTrainer modules/util/config/TrainConfig.py and ConceptConfig.py (keys and defaults; the
+window saves every part of every model), modules/util/NamedParameterGroup.py (a part's own rate comes first),
 modules/dataLoader/mixin/DataLoaderText2ImageMixin.py (cached text: captions vary as often as `text_variations` says);
 Nerogar/mgds DropTags (FULL drops all tags after the kept ones together, RANDOM each by itself).
 """
@@ -12,9 +13,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.named_places import found_file
+from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, text_encoders
 from lora_doctor.trainers.agreed import agreed, flag, number, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
+from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = "OneTrainer"
@@ -22,8 +25,6 @@ RANK, ALPHA = 16, 1.0
 """Where the config gives none."""
 VARIATIONS = 4
 """Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
-_PARTS = ("unet", "prior", "transformer")
-_TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
 _PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
 _ONE_MODE = (
     "OneTrainer drops tags of a concept in one way; nearest: the concept twice with half the balancing, the other "
@@ -52,7 +53,6 @@ def read(config: ConfigFiles) -> TrainingSettings:
     """The settings of the config, rank and alpha with OneTrainer's own defaults; None where concepts differ."""
     known = _Config(config)
     values, texts = known.values, [table for _, table in known.texts]
-    encoders = [flag(known.table(name).get("train")) for name in _TEXT_ENCODERS if name in values]
     optimizer = known.table("optimizer").get("optimizer")
     min_snr = word(values.get("loss_weight_fn")) == "MIN_SNR_GAMMA"
     return TrainingSettings(
@@ -61,8 +61,8 @@ def read(config: ConfigFiles) -> TrainingSettings:
         alpha=ALPHA if number(values.get("lora_alpha")) is None else number(values.get("lora_alpha")),
         epochs=number(values.get("epochs")),
         batch_size=whole(values.get("batch_size")),
-        learning_rate=number(known.table(known.part).get("learning_rate")) or number(values.get("learning_rate")),
-        train_text_encoder=any(encoders) if encoders and None not in encoders else None,
+        learning_rate=known.learning_rate,
+        train_text_encoder=known.trains_text,
         caption_token_dropout=agreed(_dropped(text, "RANDOM") for text in texts),
         caption_dropout=agreed(_dropped(text, "FULL") for text in texts),
         resolution=whole(values.get("resolution")),
@@ -101,9 +101,11 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     named = _concept_path(config.path, known.values)
     if named is not None and named in moved:
         values[Place(config.path, ("concept_file_name",))] = str(moved[named].absolute())
-    for place, concept in known.concepts:
-        if (new := moved_folder(concept.get("path"), config.path, moved)) is not None:
+    for place, concept in known.all_concepts:
+        if (new := moved_folder(concept.get("path"), place.path, moved)) is not None:
             values[place.below("path")] = str(new)
+        if (kept := kept_file(_table(concept, "text").get("prompt_path"), place.path)) is not None:
+            values[place.below("text", "prompt_path")] = str(kept)
     return with_values(config, values)
 
 
@@ -126,10 +128,39 @@ class _Config:
         if named is not None and named in config.texts:
             listed, place = parsed(named, config.texts[named]), Place(named, ())
         tables = [(place.below(i), one) for i, one in enumerate(listed if isinstance(listed, list) else [])]
-        self.concepts = [(where, one) for where, one in tables if isinstance(one, dict) and _is_trained(one)]
+        self.all_concepts = [(where, one) for where, one in tables if isinstance(one, dict)]
+        self.concepts = [(where, one) for where, one in self.all_concepts if _is_trained(one)]
         self.texts = [(where.below("text"), _table(one, "text")) for where, one in self.concepts]
         self.rank = "lokr_dim" if self.values.get("peft_type") == "LOKR" else "lora_rank"
-        self.part = next((name for name in _PARTS if name in self.values), _PARTS[0])
+        kind = self.values.get("model_type")
+        part, encoders = denoiser(kind), text_encoders(kind)
+        self.is_known = part is not None
+        """Whether the model's parts are; of another's, those that the config mentions may be its own or not."""
+        self.parts = (part,) if part is not None else self._mentioned(DENOISERS) or DENOISERS[:1]
+        """The one that draws, or those that may be it."""
+        self.encoders = self._mentioned(TEXT_ENCODERS) if encoders is None else encoders
+
+    def _mentioned(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in self.values)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The drawing part's own, or the general one; None where parts differ that may be it."""
+        general = number(self.values.get("learning_rate"))
+        own = [number(self.table(name).get("learning_rate")) for name in self.parts]
+        found: float | None = agreed(general if rate is None else rate for rate in own)
+        return found
+
+    @property
+    def trains_text(self) -> bool | None:
+        """Whether a text encoder of the model is trained; None where the config does not tell.
+
+        Which text encoders a model has that is not known here, is not either: all that are mentioned must say the same.
+        """
+        told = [flag(self.table(name).get("train")) for name in self.encoders]
+        if not self.is_known and len(set(told)) != 1:
+            return None
+        return True if True in told else None if None in told else False
 
     def table(self, key: str) -> dict[str, Any]:
         """A table of the config; empty where it is none."""
@@ -161,11 +192,11 @@ class _Draft:
         elif name == "steps":
             self._steps(after, dataset)
         elif name == "learning_rate":
-            own = number(self.config.table(self.config.part).get("learning_rate")) is not None
-            self.values[root.below(*((self.config.part,) if own else ()), "learning_rate")] = after
+            for part in self.config.parts:
+                own = number(self.config.table(part).get("learning_rate")) is not None
+                self.values[root.below(*((part,) if own else ()), "learning_rate")] = after
         elif name == "train_text_encoder":
-            for encoder in [one for one in _TEXT_ENCODERS if one in self.config.values] or _TEXT_ENCODERS[:1]:
-                self.values[root.below(encoder, "train")] = after
+            self._text_encoders(after)
         elif name == "identity_ratio":
             self._balancing(after, dataset)
         elif name == "flip_augmentation":
@@ -211,6 +242,14 @@ class _Draft:
         if text not in told:
             told.append(text)
 
+    def _text_encoders(self, after: bool) -> None:
+        if self.config.is_known and not self.config.encoders:
+            kind = self.config.values.get("model_type")
+            self.unsupported.append(f"train_text_encoder: OneTrainer trains none with a LoRA of {kind}.")
+            return
+        for encoder in self.config.encoders or TEXT_ENCODERS[:1]:
+            self.values[self.config.root.below(encoder, "train")] = after
+
     def _steps(self, after: int, dataset: Dataset | None) -> None:
         shown = sum(image.repeats for image in dataset.images) if dataset is not None else 0
         if not shown:
@@ -242,9 +281,9 @@ class _Draft:
 
 
 def _concept_path(path: Path, config: Any) -> Path | None:
-    """The file of concepts, relative names below the config's own folder; None where the config holds them."""
+    """The file of concepts, below the config's own folder where there is none; None where the config holds them."""
     named = config.get("concept_file_name") if isinstance(config, dict) and config.get("concepts") is None else None
-    return path.parent / named if isinstance(named, str) and named else None
+    return found_file(named, path) or path.parent / named if isinstance(named, str) and named else None
 
 
 def _is_trained(concept: Mapping[str, Any]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import normpath
+from os.path import abspath, isabs
 from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import edited
 from lora_doctor.edits.edit import Keys
+from lora_doctor.named_places import found_file, moved_place
 from lora_doctor.types import Change, ConfigFiles, TrainingSettings
 
 
@@ -34,17 +35,15 @@ def with_values(config: ConfigFiles, values: Mapping[Place, Any]) -> dict[Path, 
 
 
 def moved_folder(named: object, config: Path, moved: Mapping[Path, Path]) -> Path | None:
-    """Where a folder goes that the config names, absolute or as seen from its own; None = it stays where it is.
+    """Where a folder goes that the config names, absolute; None = the name holds. `moved`: old -> new place."""
+    return moved_place(named, config, moved) if isinstance(named, str) else None
 
-    `moved`: old -> new place, both absolute.
-    """
-    if not isinstance(named, str) or not named:
+
+def kept_file(named: object, config: Path) -> Path | None:
+    """Where a file is that the config names by a relative name, absolute; None = it is none, or the name is not."""
+    if not isinstance(named, str) or isabs(named) or (found := found_file(named, config)) is None:
         return None
-    for place in (Path(named), config.absolute().parent / named):
-        new = moved.get(Path(normpath(place)))
-        if new is not None and new != place:
-            return new.absolute()
-    return None
+    return Path(abspath(found))
 
 
 def real_changes(changes: Sequence[Change], settings: TrainingSettings) -> list[Change]:

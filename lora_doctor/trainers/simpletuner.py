@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.named_places import found_file
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -91,6 +92,7 @@ def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | Non
     draft = _Draft(config)
     for change in real_changes(changes, read(config)):
         draft.make(change, dataset)
+    draft.keep_length()
     return PatchedFiles(
         texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
     )
@@ -102,8 +104,8 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
     backends = _backend_path(config.path, known)
     if backends in moved and known.get("data_backend_config") is not None:
         values[known.place("data_backend_config")] = str(moved[backends].absolute())
-    for place, table in known.backends:
-        if (new := moved_folder(table.get("instance_data_dir"), config.path, moved)) is not None:
+    for place, table in known.all_backends:
+        if (new := moved_folder(table.get("instance_data_dir"), place.path, moved)) is not None:
             values[place.below("instance_data_dir")] = str(new)
     return with_values(config, values)
 
@@ -125,7 +127,8 @@ class _Config:
         path = _backend_path(config.path, self)
         listed = parsed(path, config.texts[path]) if path in config.texts else None
         tables = enumerate(listed if isinstance(listed, list) else [])
-        self.backends = [(Place(path, (i,)), one) for i, one in tables if isinstance(one, dict) and _is_trained(one)]
+        self.all_backends = [(Place(path, (i,)), one) for i, one in tables if isinstance(one, dict)]
+        self.backends = [(place, one) for place, one in self.all_backends if _is_trained(one)]
 
     def get(self, name: str) -> Any:
         """A setting; None where it is not given."""
@@ -149,6 +152,8 @@ class _Draft:
     def __init__(self, config: ConfigFiles) -> None:
         self.config = _Config(config)
         self.values: dict[Place, Any] = {}
+        self.longer = 1.0
+        """How many times as many epochs make up for new repeats."""
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -173,6 +178,14 @@ class _Draft:
             self._repeats(after, dataset)
         else:
             self.unsupported.append(f"{name}: SimpleTuner's setting for it is not known here; wanted is {after}.")
+
+    def keep_length(self) -> None:
+        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
+        place = self.config.place("num_train_epochs")
+        epochs = epochs_as_long(self.values.get(place, self.config.get("num_train_epochs")), self.longer)
+        if epochs is not None:
+            self.values[place] = epochs
+            self.notes.append(f"num_train_epochs follows the repeats: as long a training (x {self.longer:.2f}).")
 
     def _length(self, name: str, after: float) -> None:
         """One of the two counts, the other is 0."""
@@ -205,10 +218,8 @@ class _Draft:
         ]  # fmt: skip
         found = repeats_for(folders, dataset, target)
         self.values.update({place: round(repeats) - 1 for place, repeats in found.values.items()})
-        epochs = number(self.config.get("num_train_epochs"))
-        if found.values and epochs and round(epochs * found.longer) != epochs:
-            self.values[self.config.place("num_train_epochs")] = max(1, round(epochs * found.longer))
-            self.notes.append(f"num_train_epochs follows the repeats: as long a training (x {found.longer:.2f}).")
+        if found.values:
+            self.longer = found.longer
         if found.values and any(table.get("probability") is not None for _, table in self.config.backends):
             self.notes.append("probability stays: repeats decide over the whole of an epoch.")
         if found.short:
@@ -216,9 +227,9 @@ class _Draft:
 
 
 def _backend_path(path: Path, config: _Config) -> Path:
-    """Where the backends are: below the config's folder, or beside it where the name leads from the trainer's own."""
+    """Where the backends are; beside the config where their name leads nowhere."""
     named = word(config.get("data_backend_config")) or BACKENDS
-    return path.parent / (named if (path.parent / named).exists() else Path(named).name)
+    return found_file(named, path) or path.parent / Path(named).name
 
 
 def _is_trained(backend: Mapping[str, Any]) -> bool:

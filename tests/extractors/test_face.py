@@ -52,6 +52,12 @@ def test_an_empty_place_has_no_face_and_no_embedding(reader):
     assert reading.faces == 0 and reading.box is None and reading.embedding is None
 
 
+@pytest.mark.parametrize("size", [(1300, 10), (10, 2000), (129, 1), (1, 1)])
+def test_a_picture_too_thin_to_be_searched_has_no_face(reader, size):
+    [reading] = reader.read([Image.effect_noise(size, 50)])
+    assert reading.faces == 0 and reading.box is None
+
+
 def test_looking_again_makes_no_faces_out_of_empty_places(reader):
     rng = random.Random(21)
     tints = [tuple(rng.randint(-20, 20) for _ in range(3)) for _ in range(20)]

@@ -10,7 +10,7 @@ import pytest
 
 from lora_doctor.metrics.colour_witness import build_hull, measure
 from lora_doctor.metrics.relighting import relit
-from lora_doctor.types import CLOSE_UP, FULL_BODY, Cell, Measurement, Reading, Study
+from lora_doctor.types import FRAMINGS, FULL_BODY, Cell, Measurement, Reading, Study
 from tests.metrics.make_study import Labels, get, make_study, references
 
 Lab = tuple[float, float, float]
@@ -106,15 +106,25 @@ def test_a_framing_the_witness_cannot_see_is_left_out_and_named() -> None:
     assert nowhere.value is None and "too small to be seen" in (nowhere.reason or "")
 
 
-def test_a_flip_the_witness_cannot_tell_of_is_missing_and_widens() -> None:
-    def sometimes(cell: Cell) -> Lab | None:
-        return None if cell.replicate and cell.framing == CLOSE_UP else BLACK if some_flip(cell) else WHITE
+def test_a_witness_that_is_silent_where_the_flips_are_does_not_hide_them() -> None:
+    whole = rate(seen(make_study(labels=one_in_three), lambda c: BLACK if one_in_three(c) else WHITE))
+    silent = rate(seen(make_study(labels=one_in_three), lambda c: None if one_in_three(c) else WHITE))
+    assert silent.value == whole.value and silent.interval == whole.interval and whole.value == 0.2
+    assert "by CLIP's word alone" in (silent.reason or "") and "alone" not in (whole.reason or "")
 
-    whole = rate(seen(make_study(labels=some_flip), lambda c: BLACK if some_flip(c) else WHITE))
-    study = seen(make_study(labels=some_flip, replicates=4), lambda c: None if c.replicate == 3 else sometimes(c))
-    less = rate(study)
-    assert whole.interval and less.interval and "missing" in (less.reason or "")
-    assert less.interval[1] - less.interval[0] > whole.interval[1] - whole.interval[0]
+
+def test_what_clip_alone_misreads_in_the_dataset_is_not_taken_from_what_both_see() -> None:
+    refs = tuple(
+        reading if i % 6 else replace(reading, probabilities=references(hair_colour="black_hair")[i % 18].probabilities)
+        for i, reading in enumerate(references(FRAMINGS * 12))
+    )
+    flips = lambda c: BLACK if some_flip(c) else WHITE  # noqa: E731
+    assert rate(seen(make_study(labels=some_flip, refs=refs), flips)).value == pytest.approx(0.4)
+
+
+def one_in_three(cell: Cell) -> Labels:
+    """What CLIP says: black hair in every third place of each framing's replicates."""
+    return {"hair_colour": "black_hair"} if (cell.replicate + len(cell.environment)) % 3 == 0 else {}
 
 
 def with_tagger(study: Study, says: Callable[[Cell], str], right: int) -> Study:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from lora_doctor.image_states import UNREADABLE
 from lora_doctor.metrics.identity import measure
-from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell
+from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell, Study
 from tests.metrics.make_study import get, make_study, references
 
 
@@ -107,6 +109,29 @@ def test_a_lost_render_is_counted_and_named() -> None:
     assert one.value == pytest.approx(0.85, abs=1e-4)
     assert one.reason == "3 of 30 units are missing: not rendered, or not readable"
     assert get(found, "identity.score", weight="0.7").n == 30
+
+
+def lost(reason: str) -> Study:
+    """A study whose beach renders at weight 1 are missing, for this reason."""
+    study = make_study(missing=lambda c: c.weight == 1 and c.environment == "beach")
+    return replace(study, missing=dict.fromkeys(study.missing, reason))
+
+
+def test_a_picture_that_the_lora_made_empty_counts_like_one_without_a_face() -> None:
+    found = measure(lost("the picture is flat: one colour everywhere"))
+    one = get(found, "identity.score", weight="1", environment="beach")
+    assert one.value == 0.0 and one.n == 6 and one.reach is None
+    share = get(found, "identity.no_face", weight="ship", framing="full_body")
+    assert share.value == pytest.approx(0.1) and share.n == 10
+
+
+def test_a_picture_that_was_lost_counts_for_nothing_and_its_reach_is_told() -> None:
+    found = measure(lost(UNREADABLE))
+    one = get(found, "identity.score", weight="1")
+    assert one.n == 24 and one.value == pytest.approx(1.0, abs=1e-4)
+    assert one.reach == (pytest.approx(0.8, abs=1e-4), pytest.approx(1.0, abs=1e-4))
+    assert get(found, "identity.score", weight="0.7").reach is None
+    assert get(found, "identity.no_face", weight="ship", framing="full_body").reach == (0.0, pytest.approx(0.2))
 
 
 UNMEASURABLE = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_doctor.picture_rows import CaptionTable
+from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers import diffusers, kohya, musubi
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, ConfigFiles, Dataset, DatasetImage
 
@@ -174,6 +174,34 @@ def test_the_identity_ratio_becomes_rows_where_there_is_a_table() -> None:
     assert "one prompt" in said
     (said,) = diffusers.patch(STYLES["a table"], [change("identity_ratio", 0.33)]).unsupported
     assert "not known" in said
+
+
+ORDERS = pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])
+LENGTHS = pytest.mark.parametrize(
+    "text", [TABLE, TABLE.replace("num_train_epochs 10", "max_train_steps 500")], ids=["epochs", "steps"]
+)
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_epochs_stands_beside_new_rows(text: str, order: int) -> None:
+    changes = [change("epochs", 20.0), change("identity_ratio", 0.33)][::order]
+    patched = diffusers.patch(script(text), changes, pictures(20, 60))
+    rows = rows_for(pictures(20, 60), CaptionTable("text"), 0.33)
+    read = diffusers.read(ConfigFiles(path=Path("/cfg/run.sh"), texts=patched.texts))
+    assert rows is not None and read.steps is None and read.epochs is not None
+    assert read.epochs * sum(rows.rows.values()) == pytest.approx(20 * 80, rel=0.05) and read.epochs != 20
+    assert ["num_train_epochs follows" in note for note in patched.notes] == [False, True]
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_steps_stands_beside_new_rows(text: str, order: int) -> None:
+    changes = [change("steps", 3000), change("identity_ratio", 0.33)][::order]
+    patched = diffusers.patch(script(text), changes, pictures(20, 60))
+    read = diffusers.read(ConfigFiles(path=Path("/cfg/run.sh"), texts=patched.texts))
+    assert (read.steps, read.epochs) == (3000, None)
+    assert len(patched.notes) == 1 and "rows" in patched.notes[0]
 
 
 def test_where_captions_come_from() -> None:

@@ -266,6 +266,39 @@ def test_the_identity_ratio_becomes_whole_repeats_and_the_training_stays_as_long
     assert "num_repeats" not in subsets[2]
 
 
+ONCE = SUBSETS.replace("num_repeats = 3", "num_repeats = 1").replace("num_repeats = 2\n", "")
+ORDERS = pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])
+BY_STEPS = NETWORK.replace("max_train_epochs = 10", "max_train_steps = 1600")
+
+
+@ORDERS
+@pytest.mark.parametrize("args", [NETWORK, BY_STEPS], ids=["epochs", "steps"])
+def test_a_prescribed_number_of_epochs_stands_beside_new_repeats(args: str, order: int) -> None:
+    changes = [change("epochs", 20.0), change("identity_ratio", 0.33)][::order]
+    patched = kohya.patch(files(args, ONCE), changes, pictures(20, 60))
+    closeup, context, _ = (
+        one.get("num_repeats", 1) for one in tomllib.loads(patched.texts[DATA])["datasets"][0]["subsets"]
+    )
+    epochs = tomllib.loads(patched.texts[ARGS])["max_train_epochs"]
+    assert epochs * (20 * closeup + 60 * context) == pytest.approx(20 * 80, rel=0.05)
+    assert epochs != 20 and ["max_train_epochs follows" in note for note in patched.notes] == [True]
+
+
+@ORDERS
+@pytest.mark.parametrize("args", [NETWORK, BY_STEPS], ids=["epochs", "steps"])
+def test_a_prescribed_number_of_steps_stands_beside_new_repeats(args: str, order: int) -> None:
+    changes = [change("steps", 3000), change("identity_ratio", 0.33)][::order]
+    patched = kohya.patch(files(args, ONCE), changes, pictures(20, 60))
+    told = tomllib.loads(patched.texts[ARGS])
+    assert (told["max_train_steps"], told.get("max_train_epochs"), patched.notes) == (3000, None, ())
+    assert patched.texts[DATA] != ONCE
+
+
+def test_the_length_of_a_training_follows_new_repeats_alone() -> None:
+    args = NETWORK.replace("max_train_epochs = 10", 'max_train_epochs = "10.5"')
+    assert kohya.patch(files(args), [change("rank", 48)], pictures(20, 60)).texts[ARGS] == args.replace("16 ", "48 ")
+
+
 def test_a_ratio_that_no_repeats_reach_is_said() -> None:
     data = '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "/data/context"\n'
     (said,) = kohya.patch(files(data=data), [change("identity_ratio", 0.4)], pictures(0, 12)).unsupported
@@ -377,6 +410,16 @@ def test_numbered_folders_become_a_dataset_config_with_other_repeats() -> None:
     seen_before, seen = 10 * (20 * 10 + 60), args["max_train_epochs"] * (20 * face + 60 * context)
     assert seen == pytest.approx(seen_before, rel=0.1)
     assert "# mine" in patched.texts[config.path] and not patched.unsupported
+
+
+@ORDERS
+def test_prescribed_epochs_stand_beside_other_repeats_of_numbered_folders(order: int) -> None:
+    config = files('train_data_dir = "/data"\nmax_train_epochs = 10\n', None)
+    patched = kohya.patch(config, [change("epochs", 20.0), *RATIO][::order], numbered(*CLOSE_UPS))
+    subsets = tomllib.loads(patched.texts[config.path.with_name("args.dataset.toml")])["datasets"][0]["subsets"]
+    face, context = (one["num_repeats"] for one in subsets)
+    epochs = tomllib.loads(patched.texts[config.path])["max_train_epochs"]
+    assert epochs * (20 * face + 60 * context) == pytest.approx(20 * (20 * 10 + 60), rel=0.05)
 
 
 def test_what_became_a_dataset_config_is_read_and_not_changed_again() -> None:

@@ -138,19 +138,50 @@ def test_defaults_are_settings_too() -> None:
     assert (read.rank, read.alpha, read.steps, read.learning_rate) == (4, 1.0, 1600, 2e-6)
 
 
-def test_the_identity_ratio_becomes_whole_repeats_and_the_training_stays_as_long() -> None:
-    images = [(IDENTITY_EMPHASIS, "closeup", i) for i in range(20)] + [(IN_CONTEXT, "context", i) for i in range(60)]
-    dataset = Dataset(path=Path("/data"), images=tuple(
+def pictures(closeups: int, contexts: int) -> Dataset:
+    images = [(IDENTITY_EMPHASIS, "closeup", i) for i in range(closeups)]
+    images += [(IN_CONTEXT, "context", i) for i in range(contexts)]
+    return Dataset(path=Path("/data"), images=tuple(
         DatasetImage(path=Path(f"/data/{folder}/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
         for role, folder, i in images
     ))  # fmt: skip
-    patched = musubi.patch(both(), [change("identity_ratio", 0.33)], dataset)
+
+
+def test_the_identity_ratio_becomes_whole_repeats_and_the_training_stays_as_long() -> None:
+    patched = musubi.patch(both(), [change("identity_ratio", 0.33)], pictures(20, 60))
     closeup, context, _ = tomllib.loads(patched.texts[DATA])["datasets"]
     face, around = 20 * closeup["num_repeats"], 60 * context.get("num_repeats", 1)
     assert face / (face + around) == pytest.approx(0.33, abs=0.011)
     epochs = tomllib.loads(patched.texts[ARGS])["max_train_epochs"]
     assert epochs * (face + around) == pytest.approx(16 * 80, rel=0.1)
     assert "# once" in patched.texts[DATA]
+
+
+ORDERS = pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])
+LENGTHS = pytest.mark.parametrize(
+    "args", [NETWORK, NETWORK.replace("max_train_epochs = 16", "max_train_steps = 1600")], ids=["epochs", "steps"]
+)
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_epochs_stands_beside_new_repeats(args: str, order: int) -> None:
+    changes = [change("epochs", 20.0), change("identity_ratio", 0.33)][::order]
+    patched = musubi.patch(both(args), changes, pictures(20, 60))
+    closeup, context, _ = (one.get("num_repeats", 1) for one in tomllib.loads(patched.texts[DATA])["datasets"])
+    epochs = tomllib.loads(patched.texts[ARGS])["max_train_epochs"]
+    assert epochs * (20 * closeup + 60 * context) == pytest.approx(20 * 80, rel=0.05)
+    assert epochs != 20 and ["max_train_epochs follows" in note for note in patched.notes] == [True]
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_steps_stands_beside_new_repeats(args: str, order: int) -> None:
+    changes = [change("steps", 3000), change("identity_ratio", 0.33)][::order]
+    patched = musubi.patch(both(args), changes, pictures(20, 60))
+    told = tomllib.loads(patched.texts[ARGS])
+    assert (told["max_train_steps"], told.get("max_train_epochs"), patched.notes) == (3000, None, ())
+    assert patched.texts[DATA] != DATASETS
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lora_doctor.types import (
     PatchedFiles,
     TrainingSettings,
 )
+from tests.recorded.written_metadata import written
 
 CONFIG, CONCEPTS = Path("/cfg/config.json"), Path("/cfg/concepts.json")
 
@@ -38,6 +39,13 @@ BASE: dict[str, Any] = {
     "text_encoder_2": {"train": False}, "own_note": "kept",
     "concepts": [concept("closeup"), concept("context"), concept("reg", type="PRIOR_PREDICTION")],
 }  # fmt: skip
+
+
+def saved(model_type: str, **parts: dict[str, Any]) -> dict[str, Any]:
+    """A config as OneTrainer's window saves it: every part of every model, as `written` by OneTrainer itself."""
+    values = json.loads(written("onetrainer_settings")["ot_config"])
+    known = {name: {**values[name], **own} for name, own in parts.items()}
+    return {**values, "model_type": model_type, "concepts": BASE["concepts"], **known}
 
 
 def files(values: dict[str, Any], indent: int | None = 4, concepts: list[Any] | None = None) -> ConfigFiles:
@@ -58,7 +66,12 @@ STYLES = {
     "tags dropped": files({**BASE, "concepts": [concept("a", text=EACH, text_variations=8)]}),
     "a rate of its own": files({**BASE, "unet": {"learning_rate": 0.0001}}),
     "numbers as text": files({**BASE, "lora_rank": "16", "epochs": "10"}),
-    "transformer": files({**{k: v for k, v in BASE.items() if k != "unet"}, "transformer": {"train": True}}),
+    "transformer": files(
+        {**{k: v for k, v in BASE.items() if k != "unet"}, "model_type": "FLUX_DEV_1", "transformer": {"train": True}}
+    ),
+    "saved by the window": files(saved("STABLE_DIFFUSION_XL_10_BASE")),
+    "saved by the window, flux": files(saved("FLUX_DEV_1", transformer={"learning_rate": 1e-3})),
+    "a model that is not known": files(saved("MODEL_OF_TOMORROW")),
     "lokr": files({**BASE, "peft_type": "LOKR", "lokr_dim": 32}),
     "no text": files({**BASE, "concepts": [{"path": "/data/a", "balancing": 1.0}]}),
     "nothing cached": files({**BASE, "latent_caching": False}),
@@ -170,6 +183,89 @@ def test_samples_are_balanced_as_samples() -> None:
             concept("context", balancing=90.0, balancing_strategy="SAMPLES")]  # fmt: skip
     patched = onetrainer.patch(files({**BASE, "concepts": some}), [change("identity_ratio", 0.33)], pictures(20, 60))
     assert [one["balancing"] for one in json.loads(patched.texts[CONFIG])["concepts"]] == pytest.approx([33, 67], abs=1)
+
+
+OFF, ON = {"train": False}, {"train": True}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "parts", "trained"),
+    [
+        ("STABLE_DIFFUSION_15", {"text_encoder": OFF, "text_encoder_2": ON}, False),
+        ("STABLE_DIFFUSION_XL_10_BASE", {"text_encoder": OFF, "text_encoder_2": OFF}, False),
+        ("STABLE_DIFFUSION_XL_10_BASE_INPAINTING", {"text_encoder": OFF, "text_encoder_2": ON}, True),
+        ("STABLE_DIFFUSION_35", {"text_encoder_3": ON}, True),
+        ("STABLE_DIFFUSION_35", {"text_encoder_3": OFF}, False),
+        ("FLUX_DEV_1", {"text_encoder_3": ON}, False),
+        ("HI_DREAM_FULL", {"text_encoder_3": OFF, "text_encoder_4": ON}, True),
+        ("STABLE_CASCADE_1", {"text_encoder": ON}, True),
+        ("Z_IMAGE", {"text_encoder": ON}, False),
+        ("MODEL_OF_TOMORROW", {"text_encoder_3": ON}, None),
+        ("MODEL_OF_TOMORROW", {"text_encoder_3": OFF, "text_encoder_4": OFF}, False),
+    ],
+)
+def test_only_the_text_encoders_of_the_model_count(
+    model_type: str, parts: dict[str, dict[str, bool]], trained: bool | None
+) -> None:
+    config = files(saved(model_type, **parts))
+    assert onetrainer.read(config).train_text_encoder is trained
+
+
+def test_a_text_encoder_that_the_config_leaves_out_may_be_trained() -> None:
+    one = {key: value for key, value in BASE.items() if key != "text_encoder_2"}
+    assert onetrainer.read(files(one)).train_text_encoder is None
+    told = json.loads(onetrainer.patch(files(one), [change("train_text_encoder", False)]).texts[CONFIG])
+    assert (told["text_encoder"]["train"], told["text_encoder_2"]["train"]) == (False, False)
+
+
+def test_whether_a_model_trains_text_is_not_known_where_neither_it_nor_a_text_encoder_is_named() -> None:
+    bare = {key: value for key, value in BASE.items() if key != "model_type" and not key.startswith("text_encoder")}
+    assert onetrainer.read(files(bare)).train_text_encoder is None
+    told = json.loads(onetrainer.patch(files(bare), [change("train_text_encoder", False)]).texts[CONFIG])
+    assert told == {**bare, "text_encoder": {"train": False}}
+
+
+def test_parts_of_other_models_are_left_alone() -> None:
+    config = saved("STABLE_DIFFUSION_XL_10_BASE", text_encoder=ON, text_encoder_2=ON)
+    told = json.loads(onetrainer.patch(files(config), [change("train_text_encoder", False)]).texts[CONFIG])
+    assert told == {**config, **{name: {**config[name], **OFF} for name in ("text_encoder", "text_encoder_2")}}
+
+
+def test_a_model_whose_text_encoder_no_lora_trains_is_told_so() -> None:
+    patched = onetrainer.patch(files(saved("FLUX_2")), [change("train_text_encoder", True)])
+    assert patched.texts == files(saved("FLUX_2")).texts
+    assert patched.unsupported == ("train_text_encoder: OneTrainer trains none with a LoRA of FLUX_2.",)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "part"),
+    [
+        ("STABLE_DIFFUSION_15_INPAINTING", "unet"),
+        ("STABLE_DIFFUSION_21_BASE", "unet"),
+        ("STABLE_DIFFUSION_XL_10_BASE", "unet"),
+        ("WUERSTCHEN_2", "prior"),
+        ("STABLE_CASCADE_1", "prior"),
+        ("STABLE_DIFFUSION_3", "transformer"),
+        ("FLUX_DEV_1", "transformer"),
+        ("QWEN", "transformer"),
+    ],
+)
+def test_the_learning_rate_is_that_of_the_part_that_draws(model_type: str, part: str) -> None:
+    rates = {"unet": 1e-3, "prior": 2e-3, "transformer": 4e-3}
+    config = saved(model_type, **{name: {"learning_rate": rate} for name, rate in rates.items()})
+    assert onetrainer.read(files(config)).learning_rate == rates[part]
+    told = json.loads(onetrainer.patch(files(config), [change("learning_rate", 5e-5)]).texts[CONFIG])
+    assert told == {**config, part: {**config[part], "learning_rate": 5e-5}}
+    del config[part]["learning_rate"]
+    told = json.loads(onetrainer.patch(files(config), [change("learning_rate", 5e-5)]).texts[CONFIG])
+    assert told == {**config, "learning_rate": 5e-5}
+
+
+def test_a_learning_rate_reaches_whatever_draws_in_a_model_that_is_not_known() -> None:
+    config = saved("MODEL_OF_TOMORROW", transformer={"learning_rate": 1e-3})
+    assert onetrainer.read(files(config)).learning_rate is None
+    told = json.loads(onetrainer.patch(files(config), [change("learning_rate", 5e-5)]).texts[CONFIG])
+    assert told == {**config, "learning_rate": 5e-5, "transformer": {**config["transformer"], "learning_rate": 5e-5}}
 
 
 @pytest.mark.parametrize(("field", "after"), [("negative_tokens", ("black_hair",)), ("seed", 7), ("steps", 100)])

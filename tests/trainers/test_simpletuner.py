@@ -157,6 +157,36 @@ def test_the_identity_ratio_becomes_repeats_that_count_from_zero() -> None:
     assert epochs * (20 * closeup + 60 * context) == pytest.approx(10 * 80, rel=0.15)
 
 
+ONCE = [backend("closeup"), backend("context"), *PARTS[2:]]
+ORDERS = pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])
+LENGTHS = pytest.mark.parametrize(
+    "values", [{**BASE, "max_train_steps": 0, "num_train_epochs": 10}, BASE], ids=["epochs", "steps"]
+)
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_epochs_stands_beside_new_repeats(values: dict[str, Any], order: int) -> None:
+    changes = [change("epochs", 20.0), change("identity_ratio", 0.33)][::order]
+    patched = simpletuner.patch(files(values, ONCE), changes, pictures(20, 60))
+    closeup, context = (one.get("repeats", 0) + 1 for one in json.loads(patched.texts[BACKENDS])[:2])
+    told = json.loads(patched.texts[CONFIG])
+    assert told["num_train_epochs"] * (20 * closeup + 60 * context) == pytest.approx(20 * 80, rel=0.05)
+    assert told["num_train_epochs"] != 20 and told["max_train_steps"] == 0
+    assert ["num_train_epochs follows" in note for note in patched.notes] == [True]
+
+
+@ORDERS
+@LENGTHS
+def test_a_prescribed_number_of_steps_stands_beside_new_repeats(values: dict[str, Any], order: int) -> None:
+    changes = [change("steps", 3000), change("identity_ratio", 0.33)][::order]
+    config = files(values, ONCE)
+    patched = simpletuner.patch(config, changes, pictures(20, 60))
+    told = json.loads(patched.texts[CONFIG])
+    assert (told["max_train_steps"], told["num_train_epochs"], patched.notes) == (3000, 0, ())
+    assert patched.texts[BACKENDS] != config.texts[BACKENDS]
+
+
 def test_moved_files_and_folders_are_named_where_they_go() -> None:
     moved = {CONFIG: Path("/new/config.json"), BACKENDS: Path("/new/b.json"), Path("/data/context"): Path("/new/d")}
     texts = simpletuner.relocated(files(BASE), moved)

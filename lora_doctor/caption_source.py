@@ -1,0 +1,84 @@
+"""Where a picture's captions stand, and what to write there so that its trainer says another one.
+
+What a trainer says is not what the file holds: it may take one of several lines, and put words of the config around
+each. A caption is corrected as it is said, and written as the file has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lora_doctor.types import Dataset, DatasetImage, Subset
+
+
+def subset_of(image: DatasetImage, dataset: Dataset) -> Subset:
+    """The subset that a picture belongs to; a plain one where the dataset has none."""
+    return dataset.subsets[image.subset] if dataset.subsets else Subset(folder=image.path.parent)
+
+
+def ending_of(image: DatasetImage, subset: Subset | None = None) -> str:
+    """What the picture's caption file ends in, or would end in; `.txt` where nobody reads one."""
+    if image.caption_file is not None:
+        return image.caption_file.name.removeprefix(image.path.stem)
+    return next(iter(subset.caption_extensions if subset is not None else ()), ".txt")
+
+
+def beside(picture: Path, ending: str) -> Path:
+    """The caption file of a picture."""
+    return picture.with_name(picture.stem + ending)
+
+
+def said(image: DatasetImage, subset: Subset) -> tuple[str, ...]:
+    """Every caption that the trainer says of the picture, with the config's words around it; none where it has none.
+
+    Parts of wildcards are still together. A file whose lines are captions is read again: all of them count here.
+    """
+    if subset.caption_lines != "any" or image.caption_file is None:
+        return image.variants or (() if image.caption is None else (image.caption,))
+    lines = [line for line in map(str.strip, _text(image.caption_file).split("\n")) if line]
+    around = [_around(subset, number, len(lines)) for number in range(len(lines))]
+    return tuple(f"{before}{line}{after}".strip() for line, (before, after) in zip(lines, around, strict=True))
+
+
+def file_text(captions: str, image: DatasetImage, subset: Subset) -> str | None:
+    """What the caption file is to hold so that the trainer says `captions`, one a line; None where it cannot.
+
+    It cannot where the config puts words around every caption, and these do not stand there.
+    """
+    lines = captions.split("\n") if subset.caption_lines == "any" else [captions]
+    bare = [_without(line, *_around(subset, number, len(lines))) for number, line in enumerate(lines)]
+    found = [line for line in bare if line is not None]
+    if len(found) < len(lines):
+        return None
+    unread = _text(image.caption_file).split("\n")[1:] if subset.caption_lines == "first" and image.caption_file else []
+    return "\n".join([*found, *unread]).rstrip("\n") + "\n"
+
+
+def without_prefix(text: str, subset: Subset) -> str:
+    """A text for a caption file whose author may have written the config's own first words too."""
+    bare = _without(text, subset.prefix, "") if subset.prefix else None
+    return text if bare is None else bare
+
+
+def _around(subset: Subset, number: int, lines: int) -> tuple[str, str]:
+    """What the trainer puts around a line; sd-scripts with wildcards, around all of them together."""
+    if not subset.wildcards:
+        return subset.prefix, subset.suffix
+    return subset.prefix if number == 0 else "", subset.suffix if number == lines - 1 else ""
+
+
+def _without(line: str, before: str, after: str) -> str | None:
+    """The line without what stands around it, runs of space as one; None where that does not stand there."""
+    start, end = " ".join(before.split()), " ".join(after.split())
+    if not (line.startswith(start) and line.endswith(end) and len(line) >= len(start) + len(end)):
+        return None
+    bare = line[len(start) : len(line) - len(end)]
+    torn = (bare and before[-1:].isspace() and not bare[0].isspace()) or (
+        bare and after[:1].isspace() and not bare[-1].isspace()
+    )
+    return None if torn else bare.strip()
+
+
+def _text(path: Path) -> str:
+    """A caption file that was read before."""
+    return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")

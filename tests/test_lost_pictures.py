@@ -1,0 +1,54 @@
+"""Pictures that are lost, or that the LoRA makes empty, never make a verdict of it that is better."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lora_doctor.image_states import UNREADABLE
+from lora_doctor.metrics import identity
+from lora_doctor.policy import load_policy
+from lora_doctor.types import Cell, Study
+from lora_doctor.verdict import decide
+from tests.examples import many
+from tests.metrics.make_study import make_study
+
+FOLDER = Path(__file__).parents[1] / "rules"
+POLICIES = {name: load_policy(FOLDER, name) for name in ("lenient", "standard", "strict")}
+NOVEL = ("beach", "city", "snow")
+FLAT = "the picture is flat: one colour everywhere"
+
+
+def ships(study: Study, policy: str) -> bool:
+    """By the demands of the policy alone: findings have tests of their own."""
+    held = POLICIES[policy].identity_at_least
+    return decide((), (), identity.measure(replace(study, held=held)), POLICIES[policy], novel=NOVEL).outcome == "SHIP"
+
+
+@settings(max_examples=many(200), deadline=None)
+@given(
+    seed=st.integers(0, 10**6), level=st.floats(0.4, 1.0), faceless=st.floats(0.0, 0.6),
+    reason=st.sampled_from([FLAT, UNREADABLE]), policy=st.sampled_from(sorted(POLICIES)),
+    framing=st.sampled_from(["", "full_body", "close-up"]),
+)  # fmt: skip
+@example(seed=1, level=0.95, faceless=0.45, reason=FLAT, policy="standard", framing="full_body")
+@example(seed=1, level=0.95, faceless=0.6, reason=UNREADABLE, policy="lenient", framing="")
+def test_blank_and_lost_pictures_never_ship_what_does_not_ship_with_them(
+    seed: int, level: float, faceless: float, reason: str, policy: str, framing: str
+) -> None:
+    def bad(cell: Cell) -> bool:
+        luck = random.Random(f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}").random()
+        return cell.weight >= 0.7 and framing in ("", cell.framing) and luck < faceless
+
+    def score(cell: Cell) -> float | None:
+        noise = random.Random(f"{seed}/{cell.key}").gauss(0, 0.05)
+        return noise if cell.weight == 0 else None if bad(cell) else max(0.0, level + noise)
+
+    whole = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0))
+    gone = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), missing=bad)
+    less = replace(gone, missing=dict.fromkeys(gone.missing, reason))
+    assert ships(whole, policy) or not ships(less, policy)
