@@ -10,11 +10,17 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lora_doctor.captions import caption_tokens, names, pieces
+from lora_doctor.captions import caption_tokens, names, pieces, prose_piece, says
+from lora_doctor.rival_labels import noun, rivals, two_colours
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
 """The kinds of attribute that every caption must name; clothes and places only where they are to be seen."""
+_COMPANY = frozenset((
+    "beside", "next", "near", "behind", "opposite", "alongside", "against", "toward", "towards", "facing", "another",
+    "other", "others", "two", "both", "friend", "friends", "stranger", "strangers", "crowd", "people", "his", "their",
+))  # fmt: skip
+"""Words of a sentence that may speak of somebody or something else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +51,8 @@ class Mended:
     caption: str
     changes: tuple[str, ...] = field(default=())
     """In a few words each, in order; empty = nothing had to be done."""
+    by_hand: tuple[str, ...] = field(default=())
+    """What prose says against the spec, and may say of somebody or something else: left as it is."""
 
 
 def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Mapping[str, str]) -> Mended:
@@ -54,14 +62,14 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     otherwise than the spec is left as the caption has it: there the picture is wrong. `role` None is treated as
     identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own.
     """
-    text, done = caption or "", list[str]()
+    text, done, left = caption or "", list[str](), list[str]()
     if caption is None or not caption.strip():
         text, done = ", ".join(_spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
     text = _without_unseen(text, plan, shown, done)
-    text = _corrected(text, plan, shown, done)
+    text = _corrected(text, plan, shown, done, left)
     text = _with_trigger(text, plan, done)
     text = _completed(text, plan, role, shown, done)
-    return Mended(caption=text if done else (caption or ""), changes=tuple(done))
+    return Mended(caption=text if done else (caption or ""), changes=tuple(done), by_hand=tuple(left))
 
 
 def written_with_underscores(captions: Collection[str]) -> bool:
@@ -86,16 +94,44 @@ def _without_unseen(text: str, plan: CaptionPlan, shown: Mapping[str, str], done
     return text
 
 
-def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: list[str]) -> str:
+def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: list[str], left: list[str]) -> str:
+    """Every trait that contradicts the spec, by the audit's own measure; prose that may mean another goes to `left`."""
     for attribute, own in plan.spec.items():
         labels = plan.label_sets.get(attribute)
-        if labels is None or labels.kind not in KEPT or shown.get(attribute, own) != own:
+        if labels is None or labels.kind not in KEPT or shown.get(attribute, own) != own or two_colours(own, text):
             continue
-        for other in labels.labels:
-            if other != own and names(text, other):
-                text = _replaced(text, other, "" if names(text, own) else _spelled(own, plan))
+        for other in rivals(labels.labels, own, text):
+            changed = _without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
+            if changed != text:
                 done.append(f"{other} -> {own}")
+            text = changed
+            if says(text, other):
+                left.append(f"says {other}, the character has {own}")
     return text
+
+
+def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
+    """The caption with `own` for `other`; nothing in its place where it says `own` already.
+
+    A tag goes as a whole (`jet_black_hair`); a sentence's words only where the picture is `certain` to show `own`.
+    """
+    parts, emptied = text.split(","), False
+    for at, part in enumerate(parts):
+        if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
+            new = "" if says(",".join(parts), own) else _spelled(own, plan)
+            parts[at], emptied = part.replace(part.strip(), new), emptied or not new
+        elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
+            parts[at] = _replaced(part, other, _spaced(own))
+    return ", ".join(caption_tokens(",".join(parts))) if emptied else ",".join(parts)
+
+
+def _is_tag(part: str) -> bool:
+    """Not of several tags that are joined by words of sentences either: `doll_with_black_hair`."""
+    return bool(pieces(part)) and not prose_piece(part) and not prose_piece(part.replace("_", " "))
+
+
+def _of_others(part: str) -> bool:
+    return not _COMPANY.isdisjoint(re.findall(r"\w+", part.lower()))
 
 
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
@@ -117,7 +153,7 @@ def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[s
             continue
         if own is None and role == IN_CONTEXT and attribute in plan.free:
             own = shown.get(attribute)
-        if own is not None and not any(names(text, label) for label in labels.labels):
+        if own is not None and not says(text, own) and (two_colours(own, text) or not _says_any(text, labels)):
             wanted.append(_spelled(own, plan))
     if not wanted:
         return text
@@ -125,17 +161,23 @@ def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[s
     return _inserted(text, wanted, plan)
 
 
+def _says_any(text: str, labels: LabelSet) -> bool:
+    return any(says(text, label) for label in labels.labels)
+
+
 # ---------------------------------------------------------------- text
 
 
 def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
-    """Behind the trigger or the class words of a list of tags; behind prose, as a sentence's end."""
+    """Behind the trigger or the class words of a list of tags; at the end of prose."""
     tokens = caption_tokens(text)
     if any(len(token.split()) > 4 for token in tokens):
         if words == [plan.trigger]:
             return f"{plan.trigger}, {text}"
+        added = ", ".join(word if word == plan.trigger else _spaced(word) for word in words)
+        # no mark behind it: `slender.` would be no tag, and be added again the next time
         sentence = text.rstrip().endswith((".", "!", "?"))
-        return f"{text.rstrip()} {', '.join(words)}." if sentence else f"{text.rstrip(', ')}, {', '.join(words)}"
+        return f"{text.rstrip()} {added}" if sentence else f"{text.rstrip(', ')}, {added}"
     place, leading = 0, [pieces(word)[:1] for word in plan.class_words]
     while place < len(tokens) and pieces(tokens[place])[:1] in leading:  # `_` has no piece
         place += 1
@@ -158,6 +200,15 @@ def _pattern(word: str) -> str:
 
 def _spelled(label: str, plan: CaptionPlan) -> str:
     return label if plan.underscores or label == plan.trigger else label.replace("_", " ")
+
+
+def _spaced(label: str) -> str:
+    """As a sentence has it."""
+    return label.replace("_", " ")
+
+
+def _folded(label: str) -> str:
+    return " ".join(pieces(label))
 
 
 def _is_label(word: str, labels: LabelSet) -> bool:

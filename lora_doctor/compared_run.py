@@ -57,6 +57,8 @@ class Terms:
     """Keys of the cells that every run has."""
     spec: Mapping[str, str]
     same_dataset: bool
+    unreadable: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Attribute -> the framings in which some run's dataset shows that CLIP cannot tell it."""
     notes: tuple[str, ...] = field(default=())
     """What was restricted and why, a sentence each."""
 
@@ -94,7 +96,22 @@ def agree_on_terms(runs: Sequence[ComparedRun]) -> Terms:
     if not same:
         notes.append("the runs were checked with different datasets: identity was scored again for all of them, on one "
                      "ruler made of all their pictures together; verdicts stand on each run's own ruler")  # fmt: skip
-    return Terms(shared=frozenset(shared), spec=spec, same_dataset=same, notes=tuple(notes))
+    claimed = [set(run.ship_weights) for run in runs]
+    if not set.intersection(*claimed):
+        notes.append("the runs claim different ship weights: each version is offered at its own")
+    unreadable = {name: _unreadable(runs, name) for name in spec}
+    return Terms(
+        shared=frozenset(shared), spec=spec, same_dataset=same, notes=tuple(notes),
+        unreadable={name: framings for name, framings in unreadable.items() if framings},
+    )  # fmt: skip
+
+
+def _unreadable(runs: Sequence[ComparedRun], attribute: str) -> frozenset[str]:
+    """The framings in which a check-up could not measure the attribute at the ship weights."""
+    matches = (m for run in runs for m in run.diagnosis.measurements if m.name == "attribute.match")
+    where = {"attribute": attribute, "weight": "ship"}
+    silent = (m.where.get("framing") for m in matches if m.value is None and m.where.items() >= where.items())
+    return frozenset(framing for framing in silent if framing is not None)
 
 
 _ANEW = "Check all versions with the same lora-doctor.toml, base model and seed."

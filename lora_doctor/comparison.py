@@ -114,7 +114,7 @@ def compare(runs: Sequence[ComparedRun], effects: SmallestEffects) -> Comparison
     )  # fmt: skip
     candidates = [
         Candidate(run=run.name, weight=weight, outcome=run.diagnosis.verdict.outcome, levels=_levels(standing, weight))
-        for run, standing in zip(runs, standings, strict=True) for weight in book.ship or book.weights
+        for run, standing in zip(runs, standings, strict=True) for weight in book.claimed(run)
     ]  # fmt: skip
     by_name = {run.name: run for run in runs}
 
@@ -166,6 +166,11 @@ class _Book:
         """The run's shared cells."""
         return self._cells[run.name]
 
+    def claimed(self, run: ComparedRun) -> tuple[str, ...]:
+        """The weights at which the run's verdict lets it ship: those of all runs, or its own where they share none."""
+        own = {f"{weight:g}" for weight in run.ship_weights}
+        return self.ship or tuple(weight for weight in self.weights if weight in own)
+
     def of(self, run: ComparedRun, quantity: str, weight: str) -> Sample:
         """The run's sample of one quantity and weight."""
         return self._sample_of(run.name, quantity, weight)
@@ -178,8 +183,9 @@ class _Book:
     def contrast(
         self, run: ComparedRun, against: ComparedRun, quantity: str, weight: str, other: str, effects: SmallestEffects
     ) -> Contrast:
-        """`run` at `weight` minus `against` at `other`."""
-        found = paired_difference(self.of(run, quantity, weight), self.of(against, quantity, other))
+        """`run` at `weight` minus `against` at `other`, of the units that both have."""
+        mine, theirs = self.of(run, quantity, weight), self.of(against, quantity, other)
+        found = paired_difference(mine.masked(theirs), theirs.masked(mine))
         place = weight if weight == other else f"{weight} and {other}"
         unit = "score" if quantity == IDENTITY else "share"
         difference = told(found, f"compare.{quantity}", {"weight": place}, unit)

@@ -58,7 +58,9 @@ def _versions(comparison: Comparison) -> Table:
     for run in comparison.runs:
         scores = [level_text(run.level("identity", weight)) for weight in comparison.weights]
         table.add_row(plain(run.name), f"[{_OUTCOME.get(run.outcome, '')}]{run.outcome}[/]", *scores)
-    table.caption = "identity by weight; * = ship weights, over which the differences below are taken"
+    table.caption = "identity by weight"
+    if comparison.ship_weights:
+        table.caption += "; * = ship weights, over which the differences below are taken"
     table.caption_justify = "left"
     return table
 
@@ -66,14 +68,14 @@ def _versions(comparison: Comparison) -> Table:
 def _changes(contrasts: Sequence[Contrast]) -> Table:
     """What got worse, better, and the rest; single weights only where they show what the whole does not."""
     table = pairs(indent=2)
-    overall = {c.quantity: c for c in contrasts if c.weight == "ship"} or {c.quantity: c for c in contrasts}
+    overall = {c.quantity: c for c in contrasts if c.weight == "ship"}
     for state, style in _STATES:
         found = [c for c in overall.values() if c.state == state]
         if state in ("worse", "better"):
             for each in found:
                 table.add_row(f"[{style}]{state}[/]", _told(each))
             single = [c for c in contrasts if c.weight != "ship" and c.state == state
-                      and overall[c.quantity].state != state]  # fmt: skip
+                      and (c.quantity not in overall or overall[c.quantity].state != state)]  # fmt: skip
             for each in single:
                 table.add_row(f"[{style}]{state}[/]", f"{_told(each)} [dim]{place(each.weight)}[/]")
         elif found:

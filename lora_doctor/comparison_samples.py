@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_doctor.compared_run import ComparedRun, Terms
+from lora_doctor.image_states import came_out_empty
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, sample
 from lora_doctor.types import Cell, Dataset, Reading, Study
@@ -47,16 +48,25 @@ def common_scale(runs: Sequence[ComparedRun], terms: Terms) -> Scale:
     for run in used:
         together = {**run.references, **together}
     place = {name: index for index, name in enumerate(together)}
-    copies = {tuple(sorted({place[name] for name in group})) for run in used for group in run.copies}
+    copies = _united([{place[name] for name in group} for run in used for group in run.copies])
     study = Study(
         cells=tuple(cell for key, cell in first.cells.items() if key in terms.shared), renders=first.renders,
         missing=first.missing, dataset=Dataset(path=Path(), images=()), references=tuple(together.values()),
         label_sets=first.label_sets, spec=terms.spec, ship_weights=first.ship_weights, asked=(),
-        copies=tuple(sorted(copies)), least_face=first.least_face, similarity=first.similarity,
+        copies=copies, least_face=first.least_face, similarity=first.similarity,
     )  # fmt: skip
     whose = "of the dataset" if terms.same_dataset else "of all datasets together"
     says = f"one ruler for all runs, made of {len(together)} pictures {whose} and the weight-0 renders of {first.name}"
     return Scale(study=study, ruler=build_ruler(study), says=says)
+
+
+def _united(groups: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
+    """The groups, those that share a member as one."""
+    found: list[set[int]] = []
+    for group in groups:
+        touching = [each for each in found if each & group]
+        found = [each for each in found if not each & group] + [group.union(*touching)]
+    return tuple(sorted(tuple(sorted(each)) for each in found))
 
 
 def sample_of(run: ComparedRun, quantity: str, cells: Sequence[Cell], scale: Scale, terms: Terms) -> Sample:
@@ -90,8 +100,10 @@ def _reader(run: ComparedRun, quantity: str, scale: Scale, terms: Terms) -> _Rea
     kind, _, attribute = quantity.partition(":")
     names = [attribute] if attribute else [n for n in terms.spec if n in run.label_sets and
                                            run.label_sets[n].kind == kind]  # fmt: skip
-    visible = _shown_in(run, names)
+    visible = {name: shown - terms.unreadable.get(name, frozenset()) for name, shown in _shown_in(run, names).items()}
     wanted = {name: terms.spec[name] for name in names}
+    if names and any(terms.unreadable.get(name) for name in names) and not any(visible.values()):
+        return lambda cell: None, lambda cell: False, "not measurable by CLIP on the dataset of one of the runs"
     return (
         lambda cell: _share(run, cell, {n: label for n, label in wanted.items() if cell.framing in visible[n]}),
         lambda cell: any(cell.framing in visible[name] for name in names),
@@ -101,7 +113,9 @@ def _reader(run: ComparedRun, quantity: str, scale: Scale, terms: Terms) -> _Rea
 
 def _faceless(run: ComparedRun, cell: Cell) -> float | None:
     reading = run.renders.get(cell.key)
-    return None if reading is None else float(not reading.face.faces)
+    if reading is None:
+        return 1.0 if came_out_empty(cell, run.missing.get(cell.key)) else None
+    return float(not reading.face.faces)
 
 
 def _share(run: ComparedRun, cell: Cell, wanted: Mapping[str, str]) -> float | None:

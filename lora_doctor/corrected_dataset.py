@@ -18,8 +18,9 @@ from typing import Any
 
 from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of, without_prefix
 from lora_doctor.caption_words import CLASS_WORDS
-from lora_doctor.captions import caption_tokens, pieces
+from lora_doctor.captions import caption_tokens, pieces, says
 from lora_doctor.errors import UsageError, bytes_shown
+from lora_doctor.rival_labels import rivals, two_colours
 from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
 
 TRIGGER = "trigger"
@@ -84,15 +85,23 @@ def _fixed(
     """The caption after all fixes; as it is written where they change nothing."""
     before = tokens = caption_tokens(text)
     for fix in fixes:
-        unwanted = set(fix.get("remove", ()))
+        unwanted = _unwanted(fix, text)
         tokens = [token for token in tokens if token not in unwanted]
         if fix.get("add_tokens") == TRIGGER:
             tokens = _with_trigger(tokens, trigger, leading)
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-        missing = [token for token in wanted if token not in tokens]
+        missing = [token for token in wanted if not says(", ".join(tokens), token)]
         place = tokens.index(trigger) + 1 if trigger in tokens else min(1, len(tokens))
         tokens = [*tokens[:place], *missing, *tokens[place:]]
     return text if tokens == before else ", ".join(tokens)
+
+
+def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
+    """The tokens to take out; of one trait, only those that contradict it: both halves of `heterochromia` are true."""
+    labels, tokens = fix.get("remove", ()), fix.get("tokens", ())
+    if len(tokens) != 1:
+        return set(labels)
+    return set() if two_colours(tokens[0], text) else set(rivals(labels, tokens[0], text))
 
 
 def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from lora_doctor import __version__, dossier
+from lora_doctor.caption_source import subset_of
 from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces
 from lora_doctor.captions import texts as captions_of
@@ -54,6 +56,12 @@ from lora_doctor.types import (
     TrainingSettings,
 )
 
+_SAYS = {
+    "config": "the config says so",
+    "words": "the config's words for pictures without a caption say so",
+    "folder": "the folder's name says so",
+}
+"""By `Layout.trigger_from`, how a trigger is known."""
 AUDIT, REPORT = "audit.json", "audit.html"
 FACTS_VERSION = 2
 """Counted up when `picture_facts` tells more than it did: what run folders remember is then looked at again."""
@@ -195,7 +203,7 @@ def _case(
     induced = induce_trigger(dataset, tools.label_sets)
     trigger, told = (
         (settings.trigger, "given") if settings.trigger
-        else (layout.trigger, "the config says so") if layout.trigger
+        else (layout.trigger, _SAYS[layout.trigger_from]) if layout.trigger and _calls(layout, dataset)
         else (induced.word or "", induced.reason)
     )  # fmt: skip
     spec = induce_spec(dataset, references, tools.label_sets, settings.spec)
@@ -205,6 +213,22 @@ def _case(
     )  # fmt: skip
     public_reason = induced.public_reason if told == induced.reason else None
     return case, told, public_reason or told
+
+
+def _calls(layout: Layout, dataset: Dataset) -> bool:
+    """Whether the layout's trigger is one that captions show.
+
+    A folder's name and class tokens are only the caption of pictures that have none: `10_final` calls nobody where all
+    captions are written and none holds the word.
+    """
+    if layout.trigger_from == "config" or layout.trigger is None:
+        return True
+    written = [
+        text for image in dataset.images for text in captions_of(image)
+        if image.caption_file is not None or subset_of(image, dataset).captions is not None
+    ]  # fmt: skip
+    word = re.compile(rf"(?<![\w-]){re.escape(layout.trigger)}(?![\w-])", re.IGNORECASE)
+    return not written or any(word.search(text) for text in written)
 
 
 def _class_words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
@@ -20,6 +20,7 @@ from lora_doctor.dossier import name_in
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
+from lora_doctor.repeats_plan import Ways, ways_to
 from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
 from lora_doctor.wording import setting_text
 
@@ -48,9 +49,13 @@ class Mending:
     removals: tuple[Removal, ...]
     repeats: Mapping[str, float]
     """Folder -> repeats that bring the identity ratio nearest to the source's; empty = as they are."""
+    plan: tuple[str, ...] = ()
+    """Ways to that ratio for the pictures that stay, a sentence each."""
 
     by_hand: Mapping[Path, Mended] = field(default_factory=dict)
     """The same, where the config puts words around every caption of a subset that the corrected one has elsewhere."""
+    unsure: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    """Picture -> what its prose says against the spec, and may say of somebody or something else: left as it is."""
 
     @property
     def diff(self) -> str:
@@ -109,22 +114,37 @@ def plan_mending(audit: Audit) -> Mending:
     gone = {each.path for each in removals if each.sure}
     captions: dict[Path, Mended] = {}
     by_hand: dict[Path, Mended] = {}
+    unsure: dict[Path, tuple[str, ...]] = {}
     for image, reading in zip(audit.dataset.images, audit.references, strict=True):
         if image.path in gone:
             continue
         subset = subset_of(image, audit.dataset)
         mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading))
+        if mended.by_hand:
+            unsure[image.path] = mended.by_hand
         if mended.changes:
             written = file_text(mended.caption, image, subset) is not None
             (captions if written else by_hand)[image.path] = mended
-    return Mending(audit=audit, captions=captions, removals=removals, repeats=audit.repeats, by_hand=by_hand)
+    ways = _ways(audit, gone)
+    return Mending(
+        audit=audit, captions=captions, removals=removals, repeats=ways.repeats, plan=ways.says, by_hand=by_hand,
+        unsure=unsure,
+    )  # fmt: skip
+
+
+def _ways(audit: Audit, gone: Collection[Path]) -> Ways:
+    """The ways to the source's identity ratio, once the pictures that are certainly to go are gone."""
+    if not gone:
+        return Ways(says=audit.plan, repeats=audit.repeats)
+    return ways_to(replace(audit.dataset, images=tuple(one for one in audit.dataset.images if one.path not in gone)))
 
 
 def _mended(captions: Sequence[str], plan: CaptionPlan, role: Role | None, shown: Mapping[str, str]) -> Mended:
     """Every caption of a picture as it should be, one a line."""
     lines = [mend(caption, plan, role=role, shown=shown) for caption in captions or (None,)]
     changes = dict.fromkeys(change for line in lines for change in line.changes)
-    return Mended(caption="\n".join(line.caption for line in lines), changes=tuple(changes))
+    left = dict.fromkeys(note for line in lines for note in line.by_hand)
+    return Mended(caption="\n".join(line.caption for line in lines), changes=tuple(changes), by_hand=tuple(left))
 
 
 def caption_plan(audit: Audit) -> CaptionPlan:
@@ -159,11 +179,12 @@ def certainly_shown(audit: Audit, reading: Reading | None) -> dict[str, str]:
 def sheet(mending: Mending) -> str:
     """What was done and what is left to do, as Markdown for a person."""
     audit = mending.audit
+    after = " after the removals" if any(each.sure for each in mending.removals) else ""
     parts = [
         "# Mending\n",
         f"Captions changed: {len(mending.captions)} of {len(audit.dataset.images)} (`{CAPTIONS}/`, `{DIFF}`).\n",
-        _listed("Identity ratio", audit.plan),
-        _listed("Repeats", [f"`{name}`: {value:g}" for name, value in mending.repeats.items()]),
+        _listed(f"Identity ratio{after}", mending.plan),
+        _listed(f"Repeats{after}", [f"`{name}`: {value:g}" for name, value in mending.repeats.items()]),
         _listed(
             f"Pictures to remove (`{REMOVE}` names those that are certain)",
             [
@@ -180,10 +201,14 @@ def sheet(mending: Mending) -> str:
             ],
         ),
         _listed("Advice", audit.record.prescription.advice),
-        _listed("Captions", _grouped(mending, mending.captions)),
+        _listed("Captions", _grouped(mending, _changes(mending.captions))),
         _listed(
             "Captions to correct by hand: the config's own words around them stand elsewhere",
-            _grouped(mending, mending.by_hand),
+            _grouped(mending, _changes(mending.by_hand)),
+        ),
+        _listed(
+            "Captions to look at by hand: a sentence may speak of somebody or something else",
+            _grouped(mending, mending.unsure),
         ),
         _listed("Captions that are not read from a file", _read_elsewhere(mending)),
     ]
@@ -203,11 +228,15 @@ def _read_elsewhere(mending: Mending) -> list[str]:
     return [f"{count} of the corrected captions: this dataset takes them from {where}."] if count else []
 
 
-def _grouped(mending: Mending, captions: Mapping[Path, Mended]) -> list[str]:
+def _changes(captions: Mapping[Path, Mended]) -> dict[Path, tuple[str, ...]]:
+    return {path: mended.changes for path, mended in captions.items()}
+
+
+def _grouped(mending: Mending, notes: Mapping[Path, Sequence[str]]) -> list[str]:
     """What was done, with the captions it was done to: the same change to forty captions is one line."""
     groups: dict[str, list[str]] = {}
-    for path, mended in captions.items():
-        groups.setdefault("; ".join(mended.changes), []).append(f"`{name_in(mending.audit.dataset, path)}`")
+    for path, done in notes.items():
+        groups.setdefault("; ".join(done), []).append(f"`{name_in(mending.audit.dataset, path)}`")
     return [f"{done}: {', '.join(names)}" for done, names in groups.items()]
 
 

@@ -15,8 +15,7 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.plugins import data_folder
-from lora_doctor.policy import Policy, ended, load_policy, resolve_policy, unknown_rules
-from lora_doctor.policy_file import FOLDER as PRESETS
+from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
 from lora_doctor.public_measurements import public_facts
 from lora_doctor.report import render_report
@@ -146,7 +145,7 @@ def load_judges(folder: Path | None, policy: str) -> Judges:
     where = folder or own
     beside = {part: where / part if (where / part).is_dir() else own / part for part in (DATASET_RULES, FILE_RULES)}
     rules = load_rules(where)
-    presets = where if (where / PRESETS).is_dir() else own
+    presets = where if has_presets(where) else own
     chosen = load_policy(presets, policy)
     for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
         raise UsageError(ended(complaint), path=resolve_policy(presets, policy).at(*key))

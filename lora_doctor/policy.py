@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lora_doctor.errors import UsageError
-from lora_doctor.policy_file import EXTENDS, RULES, WAIVERS, Key, PolicyFile, read_layers
+from lora_doctor.policy_file import EXTENDS, FOLDER, RULES, WAIVERS, Key, PolicyFile, read_layers
 from lora_doctor.types import FRAMINGS, Waiver
 
 Claim = Literal["interval", "point"]
@@ -86,6 +86,11 @@ class ResolvedPolicy:
         """`<path>:<line>` of a key, or of the file when no file says it."""
         found = next((self.origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.origins), None)
         return str(self.layers[0].path) if found is None else found[0].at(*found[1], *key[len(found[1]) :])
+
+
+def has_presets(folder: Path) -> bool:
+    """Whether a rules folder has policies of its own."""
+    return (folder / FOLDER).is_dir()
 
 
 def load_policy(folder: Path, choice: str) -> Policy:

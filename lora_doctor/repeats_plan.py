@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -236,7 +236,8 @@ class Ways:
     says: tuple[str, ...]
     """A sentence each."""
     repeats: Mapping[str, float]
-    """Folder below the dataset -> repeats; empty where the present ones are the best."""
+    """Folder below the dataset -> repeats as its trainer is told them; empty where the present ones are the best, and
+    where no one setting gives them."""
 
 
 def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
@@ -245,17 +246,19 @@ def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
     Its pictures have roles (`classify_roles`); those without one are left out of account.
     """
     faces, rest = (_exposures(dataset, role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT))
-    whole = dataset.trainer not in FRACTIONAL
-    plan = plan_repeats(folder_groups(dataset), target, whole=whole)
+    whole, setting = dataset.trainer not in FRACTIONAL, _setting(dataset)
+    groups = _in_units(folder_groups(dataset), setting)
+    plan = plan_repeats(groups, target, whole=whole)
     if plan is None:
         return Ways(says=("No picture has a role: the identity ratio is not known.",), repeats={})
     if abs(_exact(plan.ratio_before) - _exact(target)) <= NEAR:
         return Ways(says=(f"The identity ratio is {plan.ratio_before:.2f} already.",), repeats={})
-    says = [_repeats_sentence(folder_groups(dataset), plan)] if plan.changed else []
+    says = [_repeats_sentence(groups, plan, setting)] if plan.changed else []
     if abs(_exact(plan.ratio) - _exact(target)) > NEAR:
-        apart = plan_repeats(role_groups(dataset), target, whole=whole)
+        by_role = _in_units(role_groups(dataset), setting)
+        apart = plan_repeats(by_role, target, whole=whole)
         if apart is not None and abs(apart.ratio - target) < abs(plan.ratio - target):
-            says.append(f"With a folder for each role: {_repeats_sentence(role_groups(dataset), apart)}")
+            says.append(f"With a folder for each role: {_repeats_sentence(by_role, apart, setting)}")
     if (more := pictures_to_add(faces, rest, target)) is not None and more.pictures:
         says.append(_count_sentence("Add", more))
     fewer = pictures_to_drop(faces, rest, target)
@@ -263,7 +266,35 @@ def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
         faces if fewer.role == IDENTITY_EMPHASIS else rest
     ):
         says.append(_count_sentence("Drop", fewer))
-    return Ways(says=tuple(says), repeats=plan.repeats if plan.changed else {})
+    told = {} if setting is None else {name: setting.told(each) for name, each in plan.repeats.items()}
+    return Ways(says=tuple(says), repeats=told if plan.changed else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What the trainer's own number of repeats means."""
+
+    unit: int
+    counts_from: int
+
+    def told(self, repeats: float) -> float:
+        """The trainer's number for so many units."""
+        return repeats + self.counts_from - 1
+
+
+def _setting(dataset: Dataset) -> _Setting | None:
+    """That of all subsets alike; None where they differ, or one is told by other numbers: a picture count, twice."""
+    used = {image.subset for image in dataset.images if image.role is not None} if dataset.subsets else set()
+    subsets = [dataset.subsets[index] for index in used]
+    found = {(one.unit if one.samples is None else None, one.counts_from) for one in subsets}
+    (unit, counts_from), *others = found or {(1, 1)}
+    return None if others or unit is None else _Setting(unit, counts_from)
+
+
+def _in_units(groups: Sequence[Group], setting: _Setting | None) -> tuple[Group, ...]:
+    """The groups with repeats counted in what one more of the setting gives: a plan in them can be set."""
+    unit = 1 if setting is None else setting.unit
+    return tuple(replace(group, repeats=group.repeats / unit) for group in groups)
 
 
 def folder_groups(dataset: Dataset) -> tuple[Group, ...]:
@@ -309,15 +340,21 @@ def _exposures(dataset: Dataset, role: Role) -> list[float]:
     return [image.repeats for image in dataset.images if image.role == role]
 
 
-def _repeats_sentence(groups: Sequence[Group], plan: RepeatsPlan) -> str:
+def _repeats_sentence(groups: Sequence[Group], plan: RepeatsPlan, setting: _Setting | None) -> str:
     """The repeats that change, the ratio they give, and the epochs that keep the training as long."""
     changes = [
-        f"{_printable(group.name)} from {group.repeats:.3g} to {plan.repeats[group.name]:g}"
+        f"{_printable(group.name)} {_change(group.repeats, plan.repeats[group.name], setting)}"
         for group in groups if plan.repeats[group.name] != group.repeats
     ]  # fmt: skip
+    what = "Set repeats of" if setting is not None else "Change repeats or samples of"
     epochs = plan.exposures_before / plan.exposures
     longer = "" if abs(epochs - 1) < 0.05 else f"; {epochs:.2f} times the epochs keep the training as long"
-    return f"Set repeats of {', '.join(changes)}: the identity ratio becomes {plan.ratio:.2f}{longer}."
+    return f"{what} {', '.join(changes)}: the identity ratio becomes {plan.ratio:.2f}{longer}."
+
+
+def _change(now: float, then: float, setting: _Setting | None) -> str:
+    """In the trainer's own numbers, or where none says it, by how much."""
+    return f"times {then / now:.3g}" if setting is None else f"from {setting.told(now):.3g} to {setting.told(then):g}"
 
 
 def _count_sentence(verb: str, count: CountPlan) -> str:

@@ -163,6 +163,10 @@ class Subset:
     """The pictures' names below `folder`, where they are listed; None = every picture there is."""
     repeats: float = 1
     """How often each picture is shown in an epoch."""
+    unit: int | None = 1
+    """By how much one more of the trainer's own setting raises `repeats`; None = there is no one setting for them."""
+    counts_from: int = 1
+    """What the trainer's own setting is where it shows each picture once: 0 for SimpleTuner."""
     samples: float | None = None
     """Pictures drawn from it in an epoch, where the trainer is told that instead of repeats."""
     regularisation: bool = False
@@ -221,6 +225,8 @@ class Layout:
     """What a user should know of how this trainer reads it, a sentence each."""
     trigger: str | None = None
     """The word that calls the character, where the config or a folder's name says it."""
+    trigger_from: Literal["config", "words", "folder"] = "config"
+    """Whose word it is: a trigger's own setting, the config's caption for pictures without one, a folder's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lora_doctor.caption_mending import CaptionPlan, mend, written_with_underscores
+from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
 from lora_doctor.captions import names
+from lora_doctor.rival_labels import rivals
 from lora_doctor.types import FRAMINGS, IDENTITY_EMPHASIS, IN_CONTEXT
 from tests.make_label_set import label_set
 
@@ -90,10 +91,66 @@ def test_no_caption_becomes_one() -> None:
 
 
 def test_prose_stays_prose() -> None:
-    prose = "A portrait of yuki_nk with black hair sitting at a window."
-    assert mended(prose) == "A portrait of yuki_nk with white_hair sitting at a window. slender."
-    plan = replace(PLAN, underscores=False)
-    assert "with white hair sitting" in mend(prose, plan, role=IN_CONTEXT, shown={}).caption
+    assert mended("A portrait of yuki_nk sitting at a window.") == (
+        "A portrait of yuki_nk sitting at a window. white hair, slender"
+    )
+    assert mended("A portrait of yuki_nk with black hair sitting at a window.", hair_colour="white_hair") == (
+        "A portrait of yuki_nk with white hair sitting at a window. slender"
+    )
+
+
+@pytest.mark.parametrize(
+    ("caption", "shown"),
+    [
+        ("A portrait of yuki_nk with black hair sitting at a window", {}),
+        ("yuki_nk standing beside a man with black hair in a street", {}),
+        ("yuki_nk standing beside a man with black hair in a street", {"hair_colour": "white_hair"}),
+        ("yuki_nk looks at a mannequin with a curvy figure in a shop", {"body": "slender"}),
+        ("yuki_nk, doll_with_black_hair", {}),
+    ],
+)
+def test_a_sentence_that_may_mean_somebody_else_is_left_to_a_person(caption: str, shown: dict[str, str]) -> None:
+    found = mend(caption, PLAN, role=IN_CONTEXT, shown=shown)
+    said = "curvy" if "curvy" in caption else "black_hair"
+    assert found.caption.startswith(caption.partition(",")[0]) and caption.partition(",")[2] in found.caption
+    assert found.by_hand == (f"says {said}, the character has {'slender' if said == 'curvy' else 'white_hair'}",)
+    assert not any("->" in change for change in found.changes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "caption"),
+    [
+        ({"hair_colour": "white_hair"}, "1girl, yuki_nk, white_hair, red_hair, multicolored_hair, slender"),
+        ({"hair_colour": "white_hair"}, "1girl, yuki_nk, white_hair, bright_purple_hair, split-color_hair"),
+        ({"hair_colour": "purple_hair"}, "1girl, yuki_nk, bright_purple_hair"),
+        ({"hair_colour": "white_hair"}, "yuki_nk, a white-haired girl at the bar of a cafe"),
+        ({"hair_length": "long_hair"}, "1girl, yuki_nk, very_long_hair"),
+        ({"eye_colour": "blue_eyes"}, "1girl, yuki_nk, blue_eyes, red_eyes, heterochromia"),
+        ({"eye_colour": "blue_eyes"}, "1girl, yuki_nk, ice_blue_eyes"),
+        ({"body": "slender"}, "1girl, yuki_nk, slender, athletic"),
+    ],
+)
+def test_true_traits_that_the_audit_accepts_are_left_as_they_are(spec: dict[str, str], caption: str) -> None:
+    sets = {
+        **SETS,
+        "hair_colour": label_set("hair_colour", "identity", "white_hair black_hair red_hair purple_hair"),
+        "hair_length": label_set("hair_length", "identity", "short_hair long_hair very_long_hair"),
+        "eye_colour": label_set("eye_colour", "identity", "blue_eyes red_eyes"),
+    }
+    plan = CaptionPlan(trigger="yuki_nk", spec=spec, label_sets=sets)
+    assert mend(caption, plan, role=IN_CONTEXT, shown={}) == Mended(caption=caption)
+    assert all(rivals(sets[attribute].labels, own, caption) == [] for attribute, own in spec.items())
+
+
+def test_the_other_half_of_two_colours_is_kept_and_the_characters_own_added() -> None:
+    assert mended("1girl, yuki_nk, red_hair, multicolored_hair, slender") == (
+        "1girl, yuki_nk, white_hair, red_hair, multicolored_hair, slender"
+    )
+
+
+def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
+    assert mended("1girl, yuki_nk, jet_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+    assert mended("1girl, yuki_nk, jet_black_hair,white_hair, slender,") == "1girl, yuki_nk, white_hair, slender"
 
 
 def test_spaces_are_kept_where_the_dataset_writes_them() -> None:

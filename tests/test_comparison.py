@@ -13,9 +13,10 @@ import pytest
 
 from lora_doctor.compared_run import ComparedRun
 from lora_doctor.comparison import Comparison, Contrast, compare, state_of, to_json
+from lora_doctor.comparison_samples import _united
 from lora_doctor.plugins import data_folder
 from lora_doctor.smallest_effects import load_smallest_effects
-from lora_doctor.types import FULL_BODY, Cell, Measurement
+from lora_doctor.types import FRAMINGS, FULL_BODY, Cell, Measurement
 from tests.make_compared_run import make_compared_run
 
 EFFECTS = load_smallest_effects(data_folder("rules"))
@@ -108,6 +109,54 @@ def test_two_equal_versions_are_hardly_ever_told_apart() -> None:
         found = compare(sides, EFFECTS)
         alarms += any(c.state in ("better", "worse") for c in found.contrasts)
     assert alarms <= 3, f"{alarms} of 60"
+
+
+def full_bodies(cell: Cell) -> bool:
+    return cell.weight > 0 and cell.framing == FULL_BODY
+
+
+def test_pictures_that_a_version_made_empty_are_faces_it_lost() -> None:
+    torn = make_compared_run("b", identity=scaled(0.9), missing=full_bodies)
+    flat = replace(torn, missing=dict.fromkeys(torn.missing, "the picture is flat: one colour everywhere"))
+    one = contrast(both(make_compared_run("a", identity=scaled(0.9)), flat), "no_face")
+    assert one.difference.value == pytest.approx(1 / 3) and one.state == "worse"
+
+
+def test_a_version_that_lost_its_hard_pictures_is_not_better_for_it() -> None:
+    def hard(cell: Cell) -> float:
+        return 0.0 if cell.weight == 0 else 0.2 if cell.framing == FULL_BODY else 0.9
+
+    whole, torn = make_compared_run("a", identity=hard), make_compared_run("b", identity=hard, missing=full_bodies)
+    assert contrast(both(whole, torn), "identity").difference.value == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_trait_that_a_check_up_could_not_measure_decides_nothing() -> None:
+    def flipped(cell: Cell) -> dict[str, str]:
+        return {"hair_colour": "black_hair"} if cell.weight else {}
+
+    first, second = make_compared_run("a"), make_compared_run("b", labels=flipped)
+    assert contrast(both(first, second), "attribute:hair_colour").state == "worse"
+    where = {"attribute": "hair_colour", "weight": "ship"}
+    blind = tuple(
+        Measurement(name="attribute.match", value=None, reason="not measurable", where=where | {"framing": framing})
+        for framing in FRAMINGS
+    )
+    first = replace(first, diagnosis=replace(first.diagnosis, measurements=blind))
+    one = contrast(both(first, second), "attribute:hair_colour")
+    assert one.state == "not measured" and "not measurable" in (one.difference.reason or "")
+
+
+def test_versions_with_other_ship_weights_are_offered_at_their_own() -> None:
+    first = make_compared_run("a", ship_weights=(0.7,), identity=lambda cell: cell.weight)
+    second = make_compared_run("b", ship_weights=(1.0,), identity=lambda cell: cell.weight / 2)
+    found = both(first, second)
+    offered = {(each.run, each.weight) for each in (found.choice.best, found.choice.runner_up) if each is not None}
+    assert offered == {("a", "0.7"), ("b", "1")}
+    assert any("different ship weights" in note for note in found.notes)
+
+
+def test_groups_of_copies_that_overlap_are_one() -> None:
+    assert _united([{0, 1}, {3, 4}, {1, 2}, {5, 6}]) == ((0, 1, 2), (3, 4), (5, 6))
 
 
 def test_losing_renders_never_makes_a_difference_certain() -> None:

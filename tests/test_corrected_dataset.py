@@ -48,6 +48,16 @@ def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
     assert caption_tokens(text) == ["1girl", "yuki_nk", "white_hair", "library"]
 
 
+def test_true_traits_that_the_audit_accepts_are_left_in_the_copy(tmp_path):
+    captions = ["1girl, yuki_nk, white_hair, red_hair, multicolored_hair", "1girl, yuki_nk, bright_white_hair"]
+    data = dataset(tmp_path / "d", *captions)
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    assert corrected_captions(data, [fix], TRIGGER) == {}
+    long = dataset(tmp_path / "l", "1girl, yuki_nk, very_long_hair")
+    fix = {"correct_tokens": "hair_length", "to": "all", "tokens": ["long_hair"], "remove": ["very_long_hair"]}
+    assert corrected_captions(long, [fix], TRIGGER) == {}
+
+
 def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk, smile", "1girl, yuki_nk, beach", "1girl, yuki_nk")
     fix = {"add_tokens": "environment", "to": "in-context", "tokens": []}

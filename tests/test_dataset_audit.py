@@ -85,6 +85,31 @@ def test_a_public_record_does_not_say_which_words_may_be_the_trigger(tmp_path: P
     assert known == {False: False, True: True}
 
 
+def numbered(tmp_path: Path, name: str, caption: str) -> AuditSettings:
+    """Six pictures in a numbered folder; the last has no caption file: sd-scripts shows it with the folder's words."""
+    for number in range(6):
+        path = tmp_path / "dataset" / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), (200, 20 * number, 30)).save(path)
+        if caption and number < 5:
+            path.with_suffix(".txt").write_text(caption, "utf-8")
+    return AuditSettings(dataset=tmp_path / "dataset", out=tmp_path / "run")
+
+
+def test_a_numbered_folders_name_does_not_beat_written_captions(tmp_path: Path, instruments: Instruments) -> None:
+    found = audit_dataset(numbered(tmp_path, "10_final", "1girl, yuki_nk, smile"), instruments=instruments)
+    assert found.case.trigger == "yuki_nk"
+    assert "so" not in found.trigger_reason.split() and "83%" in found.trigger_reason
+
+
+@pytest.mark.parametrize("caption", ["1girl, yuki_nk, smile", ""])
+def test_a_numbered_folders_name_is_the_trigger_where_captions_hold_it_or_there_are_none(
+    tmp_path: Path, instruments: Instruments, caption: str
+) -> None:
+    found = audit_dataset(numbered(tmp_path, "10_yuki_nk woman", caption), instruments=instruments)
+    assert (found.case.trigger, found.trigger_reason) == ("yuki_nk", "the folder's name says so")
+
+
 def test_pictures_that_were_read_are_not_read_again(place: Path, instruments: Instruments, misa: Audit) -> None:
     class Blind(Instruments):
         def read(self, images: Any) -> Any:

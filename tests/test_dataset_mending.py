@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_i
 from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, Mending, plan_mending
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import Instruments
+from lora_doctor.repeats_plan import ways_to
+from lora_doctor.types import IDENTITY_EMPHASIS, Finding, Fix, Measurement, RankedCause
 
 YUKI = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "yuki" / "dataset"
 SPOILED = {
@@ -191,3 +194,40 @@ def test_captions_that_no_file_holds_get_none_and_the_sheet_says_so(instruments:
     assert mending.captions and told in (tmp_path / "out" / SHEET).read_text("utf-8")
     written = {path.stem for path in (tmp_path / "out" / CAPTIONS).rglob("*.txt")}
     assert written == {path.stem for path in mending.captions}
+
+
+def test_prose_about_somebody_else_is_listed_and_left(instruments: Instruments, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    prose = "yuki_nk with purple hair, brown_eyes, pale_skin, athletic, tall, standing beside a man with black hair"
+    (folder / "02.txt").write_text(prose, "utf-8")
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk")
+    plan_mending(audit_dataset(settings, instruments=instruments)).write(tmp_path / "out")
+    sheet = (tmp_path / "out" / SHEET).read_text("utf-8")
+    assert "standing beside a man with black hair" in (tmp_path / "out" / CAPTIONS / "02.txt").read_text("utf-8")
+    _, _, by_hand = sheet.partition("## Captions to look at by hand")
+    assert "- says black_hair, the character has purple_hair: `02.png`\n" in by_hand
+
+
+def test_a_plan_of_repeats_leaves_out_the_pictures_that_are_to_go(instruments: Instruments, tmp_path: Path) -> None:
+    """What it says of the identity ratio is what an audit says once they are gone."""
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk")
+    audit = audit_dataset(settings, instruments=instruments)
+    gone = tuple(i for i, image in enumerate(audit.dataset.images) if image.role == IDENTITY_EMPHASIS)[:-2]
+    measured = Measurement(name="duplicates", value=1.0, unit="share", pictures=gone)
+    cause = RankedCause(because="copies", fix=Fix(dataset={"leave_out": "pictures"}), log_odds=1.0, evidence=())
+    finding = Finding(
+        rule="duplicate-pictures", symptom="Copies.", why="", state="confirmed", severity="warning", strength=1.0,
+        measurements=(measured,), causes=(cause,),
+    )  # fmt: skip
+    mending = plan_mending(replace(audit, findings=(finding,)))
+    mending.write(tmp_path / "out")
+    left = [one for i, one in enumerate(audit.dataset.images) if i not in gone]
+    ways = ways_to(replace(audit.dataset, images=tuple(left)))
+    assert ways.says != audit.plan
+    assert mending.plan == ways.says and mending.repeats == ways.repeats
+    sheet = (tmp_path / "out" / SHEET).read_text("utf-8")
+    assert f"## Identity ratio after the removals\n\n- {ways.says[0]}\n" in sheet
+    assert json.loads((tmp_path / "out" / REPEATS).read_text("utf-8")) == dict(ways.repeats)

@@ -141,6 +141,7 @@ SHARED = {
     "lora_doctor.edits.edit",
     "lora_doctor.edits.toml_edit",
     "lora_doctor.repeats_plan",
+    "lora_doctor.rival_labels",
     "lora_doctor.picture_rows",
     "lora_doctor.frequent_tokens",
     "lora_doctor.wording",

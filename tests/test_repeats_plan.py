@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from lora_doctor.dataset import survey
+from lora_doctor.dataset_layout import layout_of
 from lora_doctor.repeats_plan import (
     FARTHEST,
     MOST_REPEATS,
@@ -282,3 +287,72 @@ def test_a_good_ratio_and_an_unknown_one_are_said_so() -> None:
 def test_names_that_cannot_be_printed_are_escaped() -> None:
     ways = ways_to(dataset(("f\udcff\n", FACE, 4, 1), ("body", BODY, 38, 1)))
     assert "f\\udcff\\n" in ways.says[0]
+
+
+def surveyed(folder: Path, name: str, text: str, *, close: int = 2, far: int = 9) -> Dataset:
+    """Pictures of `close` and `ctx` as the config has them, each folder of one role."""
+    for part, count in (("close", close), ("ctx", far)):
+        (folder / part).mkdir()
+        for number in range(count):
+            path = folder / part / f"{number}.png"
+            Image.new("RGB", (32, 32), (20 * number, 80, len(part))).save(path)
+            path.with_suffix(".txt").write_text("yuki_nk, 1girl", "utf-8")
+    (folder / name).write_text(text, "utf-8")
+    found = survey(layout_of(folder / name), folder / name)
+    roles: dict[str, Role] = {"close": FACE, "ctx": BODY}
+    return replace(found, images=tuple(replace(one, role=roles[one.path.parent.name]) for one in found.images))
+
+
+AI_TOOLKIT = """\
+job: extension
+config:
+  name: my
+  process:
+    - type: sd_trainer
+      datasets:
+        - {folder_path: close, num_repeats: CLOSE, resolution: [512, 768, 1024], flip_x: true}
+        - {folder_path: ctx, num_repeats: CTX, resolution: [512, 768, 1024], flip_x: true}
+"""
+SUBSET = '  [[datasets.subsets]]\n  image_dir = "FOLDER"\n  num_repeats = FOLDER_REPEATS\n'
+TWICE = "[general]\ncaption_extension = '.txt'\n" + "".join(
+    f"[[datasets]]\nresolution = {side}\n{SUBSET.replace('FOLDER_REPEATS', 'CLOSE').replace('FOLDER', 'close')}"
+    f"{SUBSET.replace('FOLDER_REPEATS', 'CTX').replace('FOLDER', 'ctx')}"
+    for side in (512, 1024)
+)
+SIMPLETUNER = json.dumps(
+    [
+        {"id": name, "type": "local", "instance_data_dir": name, "caption_strategy": "textfile", "repeats": repeats}
+        for name, repeats in (("close", "CLOSE"), ("ctx", "CTX"))
+    ]
+).replace('"CLOSE"', "CLOSE").replace('"CTX"', "CTX")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "before"),
+    [("a.yaml", AI_TOOLKIT, (1, 1)), ("a.yaml", AI_TOOLKIT, (4, 2)), ("st.json", SIMPLETUNER, (0, 0)),
+     ("st.json", SIMPLETUNER, (2, 1)), ("ko.toml", TWICE, (1, 1)), ("ko.toml", TWICE, (4, 4))],
+)  # fmt: skip
+def test_a_plan_that_is_written_into_the_config_gives_the_ratio_that_it_says(
+    tmp_path: Path, name: str, text: str, before: tuple[int, int]
+) -> None:
+    def written(place: str, close: float, ctx: float) -> Dataset:
+        (tmp_path / place).mkdir()
+        return surveyed(tmp_path / place, name, text.replace("CLOSE", f"{close:g}").replace("CTX", f"{ctx:g}"))
+
+    ways = ways_to(written("before", *before))
+    after = written("after", ways.repeats["close"], ways.repeats["ctx"])
+    faces = sum(image.repeats for image in after.images if image.role == FACE)
+    ratio = faces / sum(image.repeats for image in after.images)
+    assert f"the identity ratio becomes {ratio:.2f}" in ways.says[0]
+    assert f"close from {before[0]} to {ways.repeats['close']:g}" in ways.says[0]
+    assert abs(ratio - 0.33) < 0.03
+
+
+def test_where_no_one_setting_gives_the_repeats_it_is_said_by_how_much(tmp_path: Path) -> None:
+    samples = [
+        {"name": name, "path": name, "balancing": count, "balancing_strategy": "SAMPLES"}
+        for name, count in (("close", 20), ("ctx", 90))
+    ]
+    ways = ways_to(surveyed(tmp_path, "ot.json", json.dumps(samples)))
+    assert ways.repeats == {}
+    assert ways.says[0].startswith("Change repeats or samples of close times 1.8")

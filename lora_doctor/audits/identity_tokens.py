@@ -7,11 +7,10 @@ that no label has; a share over mostly prose says so in its reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from lora_doctor.caption_share import NO_CAPTIONS, captioned, share_of_captions, weight
-from lora_doctor.caption_words import MULTICOLOURED
 from lora_doctor.captions import is_prose, says, texts
+from lora_doctor.rival_labels import rivals
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, Measurement, Reading
 
 _ROLES = (IDENTITY_EMPHASIS, IN_CONTEXT)
@@ -135,20 +134,7 @@ def _seen_share(case: Case, attribute: str, conflict: Measurement, name: str) ->
 
 def _rivals(case: Case, attribute: str, text: str) -> list[str]:
     """The labels of the attribute that the caption says although the character has another."""
-    own = case.spec[attribute]
-    said = [label for label in case.label_sets[attribute].labels if says(text, label) and not _part_of(label, own)]
-    if not said or not says(text, own):
-        return said
-    if any(says(text, both) for both in MULTICOLOURED):
-        return []
-    noun = own.replace(" ", "_").rpartition("_")[2]
-    return [label for label in said if label.replace(" ", "_").rpartition("_")[2] == noun]
-
-
-@lru_cache(maxsize=4096)
-def _part_of(label: str, own: str) -> bool:
-    """Whether one label is the other, or only more precise: `long_hair` and `very_long_hair`."""
-    return says(label, own) or says(own, label)
+    return rivals(case.label_sets[attribute].labels, case.spec[attribute], text)
 
 
 def _said(case: Case, attribute: str, index: int) -> set[str]:

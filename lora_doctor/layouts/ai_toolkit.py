@@ -17,7 +17,7 @@ from lora_doctor.errors import UsageError
 from lora_doctor.layouts.config_text import table_of, tried
 from lora_doctor.layouts.copies import joined_copies
 from lora_doctor.layouts.places import RELATIVE, folder_named, is_relative
-from lora_doctor.layouts.trigger_words import common_trigger
+from lora_doctor.layouts.trigger_words import common_trigger, trigger_source
 from lora_doctor.layouts.values import Layer, Section, largest, unknown_keys
 from lora_doctor.types import Layout, Subset
 
@@ -70,7 +70,10 @@ def read(path: Path, text: str | None) -> Layout:
         told.notes.append("Folders that are listed several times are one subset here, with the repeats of all of them.")
     notes = [*dict.fromkeys(told.notes), *unknown_keys(TRAINER, [(each, _KNOWN) for each in told.layers],
                                                        "it ignores keys that it does not know")]  # fmt: skip
-    return Layout(trainer=TRAINER, subsets=joined, notes=tuple(notes), trigger=common_trigger(joined))
+    return Layout(
+        trainer=TRAINER, subsets=joined, notes=tuple(notes), trigger=common_trigger(joined),
+        trigger_from=trigger_source(joined),
+    )  # fmt: skip
 
 
 class _Told:
@@ -103,7 +106,8 @@ def _subset(dataset: Section, name: str, trigger: str | None, cached: bool, told
         folder=_folder(dataset, name, told),
         source=f"{dataset.path.name}, {dataset.place}",
         recursive=True,
-        repeats=_shown(dataset) * len(sizes),
+        repeats=_repeats(dataset) * _copies(dataset) * len(sizes),
+        unit=_copies(dataset) * len(sizes),
         regularisation=dataset.flag("is_reg") or False,
         caption_extensions=(_extension(dataset),),
         class_tokens=dataset.text("default_caption") or ("" if trigger else None),
@@ -145,10 +149,13 @@ def _sizes(dataset: Section) -> list[int]:
     return [side for side in one if side] or [512]
 
 
-def _shown(dataset: Section) -> int:
-    """How often a picture is in the list: its repeats, and mirrored copies."""
-    repeats = max(1, dataset.whole("num_repeats", -(10**9), 10**6) or 1)
-    return repeats * (2 if dataset.flag("flip_x") else 1) * (2 if dataset.flag("flip_y") else 1)
+def _repeats(dataset: Section) -> int:
+    return max(1, dataset.whole("num_repeats", -(10**9), 10**6) or 1)
+
+
+def _copies(dataset: Section) -> int:
+    """How often each repeat puts a picture into the list: mirrored copies beside it."""
+    return (2 if dataset.flag("flip_x") else 1) * (2 if dataset.flag("flip_y") else 1)
 
 
 def _extension(dataset: Section) -> str:

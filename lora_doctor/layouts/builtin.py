@@ -40,4 +40,8 @@ def read(path: Path, text: str | None) -> Layout:
         )
         for subset in found.subsets
     )  # fmt: skip
-    return replace(found, trainer=TRAINER, subsets=tuple(subsets), trigger=config.text("trigger") or found.trigger)
+    trigger = config.text("trigger")
+    return replace(
+        found, trainer=TRAINER, subsets=tuple(subsets), trigger=trigger or found.trigger,
+        trigger_from="config" if trigger else found.trigger_from,
+    )  # fmt: skip

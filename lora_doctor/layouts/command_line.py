@@ -29,7 +29,10 @@ class Command:
     words: tuple[str, ...]
     """All of it, options included."""
     options: Mapping[str, str | bool]
-    """Name without dashes, with `_` for `-` -> its value, or True; the last of several counts."""
+    """Name without dashes, with `_` for `-` -> its value, or True; the last of several counts.
+
+    Of the script that it runs, where it runs one: `accelerate launch --config_file` is accelerate's own.
+    """
 
     def runs(self, *parts: str) -> bool:
         """Whether the name of a program or script it runs holds one of `parts`."""
@@ -55,7 +58,7 @@ def _commands(text: str) -> Iterator[Command]:
             known[found[1]] = _filled(values[0] if values else found[2], known)
             continue
         for part in _split([_filled(word, known) for word in words]):
-            if options := _options(part):
+            if options := _options(part[_program(part) :]):
                 yield Command(tuple(part), options)
 
 
@@ -75,6 +78,14 @@ def _split(words: list[str]) -> Iterator[list[str]]:
         else:
             part.append(word)
     yield part
+
+
+def _program(words: list[str]) -> int:
+    """Where the options of the script or module begin; at the start where there is none."""
+    for at, word in enumerate(words):
+        if (word.lower().endswith(".py") and not word.startswith("-")) or (at and words[at - 1] in ("-m", "--module")):
+            return at + 1
+    return 0
 
 
 def _options(words: list[str]) -> dict[str, str | bool]:

@@ -37,7 +37,7 @@ def _same(one: Subset, other: Subset) -> bool:
 
 def _core(subset: Subset) -> Subset:
     return replace(
-        subset, source="", repeats=1, samples=None, resolution=None, buckets=None, bucket_step=None,
+        subset, source="", repeats=1, unit=1, samples=None, resolution=None, buckets=None, bucket_step=None,
         bucket_bounds=None, upscales=None, random_crop=None, caption_dropout=None, caption_token_dropout=None,
     )  # fmt: skip
 
@@ -49,10 +49,18 @@ def _both(one: Subset, other: Subset) -> Subset:
         first,
         source=one.source,
         repeats=one.repeats + other.repeats if one.samples is None else 1,
+        unit=_unit(one, other),
         samples=None if one.samples is None or other.samples is None else one.samples + other.samples,
         caption_dropout=_mean(one, other, one.caption_dropout, other.caption_dropout),
         caption_token_dropout=_mean(one, other, one.caption_token_dropout, other.caption_token_dropout),
     )
+
+
+def _unit(one: Subset, other: Subset) -> int | None:
+    """What one more in both settings gives, where these say the same number; None where they differ."""
+    if one.unit is None or other.unit is None or one.repeats * other.unit != other.repeats * one.unit:
+        return None
+    return one.unit + other.unit
 
 
 def _mean(one: Subset, other: Subset, first: float | None, second: float | None) -> float | None:

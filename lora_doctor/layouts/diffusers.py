@@ -52,6 +52,7 @@ def read(path: Path, text: str | None) -> Layout:
         subsets=(*subsets, *_class_pictures(options, like)),
         notes=tuple(notes),
         trigger=trigger_of(options.text("--instance_prompt")),
+        trigger_from="words",
     )
 
 

@@ -51,6 +51,7 @@ def read(path: Path, text: str | None) -> Layout:
         subsets=subsets,
         notes=tuple([*found.notes(), *_captions_beside(path, top)]),
         trigger=common_trigger(subsets) or (trigger_of(own[2]) if own else None),
+        trigger_from="folder",
     )
 
 

@@ -153,7 +153,7 @@ def _of_folders(path: Path, name: str, args: Section) -> Layout:
         notes.append(f"{left_out + more} folders without a number before their name are left out, as sd-scripts does.")
     if contents(pictures).links:
         notes.append("Links to folders are not followed here; sd-scripts follows them.")
-    return replace(found, subsets=subsets, notes=(*found.notes, *notes))
+    return replace(found, subsets=subsets, notes=(*found.notes, *notes), trigger_from="folder")
 
 
 def _numbered(folder: Path, *, regularisation: bool) -> tuple[list[dict[str, Any]], int]:

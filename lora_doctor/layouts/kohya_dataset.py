@@ -15,7 +15,7 @@ from lora_doctor.errors import UsageError
 from lora_doctor.layouts.copies import joined_copies
 from lora_doctor.layouts.kohya_metadata import listed_subsets
 from lora_doctor.layouts.places import RELATIVE, file_named, folder_named, is_relative
-from lora_doctor.layouts.trigger_words import common_trigger
+from lora_doctor.layouts.trigger_words import common_trigger, trigger_source
 from lora_doctor.layouts.values import Layer, Section, unknown_keys
 from lora_doctor.types import Layout, Subset
 
@@ -100,6 +100,7 @@ def read_dataset_config(path: Path, config: Mapping[str, Any], args: Section | N
         subsets=joined,
         notes=tuple(told.notes(by_command=args is None)),
         trigger=common_trigger(joined),
+        trigger_from=trigger_source(joined),
     )
 
 

@@ -20,7 +20,7 @@ from lora_doctor.layouts.config_text import parsed, read_text, tried
 from lora_doctor.layouts.copies import joined_copies
 from lora_doctor.layouts.folders import names_below
 from lora_doctor.layouts.places import RELATIVE, file_named, folder_named, is_relative
-from lora_doctor.layouts.trigger_words import common_trigger
+from lora_doctor.layouts.trigger_words import common_trigger, trigger_source
 from lora_doctor.layouts.values import Section
 from lora_doctor.types import Layout, Subset
 
@@ -80,7 +80,10 @@ def read(path: Path, text: str | None) -> Layout:
         *(["Backends with the same pictures are one subset here, with the repeats of all of them."]
           if len(joined) < len(subsets) else []),
     ]  # fmt: skip
-    return Layout(trainer=TRAINER, subsets=joined, notes=tuple(notes), trigger=common_trigger(joined))
+    return Layout(
+        trainer=TRAINER, subsets=joined, notes=tuple(notes), trigger=common_trigger(joined),
+        trigger_from=trigger_source(joined),
+    )  # fmt: skip
 
 
 def _backends(path: Path, config: Section, told: _Told) -> tuple[Path, Any]:
@@ -115,6 +118,7 @@ def _subset(backend: Section, told: _Told) -> Subset | None:
         source=f"{own.path.name}, {own.text('id') or own.place}",
         recursive=True,
         repeats=(own.whole("repeats", 0, 10**6) or 0) + 1,
+        counts_from=0,
         regularisation=_regularisation(own),
         caption_dropout=backend.share("caption_dropout_probability"),
         caption_token_dropout=0.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from lora_doctor.types import Subset
 
@@ -22,6 +23,11 @@ def trigger_of(words: str | None) -> str | None:
     """The first word that is not an ordinary one; None where all are."""
     found = (match[0].strip(".!?'\"") for match in _WORD.finditer((words or "")[:1000]))
     return next((word for word in found if word and word.lower() not in _NO_TRIGGER and not word.isdigit()), None)
+
+
+def trigger_source(subsets: Iterable[Subset]) -> Literal["config", "words"]:
+    """Whether their trainer writes the trigger itself, or only shows class tokens where a caption is missing."""
+    return "config" if any(subset.trigger for subset in subsets if not subset.regularisation) else "words"
 
 
 def common_trigger(subsets: Iterable[Subset]) -> str | None:

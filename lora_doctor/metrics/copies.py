@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from lora_doctor.metrics.estimates import mean, paired_difference, told
+from lora_doctor.metrics.estimates import Estimate, join, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
 from lora_doctor.types import Cell, Measurement, Reading, Study
 
@@ -44,9 +44,22 @@ def measure(study: Study) -> list[Measurement]:
         where = {"arm": arm}
         found.append(told(mean(with_lora), "copies.share", where, "share"))
         with_lora, without = with_lora.masked(without), without.masked(with_lora)
-        usual = _larger(without, alike) if arm == "captions" and alike.n else without
-        found.append(told(paired_difference(with_lora, usual), "copies.excess", where, "share"))
+        excess = _beyond(with_lora, without, alike) if arm == "captions" else paired_difference(with_lora, without)
+        found.append(told(excess, "copies.excess", where, "share"))
     return [*found, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+
+
+def _beyond(lora: Sample, base: Sample, alike: Sample) -> Estimate:
+    """The LoRA's share beyond the usual one. A control that was lost excuses nothing, and proves nothing either."""
+    if not alike.planned:
+        return paired_difference(lora, base)
+    found = paired_difference(lora, _larger(base, alike))
+    lost = sum(name not in alike.means() for name in alike.units)
+    best = paired_difference(lora, _larger(base, alike.filled(1.0)))
+    if not lost or found.interval is None or best.interval is None:
+        return found
+    reason = join(found.reason, f"the control of {lost} of {len(alike.units)} captions was lost")
+    return replace(found, interval=(min(found.interval[0], best.interval[0]), found.interval[1]), reason=reason)
 
 
 def _larger(base: Sample, alike: Sample) -> Sample:

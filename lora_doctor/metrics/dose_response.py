@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, ratio, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
-from lora_doctor.metrics.units import Sample, alike, pick
+from lora_doctor.metrics.units import Key, Sample, alike, pick
 from lora_doctor.types import Measurement, Study
 
 LOW, FULL = 0.4, 1.0
-"""The weights that `dose.low_weight_ratio` compares; the nearest planned ones stand in, below 0.5 for the low one."""
+"""The weights that `dose.low_weight_ratio` compares. The nearest planned one stands in for the full one; for the low
+one the next up to 0.5, at which there is more identity, else the two planned ones on either side."""
 STRONG = "strong"
 """The arm that goes beyond the full weight."""
 _BELOW = 0.5
@@ -29,16 +31,16 @@ def measure(study: Study) -> list[Measurement]:
     weights = sorted({cell.weight for cell in study.cells})
     columns = {w: scores(study, ruler, pick(study, {"weight": f"{w:g}"})) for w in weights}
     full = _nearest(FULL, [w for w in weights if w > 0])
-    low = _nearest(LOW, [w for w in weights if 0 < w < _BELOW])
+    low, high = _about_low(weights)
     top, caveat = (
         columns[full] if full is not None else (Sample(rate=False, absent="no weight above 0 was planned"), None)
     )
     none = Sample(rate=False, absent=f"no weight between 0 and {_BELOW:g} was planned")
-    bottom = columns[low][0] if low is not None else none
+    bottom = none if low is None or high is None else _between(columns[low][0], columns[high][0], _share(low, high))
     half = half_effect_weight({w: one for w, (one, _) in columns.items() if w <= (full or 0.0)})
     notes = caveat, _stands_in(full, FULL)
     return [
-        told(ratio(bottom, top), "dose.low_weight_ratio", {}, "ratio", *notes, _stands_in(low, LOW)),
+        told(ratio(bottom, top), "dose.low_weight_ratio", {}, "ratio", *notes, _low_stands_in(low, high)),
         told(mean(top), "dose.plateau", {}, "score", *notes),
         told(half, "dose.half_effect_weight", {}, "weight", *notes),
         told(_peak_loss(study, ruler, full), "dose.peak_loss", {}, "score", _stands_in(full, FULL)),
@@ -57,6 +59,38 @@ def _peak_loss(study: Study, ruler: Ruler | str, full: float | None) -> Estimate
 
 def _nearest(wanted: float, weights: Sequence[float]) -> float | None:
     return min(weights, key=lambda weight: abs(weight - wanted), default=None)
+
+
+def _about_low(weights: Sequence[float]) -> tuple[float | None, float | None]:
+    """The planned weights that `LOW` is read from, the same twice where one will do; None where none below 0.5 is."""
+    below, above = ([w for w in weights if 0 < w < LOW], [w for w in weights if w >= LOW])
+    if above and above[0] < _BELOW:
+        return above[0], above[0]
+    return (below[-1], above[0]) if below and above else (None, None)
+
+
+def _share(low: float, high: float) -> float:
+    """How far `LOW` is on the way from one weight to the other."""
+    return 0.0 if high == low else (LOW - low) / (high - low)
+
+
+def _between(low: Sample, high: Sample, share: float) -> Sample:
+    """Scores on the line between those at two weights, unit by unit: a lower weight alone would have too little."""
+    if share == 0.0 or not low.planned or not high.planned:
+        return low
+
+    def of(environment: str, key: Key, one: float | None) -> float | None:
+        other = high.units.get(environment, {}).get(key)
+        return None if one is None or other is None else (1 - share) * one + share * other
+
+    units = {e: {key: of(e, key, one) for key, one in table.items()} for e, table in low.units.items()}
+    return replace(low, units=units)
+
+
+def _low_stands_in(low: float | None, high: float | None) -> str | None:
+    if low is None or high is None or low == high:
+        return _stands_in(low, LOW)
+    return f"between weight {low:g} and {high:g}, for {LOW:g} was not planned"
 
 
 def _stands_in(weight: float | None, wanted: float) -> str | None:

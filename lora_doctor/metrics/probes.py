@@ -53,11 +53,12 @@ def _identity(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> Sample
 
 
 def _adherence(study: Study, labels: LabelSet | None, cells: Sequence[Cell]) -> Sample:
-    """1 where an environment that the dataset does not show is drawn as asked, else 0."""
-    trained = trained_environments(study, labels)
+    """1 where an environment that the dataset does not show is drawn as asked, else 0; of those the labels can name."""
+    trained, named = trained_environments(study, labels), () if labels is None else labels.labels
 
     def value_of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
         return None if reading is None or labels is None else float(reading.top_label(labels) == cell.environment)
 
-    return sample([cell for cell in cells if cell.environment not in trained], value_of, rate=True)
+    told_of = [cell for cell in cells if cell.environment not in trained and cell.environment in named]
+    return sample(told_of, value_of, rate=True)

@@ -27,6 +27,8 @@ SCRIPT = Path("run.sh")
         ("a --x=$UNKNOWN", {"x": "$UNKNOWN"}),
         ("a --x=1 --x=2", {"x": "2"}),
         ("cd x && a --x=-1", {"x": "-1"}),
+        ("accelerate launch --config_file me.yaml --x 1 tools/train_network.py --y 2", {"y": "2"}),
+        ("accelerate launch --config_file me.yaml -m musubi_tuner.train_network --y 2", {"y": "2"}),
     ],
 )
 def test_options_of_a_command(text: str, options: dict[str, object]) -> None:

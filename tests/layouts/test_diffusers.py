@@ -55,6 +55,15 @@ def test_the_part_called_train_is_what_is_trained_on(tmp_path: Path) -> None:
     assert layout.subsets[1].captions == {"1.png": "ohwx by the sea\nohwx"}
 
 
+def test_accelerates_own_options_are_not_the_scripts(tmp_path: Path) -> None:
+    text = (
+        "accelerate launch --dataset_name gone --resolution 64 train_dreambooth_lora_sdxl.py "
+        "--instance_data_dir=a --instance_prompt='ohwx' --resolution=512\n"
+    )
+    layout = written(tmp_path, "run.sh", text, "a")
+    assert [(one.folder, one.resolution) for one in layout.subsets] == [(tmp_path / "a", (512, 512))]
+
+
 def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
     merged(tmp_path)
     with pytest.raises(UsageError, match="has no column 'prompt'"):

@@ -197,6 +197,16 @@ def test_a_script_is_read_with_its_variables(tmp_path: Path) -> None:
     assert (subset.max_tokens, subset.caption_extensions) == (75, (".txt",))
 
 
+def test_accelerates_own_config_is_not_that_of_sd_scripts(tmp_path: Path) -> None:
+    written(tmp_path, "ko.toml", ONE, "a")
+    text = (
+        "accelerate launch --config_file /home/me/accel.yaml --num_cpu_threads_per_process 1 sdxl_train_network.py "
+        "--dataset_config ko.toml --network_module networks.lora\n"
+    )
+    layout = written(tmp_path, "run.sh", text)
+    assert layout.trainer == "sd-scripts" and [one.folder for one in layout.subsets] == [tmp_path / "a"]
+
+
 def test_arguments_lead_to_the_dataset_config_and_stand_behind_it(tmp_path: Path) -> None:
     written(tmp_path, "dataset.toml", f"[general]\nkeep_tokens = 3\n{ONE}", "a")
     text = ('dataset_config = "dataset.toml"\ntrain_data_dir = "gone"\nkeep_tokens = 1\ncaption_extension = ".txt"\n'

@@ -90,6 +90,15 @@ def test_new_captions_that_leave_room_do_not_excuse_copying() -> None:
     assert get(found, "copies.excess", arm="captions").value == pytest.approx(1.0, abs=0.1)
 
 
+def test_losing_pictures_of_the_control_proves_nothing() -> None:
+    whole = with_control(0.99, apart=0.999)
+    gone = {cell.key for cell in whole.arms["recombined"][:1]}
+    torn = replace(whole, renders={key: one for key, one in whole.renders.items() if key not in gone})
+    before, after = (get(measure(one), "copies.excess", arm="captions") for one in (whole, torn))
+    assert before.interval is not None and after.interval is not None
+    assert after.interval[0] <= before.interval[0] and "was lost" in (after.reason or "")
+
+
 def test_losing_pictures_of_the_control_excuses_nothing() -> None:
     whole = with_control(0.99, apart=0.999)
     gone = {cell.key for cell in whole.arms["recombined"][:1]}

@@ -55,6 +55,13 @@ def test_planned_weights_stand_in_and_say_so() -> None:
     )
 
 
+@pytest.mark.parametrize("weights", [(0.0, 0.2, 0.6, 1.0), (0.0, 0.25, 0.7, 1.0)])
+def test_a_lower_weight_in_its_place_does_not_make_a_linear_lora_forget(weights: tuple[float, ...]) -> None:
+    one = get(measure(make_study(identity=noisy, weights=weights)), "dose.low_weight_ratio")
+    assert one.value == pytest.approx(0.4, abs=0.02)
+    assert one.reason == f"between weight {weights[1]:g} and {weights[2]:g}, for 0.4 was not planned"
+
+
 def test_weights_that_were_not_planned_leave_reasons() -> None:
     found = measure(make_study(identity=noisy, weights=(0.0, 0.7, 1.0)))
     ratio = get(found, "dose.low_weight_ratio")

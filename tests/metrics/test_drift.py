@@ -54,6 +54,21 @@ def test_a_place_that_no_longer_comes_and_a_person_who_does_are_counted() -> Non
     assert get(found, "drift.people").value == pytest.approx(1.0)
 
 
+def test_places_that_the_labels_have_no_word_for_are_left_out_and_named() -> None:
+    def lost(cell: Cell) -> dict[str, str]:
+        return {"environment": "desert"} if cell.weight and cell.environment == "forest" else {}
+
+    known = measure(places(lambda _: 0.0, labels=lost))
+    study = places(lambda _: 0.0, labels=lost)
+    arm = study.arms["places"]
+    odd = tuple(replace(cell, environment="igloo") for cell in arm if cell.environment == "library")
+    more = {cell.key: replace(study.renders[arm[0].key], probabilities={}) for cell in odd}
+    found = measure(replace(study, arms={"places": (*arm, *odd)}, renders={**study.renders, **more}))
+    one, other = (get(each, "drift.place_loss") for each in (known, found))
+    assert one.value == other.value == pytest.approx(1 / 5) and one.interval == other.interval
+    assert "the label set has no word for igloo" in (other.reason or "")
+
+
 def test_without_the_arm_nothing_is_said_but_why() -> None:
     found = measure(make_study())
     assert {one.value for one in found} == {None} and all("was not rendered" in str(one.reason) for one in found)

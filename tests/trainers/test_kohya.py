@@ -368,6 +368,15 @@ def test_a_command_that_has_its_arguments_in_a_file_says_which() -> None:
         kohya.read(ConfigFiles(path=path, texts={path: text}))
 
 
+def test_accelerates_own_config_file_is_neither_read_nor_edited() -> None:
+    path = Path("/cfg/run.sh")
+    text = "accelerate launch --config_file accel.yaml train_network.py --train_data_dir img --network_dim 8\n"
+    config = ConfigFiles(path=path, texts={path: text})
+    assert kohya.recognises(path, text) and kohya.read(config).rank == 8
+    texts = kohya.relocated(config, {Path("/cfg/img"): Path("/new/img")})
+    assert texts[path] == text.replace("--train_data_dir img", "--train_data_dir /new/img")
+
+
 def test_a_command_of_another_trainer_is_not_sd_scripts() -> None:
     for name in ("zimage_train_network.py", "train_dreambooth_lora_sdxl.py", "cache_latents.py"):
         assert not kohya.recognises(Path("a.sh"), f"python {name} --dataset_config d.toml")
