@@ -16,7 +16,7 @@ from lora_doctor.edits.command_edit import program
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers.agreed import number, side, whole, word
-from lora_doctor.trainers.folders import epochs_as_long
+from lora_doctor.trainers.folders import keep_length
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -176,10 +176,8 @@ class _Draft:
         """As long a training with new rows: of the epochs that all changes have left; steps come before them."""
         if self._drafted("max_train_steps") is not None:
             return
-        epochs = epochs_as_long(self._drafted("num_train_epochs"), self.longer)
-        if epochs is not None:
-            self._set("num_train_epochs", epochs)
-            self.notes.append(f"num_train_epochs follows the rows: the training stays as long ({self.longer:.2f}).")
+        name = "num_train_epochs"
+        keep_length(self.values, Place(self.config.path, (name,)), self.told.get(name), self.longer, self.notes, "rows")
 
     def look_at_alpha(self, changes: Sequence[Change], after: TrainingSettings) -> None:
         """Say that alpha is not what was asked for, in a script in which it is always the rank."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,18 @@ def repeats_for(
     return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
 
 
-def epochs_as_long(drafted: Any, longer: float) -> int | None:
-    """Epochs that train as long once repeats have changed; None where none are drafted, or they stay.
+def keep_length(
+    values: MutableMapping[Place, Any], place: Place, given: Any, longer: float, notes: list[str], what: str = "repeats"
+) -> None:
+    """Make the epochs at `place` train as long with new repeats, and say so; call it once all changes are drafted.
 
-    `drafted`: what all other changes have made of the setting, so that their order does not matter.
+    `values`: what the changes have made of settings, so that their order does not matter; `given`: the config's epochs.
     """
-    epochs = number(drafted)
-    if not epochs or longer == 1.0:
-        return None
-    kept = max(1, round(epochs * longer))
-    return None if kept == epochs else kept
+    epochs = number(values.get(place, given))
+    if not epochs or longer == 1.0 or (kept := max(1, round(epochs * longer))) == epochs:
+        return
+    values[place] = kept
+    notes.append(f"{place.keys[-1]} follows the {what}, so that the training stays as long ({longer:.2f}).")
 
 
 def _short(plan: RepeatsPlan, target: float) -> str:

@@ -17,7 +17,7 @@ from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
+from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of
@@ -198,13 +198,8 @@ class _Draft:
 
     def keep_length(self) -> None:
         """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        place = self.args.place("max_train_epochs")
-        epochs = epochs_as_long(self.values.get(place, self.args.get("max_train_epochs")), self.longer)
-        if epochs is not None:
-            self.values[place] = epochs
-            self.notes.append(
-                f"max_train_epochs follows the repeats, so that the training stays as long ({self.longer:.2f})."
-            )
+        name = "max_train_epochs"
+        keep_length(self.values, self.args.place(name), self.args.get(name), self.longer, self.notes)
 
     def mend_caches(self) -> None:
         """Switch off cached text encoder outputs where captions are to be dropped: sd-scripts refuses both together."""

@@ -19,7 +19,7 @@ from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
+from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
@@ -180,13 +180,8 @@ class _Draft:
 
     def keep_length(self) -> None:
         """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        place = self.args.place("max_train_epochs")
-        epochs = epochs_as_long(self.values.get(place, self.args.get("max_train_epochs")), self.longer)
-        if epochs is not None:
-            self.values[place] = epochs
-            self.notes.append(
-                f"max_train_epochs follows the repeats, so that the training stays as long ({self.longer:.2f})."
-            )
+        name = "max_train_epochs"
+        keep_length(self.values, self.args.place(name), self.args.get(name), self.longer, self.notes)
 
     def _everywhere(self, key: str, after: Any) -> None:
         """Set a setting in every table that gives it to a dataset, else in `[general]`."""

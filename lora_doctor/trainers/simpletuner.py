@@ -14,7 +14,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.named_places import found_file
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
-from lora_doctor.trainers.folders import Folder, epochs_as_long, repeats_for
+from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -181,11 +181,8 @@ class _Draft:
 
     def keep_length(self) -> None:
         """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        place = self.config.place("num_train_epochs")
-        epochs = epochs_as_long(self.values.get(place, self.config.get("num_train_epochs")), self.longer)
-        if epochs is not None:
-            self.values[place] = epochs
-            self.notes.append(f"num_train_epochs follows the repeats: as long a training (x {self.longer:.2f}).")
+        name = "num_train_epochs"
+        keep_length(self.values, self.config.place(name), self.config.get(name), self.longer, self.notes)
 
     def _length(self, name: str, after: float) -> None:
         """One of the two counts, the other is 0."""
