@@ -40,7 +40,7 @@ from lora_doctor.instruments import (
     save_thumbnails,
     silent,
 )
-from lora_doctor.judgement import judge, load_judges, remember_judges
+from lora_doctor.judgement import judge, load_judges
 from lora_doctor.look_alikes import copies_among
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
@@ -200,7 +200,6 @@ def run_checkup(
             "copies": [[dataset.images[index].sha256 for index in group] for group in copies],
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
-        remember_judges(run, settings.judge.rules, settings.judge.policy)
         return judge(run, judges, private=settings.report.private)
 
 

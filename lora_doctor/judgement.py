@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,9 @@ def judge_run(
         if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
         settings = from_plain(stored, run=folder)
-        rules, policy = rules or settings.judge.rules, policy or settings.judge.policy
-        judges = load_judges(rules, policy)
+        judges = load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
         if not write:
             return diagnose(run, judges)
-        remember_judges(run, rules, policy)
         return judge(run, judges, private=settings.report.private if private is None else private)
 
 
@@ -87,11 +85,6 @@ def held_diagnosis(folder: Path) -> Diagnosis:
     except OSError:
         advice = "Run `lora-doctor check` to its end."
         raise InputRefused("holds no diagnosis.json.", path=folder, advice=advice) from None
-
-
-def remember_judges(run: RunFolder, rules: Path | None, policy: str) -> None:
-    """Note by which rules and which policy the diagnosis.json is judged that is written next."""
-    run.put_json(JUDGED_BY, {"rules": None if rules is None else str(rules.resolve()), "policy": _lasting(policy)})
 
 
 def _judged_by(folder: Path) -> tuple[Path | None, str | None]:
@@ -132,6 +125,8 @@ class Judges:
     dataset_rules: tuple[Rule, ...]
     """They explain, and never hold a release; nor do the file's."""
     file_rules: tuple[Rule, ...]
+    chosen: Mapping[str, str | None] = field(default_factory=dict)
+    """Folder of `rules` and name or file of `policy` that were asked for; None = lora-doctor's own."""
 
 
 def load_judges(folder: Path | None, policy: str) -> Judges:
@@ -150,7 +145,10 @@ def load_judges(folder: Path | None, policy: str) -> Judges:
     for key, complaint in unknown_rules(chosen, [rule.id for rule in rules]):
         raise UsageError(ended(complaint), path=resolve_policy(presets, policy).at(*key))
     about = {part: load_rules(path) for part, path in beside.items()}
-    return Judges(policy=chosen, rules=rules, dataset_rules=about[DATASET_RULES], file_rules=about[FILE_RULES])
+    return Judges(
+        policy=chosen, rules=rules, dataset_rules=about[DATASET_RULES], file_rules=about[FILE_RULES],
+        chosen={"rules": None if folder is None else str(folder.resolve()), "policy": _lasting(policy)},
+    )  # fmt: skip
 
 
 def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
@@ -159,6 +157,7 @@ def judge(run: RunFolder, judges: Judges, *, private: bool) -> Diagnosis:
     Unless `private`, neither holds pictures, captions or file names of the dataset.
     """
     diagnosis = diagnose(run, judges, private=private)
+    run.put_json(JUDGED_BY, dict(judges.chosen))
     run.write_text(DIAGNOSIS, diagnosis_file.to_json(diagnosis))
     run.write_text(REPORT, render_report(diagnosis, templates=data_folder("reports"), run=run.path, private=private))
     return diagnosis

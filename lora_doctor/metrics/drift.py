@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.metrics.environment import drawn_as_asked, labels_of_places
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, ratio, told
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
-from lora_doctor.types import Cell, LabelSet, Measurement, Study
+from lora_doctor.types import Cell, Measurement, Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +33,11 @@ def measure(study: Study) -> list[Measurement]:
     if not base or not lora:
         absent = Estimate(reason=not_rendered(ARM))
         return [told(absent, f"drift.{name}", {}, unit) for name, unit in UNITS.items()]
-    right, unnamed = [_right(study, cells) for cells in (base, lora)], _unnamed(study, lora)
+    (before, _), (after, unnamed) = (drawn_as_asked(study, labels_of_places(study), cells) for cells in (base, lora))
     faces = [_faces(study, cells) for cells in (base, lora)]
     away, seeds = _away(study, lora, base), _seeds(study, base)
     found = {
-        "place_loss": paired_difference(right[0].masked(right[1]), right[1].masked(right[0])),
+        "place_loss": paired_difference(before.masked(after), after.masked(before)),
         "people": paired_difference(faces[1].masked(faces[0]), faces[0].masked(faces[1])),
         "distance": mean(away),
         "seeds": mean(seeds),
@@ -47,33 +48,6 @@ def measure(study: Study) -> list[Measurement]:
 
 
 UNITS = {"place_loss": "share", "people": "share", "distance": "distance", "seeds": "distance", "relative": "ratio"}
-
-
-def _right(study: Study, cells: Sequence[Cell]) -> Sample:
-    """1 where the place is read as asked, else 0; places that the labels have no word for are left out."""
-    labels = _places(study)
-    if labels is None:
-        return Sample(rate=True, absent="there is no label set of environments")
-    known = [cell for cell in cells if cell.environment in labels.labels]
-    if not known:
-        return Sample(rate=True, absent=_unnamed(study, cells) or "")
-
-    def of(cell: Cell) -> float | None:
-        reading = study.renders.get(cell.key)
-        return None if reading is None else float(reading.top_label(labels) == cell.environment)
-
-    return sample(known, of, rate=True)
-
-
-def _places(study: Study) -> LabelSet | None:
-    return next((each for each in study.label_sets.values() if each.kind == "environment"), None)
-
-
-def _unnamed(study: Study, cells: Sequence[Cell]) -> str | None:
-    """The places that the label set has no word for, in a sentence; None without any."""
-    labels = _places(study)
-    names = dict.fromkeys(cell.environment for cell in cells if labels and cell.environment not in labels.labels)
-    return f"the label set has no word for {', '.join(names)}" if names else None
 
 
 def _faces(study: Study, cells: Sequence[Cell]) -> Sample:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from lora_doctor.metrics.estimates import mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, pick, sample, ship_caveat, weights_of
-from lora_doctor.types import Cell, LabelSet, Measurement, Study, Where
+from lora_doctor.types import Cell, LabelSet, Measurement, Study
 
 PLAIN = "simple_background"
 """No environment: the backdrop of identity-emphasis pictures."""
@@ -17,16 +17,18 @@ SEEN_AT_LEAST = 2
 
 def measure(study: Study) -> list[Measurement]:
     """`environment.match`, `.adherence_loss` and `.intrusion`."""
-    labels = next((one for one in study.label_sets.values() if one.kind == "environment"), None)
+    labels = labels_of_places(study)
     slices = [{"weight": weight} for weight in (*weights_of(study), "ship")]
     slices += [{"weight": "ship", "environment_kind": kind} for kind in ("trained", "novel")]
     found = []
     for where in slices:
-        one, caveat = _matches(study, labels, where)
+        one, caveat = drawn_as_asked(study, labels, pick(study, where))
         found.append(told(mean(one), "environment.match", where, "share", caveat, ship_caveat(study, where)))
     for kind in ("trained", "novel"):
-        base, caveat = _matches(study, labels, {"weight": "0", "environment_kind": kind})
-        ship, _ = _matches(study, labels, {"weight": "ship", "environment_kind": kind})
+        (base, caveat), (ship, _) = (
+            drawn_as_asked(study, labels, pick(study, {"weight": weight, "environment_kind": kind}))
+            for weight in ("0", "ship")
+        )
         loss, where = paired_difference(base.masked(ship), ship.masked(base)), {"environment_kind": kind}
         found.append(told(loss, "environment.adherence_loss", where, "share", caveat, ship_caveat(study)))
     return [*found, _intrusion(study, labels)]
@@ -55,9 +57,16 @@ def trained_environments(study: Study, labels: LabelSet | None) -> frozenset[str
     return frozenset((planned | seen) - novel - {PLAIN})
 
 
-def _matches(study: Study, labels: LabelSet | None, where: Where) -> tuple[Sample, str | None]:
-    """1 where a render is read as the environment asked for, else 0; environments the labels lack are left out."""
-    cells = pick(study, where)
+def labels_of_places(study: Study) -> LabelSet | None:
+    """The label set of environments, if there is one."""
+    return next((one for one in study.label_sets.values() if one.kind == "environment"), None)
+
+
+def drawn_as_asked(study: Study, labels: LabelSet | None, cells: Sequence[Cell]) -> tuple[Sample, str | None]:
+    """1 where a render is read as the environment asked for, else 0; environments the labels lack are left out.
+
+    And the caveat that names those.
+    """
     known = [cell for cell in cells if labels is None or cell.environment in labels.labels]
     unknown = ", ".join(dict.fromkeys(cell.environment for cell in cells if cell not in known))
     caveat = f"the label set has no word for {unknown}" if unknown else None

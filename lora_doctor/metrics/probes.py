@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lora_doctor.metrics.environment import trained_environments
+from lora_doctor.metrics.environment import drawn_as_asked, labels_of_places, trained_environments
 from lora_doctor.metrics.estimates import mean, paired_difference, ratio, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
-from lora_doctor.metrics.units import Sample, alike, pick, sample
+from lora_doctor.metrics.units import Sample, alike, pick
 from lora_doctor.types import Cell, LabelSet, Measurement, Study
 
 
@@ -33,7 +33,7 @@ def _headroom(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
 
 
 def _variants(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
-    labels = next((one for one in study.label_sets.values() if one.kind == "environment"), None)
+    labels = labels_of_places(study)
     cells = [cell for arm in ("truncation", "blocks") for cell in study.arms.get(arm, ())]
     for variant in dict.fromkeys(cell.variant for cell in cells):
         own, where = [cell for cell in cells if cell.variant == variant], {"variant": variant}
@@ -54,11 +54,5 @@ def _identity(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> Sample
 
 def _adherence(study: Study, labels: LabelSet | None, cells: Sequence[Cell]) -> Sample:
     """1 where an environment that the dataset does not show is drawn as asked, else 0; of those the labels can name."""
-    trained, named = trained_environments(study, labels), () if labels is None else labels.labels
-
-    def value_of(cell: Cell) -> float | None:
-        reading = study.renders.get(cell.key)
-        return None if reading is None or labels is None else float(reading.top_label(labels) == cell.environment)
-
-    told_of = [cell for cell in cells if cell.environment not in trained and cell.environment in named]
-    return sample(told_of, value_of, rate=True)
+    trained = trained_environments(study, labels)
+    return drawn_as_asked(study, labels, [cell for cell in cells if cell.environment not in trained])[0]
