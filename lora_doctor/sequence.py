@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
+from lora_doctor.demands import open_environments
 from lora_doctor.effects import weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
@@ -28,7 +29,7 @@ from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Measurement, Study
-from lora_doctor.verdict import decide, open_environments
+from lora_doctor.verdict import decide
 
 LOOKS = "looks"
 """Name of the document in a run folder that remembers the looks."""

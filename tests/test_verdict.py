@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_doctor.demands import open_environments, units_to_decide
 from lora_doctor.policy import Policy, load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict, Waiver
-from lora_doctor.verdict import decide, open_environments, units_to_decide
+from lora_doctor.verdict import decide
 from tests.examples import many
 
 FOLDER = Path(__file__).parents[1] / "rules"

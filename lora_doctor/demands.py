@@ -1,0 +1,188 @@
+"""The demands of a policy on numbers, each held, proven to fail, or open. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lora_doctor.measurement_book import Book, number_text
+from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
+from lora_doctor.types import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One demand of the policy: it holds, is proven to fail, or is open."""
+
+    state: Literal["holds", "fails", "open"]
+    text: str
+
+
+def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
+    """Every demand of the policy on a number."""
+    gap = gap_check(book, policy)
+    return [gap, *_identity(book, policy, gap, novel), *_faces(book, policy)]
+
+
+def below_warning(book: Book, policy: Policy, novel: Collection[str]) -> list[str]:
+    """What meets the policy's demands and not its warning levels: the same demands, with those in their place.
+
+    One key at a time, so that one number that is low does not drag in the others.
+    """
+    plain = demands(book, policy, novel)
+    if plain[0].state != "holds":
+        return []
+    texts: list[str] = []
+    for key in WARN_KEYS:
+        if (level := getattr(policy, key)) is None:
+            continue
+        stricter = replace(policy, **{key.removeprefix(WARN): level})
+        # An open gap opens every claim on identity; here it is a warning of its own.
+        checks = [gap_check(book, stricter)] if key == "warn_gap_at_least" else demands(book, stricter, novel)
+        pairs = zip(plain, checks, strict=False)
+        below = [warned.text for met, warned in pairs if met.state == "holds" and warned.state != "holds"]
+        texts += [f"short of {key} = {level:g}: {text}" for text in below]
+    return texts
+
+
+def open_environments(
+    measurements: Sequence[Measurement], policy: Policy, novel: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The environments whose claim is neither proven nor disproven; none where the demands on them are settled."""
+    scores = Book(measurements).environments()
+    fresh = {name: m for name, m in scores.items() if name in novel}
+    demands = (scores, policy.environments), (fresh, policy.novel)
+    unsettled = [table for table, wanted in demands if _environments(table, policy, wanted, "").state == "open"]
+    limit, claim = policy.identity_at_least, policy.environment_claim
+    names = dict.fromkeys(name for table in unsettled for name in table)
+    return tuple(name for name in names if claim_check(scores[name], name, limit, claim).state == "open")
+
+
+def gap_check(book: Book, policy: Policy) -> Check:
+    """Whether identity can be measured: the gap is large enough, and its interval clear of zero."""
+    gap = book.get("identity.gap")
+    if gap is None or gap.value is None or gap.interval is None:
+        reason = gap.reason if gap is not None and gap.reason else "the gap between floor and ceiling is not known"
+        return Check("open", f"identity cannot be measured: {reason}")
+    if gap.value >= policy.gap_at_least and gap.interval[0] > 0:
+        return Check("holds", f"identity can be measured: floor and ceiling are {number_text(gap)} apart")
+    wanted = f"{policy.gap_at_least:.2f} is wanted, with an interval above 0"
+    return Check("open", f"identity cannot be measured: floor and ceiling are {number_text(gap)} apart, {wanted}")
+
+
+def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) -> list[Check]:
+    """Identity over the ship weights, by weight, framing and environment; proves nothing while the gap is open."""
+    limit = policy.identity_at_least
+    checks = [
+        claim_check(
+            book.get("identity.score", weight="ship"), "identity over the ship weights", limit, policy.identity_claim
+        )
+    ]
+    for weight in policy.weights:
+        score = book.get("identity.score", weight=f"{weight:g}")
+        checks.append(claim_check(score, f"identity at weight {weight:g}", limit, policy.weight_claim))
+    checks += _framings(book, policy)
+    scores = book.environments()
+    checks.append(_environments(scores, policy, policy.environments, "environments"))
+    fresh = {name: m for name, m in scores.items() if name in novel}
+    checks.append(_environments(fresh, policy, policy.novel, "environments new to the dataset"))
+    checks += _lost_at_a_weight(book, policy, novel)
+    if gap.state == "holds":
+        return checks
+    return [Check("open", check.text) for check in checks if check.state != "holds"]
+
+
+def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
+    """The weights at which too many environments are proven below the limit, whatever their mean with other weights."""
+    for weight in policy.weights:
+        scores, what = book.environments(f"{weight:g}"), f"at weight {weight:g}"
+        fresh = {name: m for name, m in scores.items() if name in novel}
+        demands = (
+            (scores, policy.environments, "environments"),
+            (fresh, policy.novel, "environments new to the dataset"),
+        )
+        checks = (_environments(table, policy, wanted, f"{kind} {what}") for table, wanted, kind in demands)
+        yield from (check for check in checks if check.state == "fails")
+
+
+def _framings(book: Book, policy: Policy) -> Iterator[Check]:
+    """The framings of the policy in which identity is not known: the scores over all framings leave them out."""
+    for framing in policy.framings:
+        score = book.get("identity.score", weight="ship", framing=framing)
+        if score is None or score.value is None:
+            reason = score.reason if score is not None and score.reason else "not measured"
+            advice = "the verdict can leave it out by the policy's `framings`"
+            yield Check("open", f"identity in {framing}: {reason}; {advice}")
+
+
+def _faces(book: Book, policy: Policy) -> list[Check]:
+    """Renders without a face, in each framing that must show one."""
+    shares = [(f, book.get("identity.no_face", weight="ship", framing=f)) for f in policy.framings]
+    names = {f: f"share of {f} renders without a face" for f in policy.framings}
+    return [claim_check(m, names[f], policy.no_face_at_most, policy.no_face_claim, most=True) for f, m in shares]
+
+
+def claim_check(measurement: Measurement | None, what: str, limit: float, claim: Claim, *, most: bool = False) -> Check:
+    """One number against its limit (a least one, or with `most` a largest one)."""
+    if measurement is None or measurement.value is None:
+        reason = measurement.reason if measurement is not None and measurement.reason else "not measured"
+        return Check("open", f"{what}: {reason}")
+    sign = -1.0 if most else 1.0
+    point, bound = sign * measurement.value, sign * limit
+    ends = None if measurement.interval is None else tuple(sorted(sign * end for end in measurement.interval))
+    wanted = f"{what} is {number_text(measurement)}, {'at most' if most else 'at least'} {limit:.2f} is wanted"
+    if ends is not None and ends[1] < bound and point < bound:
+        return Check("fails", wanted)
+    worst = min((sign * end for end in measurement.reach or ()), default=point)
+    if claim == "point" and point >= bound > worst:
+        return Check("open", f"{wanted}, and with the pictures that are missing it could be {sign * worst:.2f}")
+    if claim == "point" and point >= bound:
+        return Check("holds", f"{wanted} (the policy takes the point estimate)")
+    if claim == "interval" and ends is None:
+        return Check("open", f"{wanted}, and it has no interval: {measurement.reason or 'no reason given'}")
+    if claim == "interval" and point >= bound and ends is not None and ends[0] >= bound:
+        return Check("holds", wanted)
+    return Check("open", f"{wanted}: too close to call")
+
+
+def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int, what: str) -> Check:
+    """Whether identity holds in `wanted` of them; proven to fail when too few are left that are not proven below."""
+    states = {n: claim_check(m, n, policy.identity_at_least, policy.environment_claim).state for n, m in scores.items()}
+    holding = [n for n, state in states.items() if state == "holds"]
+    failing = [n for n, state in states.items() if state == "fails"]
+    values = ", ".join(f"{n} {number_text(scores[n])}" for n in sorted(scores)) or "none measured"
+    text = f"identity holds in {len(holding)} of {len(scores)} {what}, {wanted} are wanted ({values})"
+    if len(holding) >= wanted:
+        return Check("holds", text)
+    if len(scores) >= wanted > len(scores) - len(failing):
+        return Check("fails", text)
+    left = {n: scores[n] for n, state in states.items() if state == "open"}
+    lacking = wanted - len(holding), len(scores) - wanted + 1 - len(failing)
+    units = units_to_decide(left, policy.identity_at_least, *lacking)
+    if units is None:
+        return Check("open", text)
+    pictures = units * (len(policy.weights) + 1)
+    return Check("open", f"{text}; about {pictures} more pictures would decide it, if the values stay where they are")
+
+
+def units_to_decide(open_ones: Mapping[str, Measurement], limit: float, holding: int, failing: int) -> int | None:
+    """How many units more prove the cheaper of two things; None where neither can be hoped for.
+
+    That `holding` of the open environments are at least at the limit, or that `failing` of them are below it, all
+    values staying where they are. An interval's half-width shrinks with the root of its units.
+    """
+    above = [need for m in open_ones.values() if (need := _units_needed(m, limit, 1)) is not None]
+    below = [need for m in open_ones.values() if (need := _units_needed(m, limit, -1)) is not None]
+    ways = (above, holding), (below, failing)
+    sums = [sum(sorted(needs)[:count]) for needs, count in ways if 0 < count <= len(needs)]
+    return min(sums, default=None)
+
+
+def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
+    """Units beyond those there are until the end nearer the limit is on its `side` (1 = above); None if never."""
+    if m.value is None or m.interval is None or side * (m.value - limit) <= 0:
+        return None
+    half = m.value - m.interval[0] if side > 0 else m.interval[1] - m.value
+    return max(1, math.ceil(round(m.n * ((half / (m.value - limit)) ** 2 - 1), 6)))

@@ -1,0 +1,45 @@
+"""Measurements looked up by name and slice, and a number as text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lora_doctor.types import Measurement
+
+
+class Book:
+    """Measurements by name and slice."""
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._by_slot = {(m.name, tuple(sorted(m.where.items()))): m for m in measurements}
+
+    def get(self, name: str, **where: str) -> Measurement | None:
+        """The measurement of exactly this slice."""
+        return self._by_slot.get((name, tuple(sorted(where.items()))))
+
+    def environments(self, weight: str = "ship") -> dict[str, Measurement]:
+        """Environment -> identity score at a weight, or over the ship weights."""
+        keys = {"weight", "environment"}
+        scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == keys]
+        return {m.where["environment"]: m for m in scores if m.where["weight"] == weight}
+
+    def weights(self) -> dict[float, Measurement]:
+        """Weight -> identity score there, ascending; weight 0 is the base model and is left out."""
+        scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == {"weight"}]
+        known = {float(m.where["weight"]): m for m in scores if m.where["weight"].replace(".", "", 1).isdigit()}
+        return {weight: known[weight] for weight in sorted(known) if weight > 0}
+
+    def strongest(self) -> float:
+        """The highest weight that anything was measured at, by an arm for one; 0 where nothing was."""
+        named = (m.where["weight"] for m in self._by_slot.values() if "weight" in m.where and m.value is not None)
+        return max((float(w) for w in named if w.replace(".", "", 1).isdigit()), default=0.0)
+
+
+def number_text(measurement: Measurement) -> str:
+    """`0.62 [0.50, 0.74]`."""
+    value = "not measured" if measurement.value is None else f"{measurement.value:.2f}"
+    return (
+        value
+        if measurement.interval is None
+        else f"{value} [{measurement.interval[0]:.2f}, {measurement.interval[1]:.2f}]"
+    )
