@@ -143,6 +143,9 @@ def claim_check(measurement: Measurement | None, what: str, limit: float, claim:
     if claim == "interval" and ends is None:
         return Check("open", f"{wanted}, and it has no interval: {measurement.reason or 'no reason given'}")
     if claim == "interval" and point >= bound and ends is not None and ends[0] >= bound:
+        if measurement.one_worse is not None and measurement.one_worse < limit:
+            worse = f"with one more picture like the worst its interval would begin at {measurement.one_worse:.2f}"
+            return Check("open", f"{wanted}, and {worse}")
         return Check("holds", wanted)
     return Check("open", f"{wanted}: too close to call")
 
@@ -184,5 +187,6 @@ def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
     """Units beyond those there are until the end nearer the limit is on its `side` (1 = above); None if never."""
     if m.value is None or m.interval is None or side * (m.value - limit) <= 0:
         return None
-    half = m.value - m.interval[0] if side > 0 else m.interval[1] - m.value
+    low = m.interval[0] if m.one_worse is None else min(m.interval[0], m.one_worse)
+    half = m.value - low if side > 0 else m.interval[1] - m.value
     return max(1, math.ceil(round(m.n * ((half / (m.value - limit)) ** 2 - 1), 6)))

@@ -181,7 +181,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     facts = diagnosis_file.from_json(json.dumps(stored["facts"]))
     training, labels = training_and_labels(stored)
     facts = facts if private else public_facts(facts, labels)
-    findings, not_evaluated = evaluate(rules, facts.measurements)
+    findings, not_evaluated = evaluate(rules, facts.measurements, policy.weights)
     shows = {rule.id: rule.shows for rule in rules}
     findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]

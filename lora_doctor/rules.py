@@ -28,15 +28,18 @@ GUARD = "spec."
 
 
 def evaluate(
-    rules: Sequence[Rule], measurements: Sequence[Measurement]
+    rules: Sequence[Rule], measurements: Sequence[Measurement], weights: Sequence[float] = ()
 ) -> tuple[tuple[Finding, ...], tuple[NotEvaluated, ...]]:
     """Findings, most pressing first, and the rules that absent measurements left open.
+
+    A rule with `by_weight` holds where it holds over the ship weights together or at any of `weights`, those of the
+    policy: what burns at one of them is no less burnt for the other's sake.
 
     A rule that is suspected, and would be settled by a measurement that is absent, is in both. `Finding.cells` stays
     empty: which pictures show it is for whoever knows the matrix, from `Rule.shows`.
     """
     index = {slot(m.name, m.where): m for m in measurements}
-    cases = [(one, about) for rule in rules for one, about in _instances(rule, measurements)]
+    cases = [(one, about) for rule in rules for one, about in _instances(_at_any(rule, weights), measurements)]
     outcomes = [(rule, about, judge_condition(rule.when, index)) for rule, about in cases]
     findings = [_finding(rule, about, out, index) for rule, about, out in outcomes if out.low >= SUSPECTED]
     open_ones = [(rule, about, out) for rule, about, out in outcomes if out.undecided]
@@ -58,6 +61,13 @@ def confirmed_at(rules: Sequence[Rule], measurements: Sequence[Measurement]) -> 
             if any(finding.state == "confirmed" for finding in evaluate([moved], measurements)[0]):
                 found[float(weight)] = (*found.get(float(weight), ()), rule.id)
     return found
+
+
+def _at_any(rule: Rule, weights: Sequence[float]) -> Rule:
+    """The rule over the ship weights or at any of these."""
+    if not rule.by_weight or not weights:
+        return rule
+    return replace(rule, when=Condition(any=(rule.when, *(_at_weight(rule.when, f"{each:g}") for each in weights))))
 
 
 def _at_weight(condition: Condition, weight: str) -> Condition:

@@ -92,7 +92,7 @@ def until_decided(
 
 def _asked_by_findings(beside: ArmPlan, measurements: Sequence[Measurement], judges: Judges) -> tuple[Cell, ...]:
     """The cells of the probes that tell apart the causes of what was found."""
-    names = asked_probes(evaluate(judges.rules, measurements)[0], judges.rules)
+    names = asked_probes(evaluate(judges.rules, measurements, judges.policy.weights)[0], judges.rules)
     return tuple(cell for name, cells in beside.probes.items() if name in names for cell in cells)
 
 
@@ -104,7 +104,7 @@ def _asked_next(
 
     A finding that is confirmed, but not by as much as an early look takes, is worth more pictures like a suspected one.
     """
-    findings, not_evaluated = evaluate(judges.rules, [early(one) for one in measurements])
+    findings, not_evaluated = evaluate(judges.rules, [early(one) for one in measurements], judges.policy.weights)
     novel, policy, day = _novel(plan), judges.policy, today()
     verdict = decide(findings, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
     suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)

@@ -47,6 +47,9 @@ class Measurement:
     reach: tuple[float, float] | None = None
     """The value with every missing unit at 0, and with every one at 1, of what a policy may claim by the value alone;
     None = no unit is missing, or nothing is claimed."""
+    one_worse: float | None = None
+    """The interval's lower end if one unit more came out as badly as the worst anywhere, of one environment's score; a
+    policy's claim by interval must hold with it. None = the interval stands alone."""
     pictures: tuple[int, ...] = ()
     """Indexes into `Dataset.images` of the pictures it is about, worst first (those that lack the token, say): numbers
     tell a private page which file to name, and a public one nothing."""
@@ -758,7 +761,8 @@ class Rule:
     clear: float = 0.0
     """Nats by which the first cause must lead to be called the likeliest; from `causes.toml`."""
     by_weight: bool = False
-    """Whether it is judged at every weight too, not at the ship weights alone, to tell where the working range ends."""
+    """Whether it is judged at each weight too, not over the ship weights together alone: it holds at any weight of the
+    policy, and at the others tells where the working range ends."""
     probes: tuple[str, ...] = ()
     """Files of `arms/` that are rendered only once this symptom is seen: they tell its causes apart."""
 

@@ -52,3 +52,29 @@ def test_blank_and_lost_pictures_never_ship_what_does_not_ship_with_them(
     gone = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), missing=bad)
     less = replace(gone, missing=dict.fromkeys(gone.missing, reason))
     assert ships(whole, policy) or not ships(less, policy)
+
+
+@settings(max_examples=many(100), deadline=None)
+@given(
+    seed=st.integers(0, 10**6), level=st.floats(0.5, 0.9), alike=st.floats(0.0, 0.5), share=st.floats(0.05, 0.5),
+    policy=st.sampled_from(sorted(POLICIES)),
+)  # fmt: skip
+@example(seed=1, level=0.62, alike=0.4, share=0.25, policy="standard")
+def test_lost_pictures_of_the_base_model_never_ship_what_does_not_ship_with_them(
+    seed: int, level: float, alike: float, share: float, policy: str
+) -> None:
+    """Those that are lost are the ones in which the base model draws somebody like the character."""
+
+    def looks_alike(cell: Cell) -> bool:
+        luck = random.Random(f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}").random()
+        return cell.weight == 0 and luck < share
+
+    def score(cell: Cell) -> float:
+        noise = random.Random(f"{seed}/{cell.key}").gauss(0, 0.05)
+        return noise + (level if cell.weight else alike if looks_alike(cell) else 0.0)
+
+    weights = (0.0, 0.7, 0.8, 1.0)
+    whole = make_study(identity=score, weights=weights)
+    gone = make_study(identity=score, weights=weights, missing=looks_alike)
+    less = replace(gone, missing=dict.fromkeys(gone.missing, UNREADABLE))
+    assert ships(whole, policy) or not ships(less, policy)

@@ -150,3 +150,11 @@ def test_rules_that_do_not_exist_and_demands_are_told_from_rules_that_do(tmp_pat
     assert set(found) == {("rules", "hair-flap"), ("optional_rules",), ("waivers", 0, "rule"), ("waivers", 1, "rule")}
     assert "Did you mean hair-flip?" in found["rules", "hair-flap"]
     assert "cannot be waived" in found["waivers", 1, "rule"]
+
+
+def test_the_lenient_policy_passes_a_lora_that_only_holds_near_full_weight() -> None:
+    """As its first line says; the others hold it."""
+    levels = {
+        name: load_policy(FOLDER, name).rules.get("low-weight-forgetting") for name in ("lenient", "standard", "strict")
+    }
+    assert levels["lenient"] == "warn" and levels["standard"] in (None, "fail") and levels["strict"] in (None, "fail")

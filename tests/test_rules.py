@@ -166,10 +166,12 @@ def body_wrong(ratio: float, coverage: float, *extra: Measurement) -> tuple[Find
         [
             number("body.deficit", 0.6, (0.45, 0.75)),
             number("outfit.deficit", 0.5, (0.35, 0.65)),
+            number("framing.loss", 0.0, (-0.1, 0.1), framing="full_body"),
             number("identity.score", 0.9, (0.8, 1.0), weight="ship", framing="close-up"),
             number("dataset.identity_ratio", ratio),
             number("training.identity_ratio", ratio),
             number("spec.attributes", 2, kind="body"),
+            number("spec.attributes", 4, kind="outfit"),
             number("captions.body_token_coverage", coverage, role="identity-emphasis"),
             number("captions.body_token_coverage", coverage, role="in-context"),
             number("dataset.body_visible_share", 1 - ratio),
@@ -662,3 +664,78 @@ def test_a_folder_without_its_own_lead_takes_lora_doctors(tmp_path: Path) -> Non
     (tmp_path / "causes.toml").write_text("clear = 'much'\n")
     with pytest.raises(UsageError, match="clear"):
         load_rules(tmp_path)
+
+
+def test_a_face_that_is_a_little_weak_at_close_up_hides_no_wrong_body() -> None:
+    def found(close_up: float, overall: float) -> list[str]:
+        measured = [
+            number("body.deficit", 0.8, (0.7, 0.9)),
+            number("spec.attributes", 2, kind="body"),
+            number("dataset.identity_ratio", 0.95),
+            number("identity.score", close_up, (close_up - 0.02, close_up + 0.02), weight="ship", framing="close-up"),
+            number("identity.score", overall, (overall - 0.02, overall + 0.02), weight="ship"),
+        ]
+        return [f"{one.rule} {one.state}" for one in evaluate([RULES["body-drift"]], measured)[0]]
+
+    assert found(0.66, 0.70) == found(0.57, 0.68) == found(0.45, 0.55) == ["body-drift confirmed"]
+    assert found(0.45, 0.40) == []  # nothing holds: low-weight-forgetting
+
+
+def test_portraits_in_place_of_full_bodies_hold_whatever_the_captions_leave_out() -> None:
+    def found(coverage: float) -> list[str]:
+        measured = [
+            number("framing.loss", 0.9, (0.8, 1.0), framing="full_body"),
+            number("dataset.identity_ratio", 0.33),
+            number("spec.attributes", 2, kind="body"),
+            number("captions.body_token_coverage", coverage, role="identity-emphasis"),
+            number("captions.body_token_coverage", coverage, role="in-context"),
+            number("identity.score", 0.9, (0.8, 1.0), weight="ship", framing="close-up"),
+        ]
+        return [f"{one.rule} {one.state}" for one in evaluate([RULES["body-drift"]], measured)[0]]
+
+    assert found(0.9) == found(0.1) == ["body-drift confirmed"]
+
+
+def test_what_burns_at_one_weight_of_the_policy_burns() -> None:
+    def burnt(weights: tuple[float, ...], at_one: float, certain: float = 0.05) -> list[str]:
+        measured = [
+            number(f"overbake.{name}", value, (value - certain, value + certain), weight=weight)
+            for weight, chroma, beyond in (("ship", 1.15, 0.4), ("0.7", 1.0, 0.0), ("1", at_one, 0.9))
+            for name, value in (
+                ("chroma", chroma), ("chroma_beyond", beyond), ("lightness_spread", 1.0), ("detail", 1.0),
+                ("lightness_spread_beyond", 0.0), ("detail_beyond", 0.0), ("clipped", 0.0), ("clipped_beyond", 0.0),
+                ("adherence_loss", 0.0),
+            )
+        ]  # fmt: skip
+        findings, unjudged = evaluate([RULES["overbaked"]], measured, weights)
+        assert unjudged == ()
+        return [one.state for one in findings]
+
+    assert burnt((0.7, 1.0), at_one=1.45) == ["confirmed"]
+    assert burnt((0.7, 1.0), at_one=1.3, certain=0.2) == ["suspected"]
+    assert burnt((0.7,), at_one=1.45) == burnt((), at_one=1.45) == burnt((0.7, 1.0), at_one=1.1) == []
+
+
+def test_a_policy_weight_that_was_not_looked_at_leaves_burning_open() -> None:
+    calm = [
+        number(f"overbake.{name}", value, (value - 0.05, value + 0.05), weight="ship")
+        for name, value in (
+            ("chroma", 1.0),
+            ("lightness_spread", 1.0),
+            ("detail", 1.0),
+            ("clipped", 0.0),
+            ("adherence_loss", 0.0),
+        )
+    ]
+    assert evaluate([RULES["overbaked"]], calm)[1] == ()
+    assert [one.rule for one in evaluate([RULES["overbaked"]], calm, (1.0,))[1]] == ["overbaked"]
+
+
+def test_few_pictures_that_were_hardly_shown_are_no_reason_to_train_for_less() -> None:
+    measured = [
+        number("identity.above_ceiling", 0.6, (0.5, 0.7)), number("identity.above_ceiling_excess", 0.5, (0.4, 0.6)),
+        number("dataset.images", 10), number("training.exposures", 40),
+    ]  # fmt: skip
+    (finding,) = [one for one in evaluate([RULES["copied-face"]], measured)[0]]
+    assert finding.causes[0].because == "There are too few pictures for the face to be anything but those."
+    assert not finding.causes[0].fix.change and finding.causes[0].fix.advice

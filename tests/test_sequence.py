@@ -88,9 +88,9 @@ def test_dose_weights_are_rendered_in_the_first_round_only_and_no_cell_twice(tmp
 
 def test_an_environment_that_is_decided_is_rendered_no_more(tmp_path: Path) -> None:
     sure = drawn(0.95, spread=0.02)
-    eyes = Eyes(lambda cell: sure(cell) if cell.environment in ("library", "beach") else drawn(0.62, 0.25)(cell))
+    eyes = Eyes(lambda cell: sure(cell) if cell.environment in ("library", "beach") else drawn(0.62, 0.2)(cell))
     went(eyes, tmp_path / "run")
-    late = {cell.environment for cell in eyes.rendered if cell.replicate > 2}
+    late = {cell.environment for cell in eyes.rendered if cell.replicate > 3}
     assert late and late <= {"snow", "desert"}
 
 

@@ -49,6 +49,18 @@ def ship_readings(identity: float = 0.85) -> list[Measurement]:
     ]
 
 
+def _not_burnt(weight: str) -> list[Measurement]:
+    return [
+        *(number(f"overbake.{fact}", 1.05, 0.05, weight=weight) for fact in ("chroma", "lightness_spread", "detail")),
+        number("overbake.clipped", 0.0, 0.01, weight=weight),
+        number("overbake.adherence_loss", 0.02, 0.05, weight=weight),
+        *(
+            number(f"overbake.{fact}_beyond", 0.02, 0.02, weight=weight)
+            for fact in ("chroma", "lightness_spread", "detail", "clipped")
+        ),
+    ]
+
+
 def healthy() -> list[Measurement]:
     """The same, and what the rules read."""
     return [
@@ -92,13 +104,7 @@ def healthy() -> list[Measurement]:
         number("identity.attraction", 0.12, 0.1),
         number("identity.attraction_excess", 0.0, 0.1),
         number("identity.ceiling_spread", 0.05),
-        *(number(f"overbake.{fact}", 1.05, 0.05, weight="ship") for fact in ("chroma", "lightness_spread", "detail")),
-        number("overbake.clipped", 0.0, 0.01, weight="ship"),
-        number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),
-        *(
-            number(f"overbake.{fact}_beyond", 0.02, 0.02, weight="ship")
-            for fact in ("chroma", "lightness_spread", "detail", "clipped")
-        ),
+        *(one for weight in ("ship", "0.7", "0.8", "1") for one in _not_burnt(weight)),
         number("trigger.description_gain", 0.02, 0.05),
         number("copies.excess", 0.0, 0.01, arm="captions"),
         *(number("control.loss", 0.02, 0.1, kind=kind) for kind in ("trait", "outfit", "pose", "expression")),
@@ -597,3 +603,19 @@ def test_the_working_range_ends_where_a_symptom_is_confirmed() -> None:
     verdict = decide(*found, healthy(), STANDARD, novel=NOVEL, failing_at={1.0: ("overbaked",), 1.2: ("overbaked",)})
     (line,) = [limit for limit in verdict.limits if limit.startswith("Working range")]
     assert "overbaked at 1, 1.2" in line and " to 1 (" not in line
+
+
+def test_an_environment_is_open_while_one_more_picture_like_the_worst_would_take_its_proof() -> None:
+    def with_end(end: float) -> list[Measurement]:
+        return [
+            dataclasses.replace(m, one_worse=end) if "environment" in m.where and m.name == "identity.score" else m
+            for m in healthy()
+        ]
+
+    assert decide([], [], with_end(0.61), STANDARD, novel=NOVEL).outcome == "SHIP"
+    short = decide([], [], with_end(0.59), STANDARD, novel=NOVEL)
+    assert short.outcome == "INCONCLUSIVE"
+    assert open_environments(with_end(0.59), STANDARD, NOVEL) and not open_environments(with_end(0.61), STANDARD, NOVEL)
+    assert units_to_decide({"beach": with_end(0.59)[-1]}, 0.6, 1, 1) is None or "more pictures" in " ".join(
+        short.reasons
+    )

@@ -28,13 +28,19 @@ class Estimate:
 
 
 def told(
-    estimate: Estimate, name: str, where: Where, unit: str, *caveats: str | None, reach: Interval | None = None
+    estimate: Estimate,
+    name: str,
+    where: Where,
+    unit: str,
+    *caveats: str | None,
+    reach: Interval | None = None,
+    one_worse: float | None = None,
 ) -> Measurement:
     """The estimate under a name, with everything there is to say about it; where there is no value, only why not."""
     reason = join(estimate.reason, *(caveats if estimate.value is not None else ()))
     return Measurement(
         name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where,
-        reason=reason, reach=reach if estimate.value is not None else None,
+        reason=reason, reach=reach if estimate.value is not None else None, one_worse=one_worse,
     )  # fmt: skip
 
 
@@ -77,9 +83,7 @@ def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
     `others` are all environments of the same slice: their variance within framings steadies this one's. `bound` is as
     in `intervals.stratified_interval`. Framings without a reading are left out of the value and said.
     """
-    cases = (others, others.filled(0.0), others.filled(1.0)) if others.n < others.planned else (others,)
-    known = [variance for case in cases if (variance := within_variance(case)) is not None]
-    pooled = max(known, default=None)  # a render that is lost elsewhere makes nothing firmer here
+    pooled = _pooled(others)
 
     def interval_of(case: Sequence[Sample]) -> Interval | None:
         return intervals.stratified_interval(_strata(case[0]), pooled, bound)
@@ -90,6 +94,33 @@ def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
     estimate = _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
     few = "no interval: one replicate shows no spread"
     return replace(estimate, reason=few) if estimate.interval is None else estimate
+
+
+def end_with_one_worse(one: Sample, others: Sample, bound: float) -> float | None:
+    """The lower end of `fixed`'s interval if one unit more came out as badly as the worst there is anywhere.
+
+    How badly: its distance from the mean of its framing over all environments. None where there is no interval.
+    """
+    lost = others.n < others.planned or one.n < one.planned
+    cases = ((one, others), *([(one.filled(0.0), others.filled(0.0))] if lost else []))
+    known = [intervals.end_with_one_worse(_strata(o), _pooled(others), bound, _worst(every)) for o, every in cases]
+    ends = [end for end in known if end is not None]
+    return min(ends) if len(ends) == len(cases) else None
+
+
+def _pooled(others: Sample) -> float | None:
+    """Their variance within framings, the largest it may be: a render that is lost elsewhere makes nothing firmer."""
+    cases = (others, others.filled(0.0), others.filled(1.0)) if others.n < others.planned else (others,)
+    return max((variance for case in cases if (variance := within_variance(case)) is not None), default=None)
+
+
+def _worst(everywhere: Sample) -> float:
+    """How far the worst unit of all environments lies below the mean of its framing; 0 at most."""
+    table: dict[str, list[float]] = {}
+    for units in everywhere.units.values():
+        for framing, values in _framings(units).items():
+            table.setdefault(framing, []).extend(values)
+    return min((min(values) - statistics.fmean(values) for values in table.values() if values), default=0.0)
 
 
 def within_variance(one: Sample) -> float | None:

@@ -39,6 +39,22 @@ def floors_of(study: Study, likeness: Likeness) -> dict[str, Estimate] | None:
     return floors
 
 
+def raised_floors(study: Study, floors: Mapping[str, Estimate]) -> dict[str, Estimate] | None:
+    """The floors with every weight-0 render that is missing as alike as the person is to itself (1); None = none is.
+
+    A framing's own share of missing renders raises its floor, the whole's that of all.
+    """
+
+    def lost(cells: Sequence[Cell]) -> float:
+        return sum(cell.key not in study.renders for cell in cells) / len(cells) if cells else 0.0
+
+    base = pick(study, {"weight": "0"})
+    shares = {f: lost([c for c in base if f in ("", c.framing)]) for f in floors}
+    if not any(shares.values()):
+        return None
+    return {f: moved(one, (one.value or 0.0) * (1 - shares[f]) + shares[f]) for f, one in floors.items()}
+
+
 def shrink(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Group means drawn toward their common mean, each by the share of its distance that its sampling error explains.
 

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 from lora_doctor.image_states import came_out_empty
-from lora_doctor.metrics.estimates import Estimate, fixed, mean, paired_difference, reach_of, told, welch_difference
+from lora_doctor.metrics.estimates import (
+    Estimate,
+    end_with_one_worse,
+    fixed,
+    join,
+    mean,
+    paired_difference,
+    reach_of,
+    told,
+    welch_difference,
+)
 from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
-from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study
+from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study, Where
 
 
 def measure(study: Study) -> list[Measurement]:
@@ -58,19 +69,55 @@ def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         everywhere, _ = scores(study, ruler, pick(study, {"weight": weight}))
         luck = _luck(study, ruler, everywhere) if weight != "0" else UNPAIRED
         for extra in slices:
-            where = {"weight": weight, **extra}
-            one, caveat = scores(study, ruler, pick(study, where))
-            if "environment" in extra:
-                own, others = (luck.of_environment(each) for each in (one, everywhere))
-                estimate = luck.widened(fixed(own, others, study.bound), extra["environment"], study.bound)
-            else:
-                own = luck.of_framing(one) if "framing" in extra else one
-                estimate = mean(own)
-            more = caveat, ship_caveat(study, where)
-            yield told(estimate, "identity.score", where, "score", *more, reach=reach_of(own))
+            yield _score(study, ruler, {"weight": weight, **extra}, everywhere, luck)
         if weight != "0":
             where = {"weight": weight}
             yield told(luck.slope, "identity.floor_slope", where, "", ship_caveat(study, where))
+
+
+def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, luck: Pairing) -> Measurement:
+    """The score of a slice; its lower ends are those on the highest floor that missing renders at weight 0 allow."""
+    one, caveat = scores(study, ruler, pick(study, where))
+    if "environment" in where:
+        own, others = (luck.of_environment(each) for each in (one, everywhere))
+        alone = fixed(own, others, study.bound)
+        estimate = luck.widened(alone, where["environment"], study.bound)
+        worse = _with_one_worse(own, others, study.bound, alone, estimate)
+    else:
+        own = luck.of_framing(one) if "framing" in where else one
+        estimate, worse = mean(own), None
+    more = caveat, ship_caveat(study, where)
+    found = told(estimate, "identity.score", where, "score", *more, reach=reach_of(own), one_worse=worse)
+    if isinstance(ruler, str) or ruler.at_worst is None or found.value is None:
+        return found
+    raised, _ = scores(study, ruler.at_worst, pick(study, {"weight": where["weight"]}))
+    return _no_firmer(found, _score(study, ruler.at_worst, where, raised, _luck(study, ruler.at_worst, raised)))
+
+
+def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:
+    """The measurement with the lower ends of `worst`; of 0, what the base model draws, where that is not measured."""
+
+    def lower(end: float, other: float | None) -> float:
+        return min(end, 0.0 if other is None else other)
+
+    ends, bottom = found.interval, worst.interval
+    interval = None if ends is None else (lower(ends[0], None if bottom is None else bottom[0]), ends[1])
+    reach = found.reach or (cast(float, found.value), cast(float, found.value))
+    least = worst.value if worst.reach is None else worst.reach[0]
+    one_worse = None if found.one_worse is None else lower(found.one_worse, worst.one_worse)
+    note = "renders at weight 0 are missing: the lower end is that of the highest floor they allow"
+    return replace(
+        found, interval=interval, reach=(lower(reach[0], least), reach[1]), one_worse=one_worse,
+        reason=join(found.reason, note),
+    )  # fmt: skip
+
+
+def _with_one_worse(own: Sample, others: Sample, bound: float, alone: Estimate, widened: Estimate) -> float | None:
+    """The lower end with one unit more, as bad as the worst anywhere, widened as the interval was."""
+    end = end_with_one_worse(own, others, bound)
+    if end is None or alone.interval is None or widened.interval is None:
+        return None
+    return end - (alone.interval[0] - widened.interval[0])
 
 
 def _luck(study: Study, ruler: Ruler | str, everywhere: Sample) -> Pairing:

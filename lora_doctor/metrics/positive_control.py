@@ -55,16 +55,24 @@ def colour_blind(study: Study, attribute: str) -> Blind:
     dataset's own pictures are read. None without the arm.
     """
     base = _asked(study, attribute, [c for c in arm_cells(study, ARM) if c.weight == 0])
-    counts = {e: values for e, values in base.present().items() if len(values) >= FEWEST}
-    shares = {environment: sum(values) / len(values) for environment, values in counts.items()}
+    # A picture that is lost must not make a place blind, whose flips are then left out; nor a trait drawn anywhere.
+    shares, least = (_shares(base.filled(lost)) for lost in (1.0, 0.0))
     missed = {environment: share for environment, share in shares.items() if share < SEEN}
-    if not missed:
-        return Blind()
-    if len(missed) == len(shares):
-        return Blind(note="no positive control: asked for by name, the base model does not draw it anywhere")
+    if all(share < SEEN for share in least.values()):
+        return (
+            Blind()
+            if not missed
+            else Blind(note="no positive control: asked for by name, the base model does not draw it anywhere")
+        )
     told_of = ", ".join(f"{environment} ({share:.0%})" for environment, share in missed.items())
     note = f"left out, since the base model, asked for it by name, is not read as it there: {told_of}"
     return Blind(environments=tuple(missed), note=note)
+
+
+def _shares(base: Sample) -> dict[str, float]:
+    """Environment -> share read as asked, where that is a control."""
+    counts = {e: values for e, values in base.present().items() if len(values) >= FEWEST}
+    return {environment: sum(values) / len(values) for environment, values in counts.items()}
 
 
 def _asked(study: Study, attribute: str, cells: list[Cell]) -> Sample:

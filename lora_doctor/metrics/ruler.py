@@ -14,7 +14,7 @@ from lora_doctor.image_states import NO_LIMITS, Limits, came_out_empty, limits_o
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.ceiling import References, ceilings_of, references_of
 from lora_doctor.metrics.estimates import Estimate, join
-from lora_doctor.metrics.floor import floors_of
+from lora_doctor.metrics.floor import floors_of, raised_floors
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample
 from lora_doctor.types import Cell, Reading, Study
 
@@ -41,6 +41,9 @@ class Ruler:
     framings: Mapping[str, Mark]
     limits: Limits
     """The faces that can be scored."""
+    at_worst: Ruler | None = None
+    """The same with every render that is missing at weight 0 taken for a picture of the person: its floor lies higher,
+    and every score lower. None = none is missing."""
 
     def score(self, reading: Reading, framing: str) -> float:
         """The identity score of a render; 0 where no face was found (intention to treat).
@@ -68,11 +71,16 @@ def build_ruler(study: Study) -> Ruler | str:
     if floors is None:
         return "cannot measure identity: no render at weight 0 shows a face, so there is no floor"
     ceilings = ceilings_of(study, references)
-    whole = _mark(floors[""], ceilings[""], None)
-    framings = {f: _mark(floors[f], ceilings[f], whole.problem) for f in framings_of(study)}
     whole_picture = study.least_face <= 0  # an instrument that does not look at faces has no limits for them
     limits = NO_LIMITS if whole_picture else limits_of((one.face for one in references.known), study.least_face)
-    return Ruler(references=references, whole=whole, framings=framings, limits=limits)
+
+    def ruled(lows: Mapping[str, Estimate], at_worst: Ruler | None) -> Ruler:
+        whole = _mark(lows[""], ceilings[""], None)
+        marks = {f: _mark(lows[f], ceilings[f], whole.problem) for f in framings_of(study)}
+        return Ruler(references=references, whole=whole, framings=marks, limits=limits, at_worst=at_worst)
+
+    raised = raised_floors(study, floors)
+    return ruled(floors, None if raised is None else ruled(raised, None))
 
 
 def scores(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> tuple[Sample, str | None]:

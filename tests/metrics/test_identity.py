@@ -10,7 +10,7 @@ import pytest
 
 from lora_doctor.image_states import UNREADABLE
 from lora_doctor.metrics.identity import measure
-from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell, Study
+from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell, Measurement, Study
 from tests.metrics.make_study import get, make_study, references
 
 
@@ -172,3 +172,38 @@ def test_an_unplanned_ship_weight_is_said() -> None:
     found = measure(make_study(ship_weights=(0.7, 0.8, 1.0)))
     assert get(found, "identity.score", weight="ship").reason == "ship weight 0.8 was not planned"
     assert get(found, "identity.score", weight="1").reason is None
+
+
+def test_an_environment_must_hold_with_one_more_unit_as_bad_as_the_worst_anywhere() -> None:
+    def of(bad: bool) -> Callable[[Cell], float]:
+        def score(cell: Cell) -> float:
+            stranger = bad and cell.environment == "snow" and (cell.framing, cell.replicate) == ("close-up", 0)
+            return 0.0 if cell.weight == 0 or stranger else 0.8 + 0.02 * (cell.replicate % 3)
+
+        return score
+
+    def read(bad: bool) -> Measurement:
+        study = make_study(weights=(0.0, 0.7, 1.0), replicates=4, identity=of(bad))
+        return get(measure(study), "identity.score", weight="ship", environment="library")
+
+    calm, warned = read(bad=False), read(bad=True)
+    assert calm.value == pytest.approx(warned.value, abs=0.02)
+    assert calm.one_worse is not None and calm.one_worse > 0.75
+    assert warned.one_worse is not None and warned.one_worse < 0.75 and warned.one_worse < calm.one_worse
+
+
+def test_lost_renders_of_the_base_model_make_no_score_firmer() -> None:
+    def alike(cell: Cell) -> float:
+        if cell.weight == 0:
+            return 0.4 if cell.replicate == 1 else 0.0  # the base model draws a look-alike at every other seed
+        return 0.62
+
+    whole = make_study(weights=(0.0, 0.7, 1.0), replicates=4, identity=alike)
+    gone = {c.key for c in whole.cells if c.weight == 0 and c.replicate == 1}
+    lossy = replace(whole, renders={key: one for key, one in whole.renders.items() if key not in gone})
+    for where in ({"weight": "ship"}, {"weight": "1"}, {"weight": "ship", "environment": "beach"}):
+        before, after = (get(measure(study), "identity.score", **where) for study in (whole, lossy))
+        assert after.value is not None and before.value is not None and after.value > before.value + 0.04
+        assert after.interval is not None and before.interval is not None and after.interval[0] < before.interval[0]
+        assert after.reach is not None and after.reach[0] < before.value
+        assert "weight 0 are missing" in (after.reason or "")

@@ -16,6 +16,7 @@ from lora_doctor.metrics.intervals import (
     Interval,
     clip,
     clustered_wilson,
+    end_with_one_worse,
     fieller_interval,
     mean_interval,
     square_and_add,
@@ -207,3 +208,24 @@ def test_a_stratified_interval_covers_what_it_claims(replicates: int) -> None:
         return stratified_interval(tables[0], spread, 1.6448536)
 
     assert 0.88 <= coverage(statistics.fmean(levels), draw) <= 0.925
+
+
+def test_one_worse_is_the_plain_interval_of_the_values_with_one_more() -> None:
+    values = [0.7, 0.8, 0.75, 0.72, 0.9, 0.66]
+    worst = -0.5
+    fuller = [*values, statistics.fmean(values) + worst]
+    end = end_with_one_worse([values], None, 1.6448536, worst)
+    # the same mean; its sum of squares over n instead of n - 1, one degree of freedom less
+    n, centre = len(values), statistics.fmean(values)
+    variance = statistics.variance(values) + worst**2 / (n + 1)
+    by_hand = centre + worst / (n + 1) - 2.0150484 * (variance / (n + 1)) ** 0.5
+    assert end == pytest.approx(by_hand) and end < min(fuller) + 0.6
+    assert statistics.fmean(fuller) == pytest.approx(centre + worst / (n + 1))
+
+
+def test_one_worse_that_is_no_worse_costs_nothing_but_never_helps_beyond_a_value_more() -> None:
+    strata = [[0.7, 0.8, 0.75], [0.6, 0.7, 0.62]]
+    low, _ = stratified_interval(strata, None, 1.6448536) or (0.0, 0.0)
+    ends = [end_with_one_worse(strata, None, 1.6448536, worse) for worse in (0.0, -0.1, -0.3, -0.7)]
+    assert ends == sorted(ends, reverse=True) and ends[0] == pytest.approx(low, abs=0.01)
+    assert end_with_one_worse([[0.7]], None, 1.6448536, -0.1) is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lora_doctor.metrics.attributes import measure as attributes
 from lora_doctor.metrics.positive_control import ARM, colour_blind, measure
 from lora_doctor.metrics.units import arm_cells
-from lora_doctor.types import FULL_BODY, Cell, Study
+from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Cell, Study
 from tests.metrics.make_study import Labels, get, make_study, probabilities
 
 HAIR = {"attribute": "hair_colour"}
@@ -74,3 +74,19 @@ def test_framings_that_do_not_show_a_trait_are_not_asked() -> None:
     study = described(make_study(), lambda c: {} if c.framing == FULL_BODY else {"height": "petite"})
     one = get(measure(study), "attribute.control", attribute="height")
     assert one.value == 1.0 and one.n == 10
+
+
+def test_lost_controls_make_no_place_blind() -> None:
+    """Three of eight are misread in the city, which is seen; with right ones lost, most of those left are misread."""
+    few = lambda c: night(c) if (c.replicate, c.framing) in {(0, CLOSE_UP), (1, CLOSE_UP), (0, UPPER_BODY)} else {}  # noqa: E731
+    study = described(make_study(replicates=4), few, replicates=4)
+    assert colour_blind(study, "hair_colour").environments == ()
+    right = [c.key for c in study.arms[ARM] if c.environment == "city" and not few(c) and c.framing != FULL_BODY]
+    lossy = replace(study, renders={k: r for k, r in study.renders.items() if k not in right[:4]})
+    assert colour_blind(lossy, "hair_colour").environments == ()
+
+
+def test_lost_controls_give_no_sight_to_a_trait_that_is_drawn_nowhere() -> None:
+    nowhere = described(make_study(), lambda _: {"hair_colour": "red_hair"})
+    lossy = replace(nowhere, renders={k: r for k, r in nowhere.renders.items() if "city" not in k or k.startswith("w")})
+    assert colour_blind(lossy, "hair_colour").environments == ()
