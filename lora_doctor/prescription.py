@@ -47,6 +47,11 @@ class _Patient:
         found = next((v for source in SOURCES if (v := self.number(f"{source}.{name}")) is not None), None)
         return int(found) if found is not None and name in INTEGERS else found
 
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the config gives the length in epochs alone; its steps are then reckoned from them."""
+        return self.settings.steps is None and self.settings.epochs is not None
+
     def off_spec(self, attributes: Iterable[str]) -> list[str]:
         """Every label of these attributes that the character must not show."""
         known = [self.label_sets[a] for a in attributes if a in self.label_sets and a in self.spec]
@@ -140,6 +145,8 @@ def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change
     """The changes of settings that the fix asks for, and advice for those that cannot be put in a number."""
     changes, advice, lengthened = [], [], []
     for name, ask in fix.change.items():
+        if name == "steps" and "epochs" in fix.change and patient.counts_epochs:
+            continue
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:
             lengthened.append(

@@ -117,6 +117,14 @@ def test_times_multiplies_what_the_config_says_and_only_that() -> None:
     assert made.changes == () and "Multiply steps by 2" in made.advice[0]
 
 
+def test_a_length_in_epochs_is_changed_in_epochs_though_its_steps_were_reckoned() -> None:
+    half, reckoned = {"steps": {"times": 0.5}, "epochs": {"times": 0.5}}, [number("training.steps", 200.0)]
+    made = prescribe([finding(half)], TrainingSettings(epochs=10.0), reckoned)
+    assert [(c.field, c.after) for c in made.changes] == [("epochs", 5.0)] and made.advice == ()
+    made = prescribe([finding(half)], TrainingSettings(), reckoned)
+    assert [(c.field, c.after) for c in made.changes] == [("steps", 100)]
+
+
 def test_whole_numbers_stay_whole() -> None:
     after = only_change({"steps": {"times": 1.5}}, TrainingSettings(steps=401)).after
     assert after == 602 and isinstance(after, int)

@@ -47,5 +47,13 @@ def kept_file(named: object, config: Path) -> Path | None:
 
 
 def real_changes(changes: Sequence[Change], settings: TrainingSettings) -> list[Change]:
-    """Those that are not so already, as the trainer reads its config: `"16"` is 16, and a default is a value."""
+    """Those that are not so already, as the trainer reads its config: `"16"` is 16, and a default is a value.
+
+    Where both steps and epochs are asked for, the one that the config counts by stands for both: the other would undo
+    it once that one is so already.
+    """
+    both = {"steps", "epochs"} <= {change.field for change in changes}
+    if both and (settings.steps is None) != (settings.epochs is None):
+        spare = "epochs" if settings.epochs is None else "steps"
+        changes = [change for change in changes if change.field != spare]
     return [change for change in changes if getattr(settings, change.field, None) != change.after]
