@@ -241,8 +241,8 @@ def prepare(
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
-    patched = own.trainer.patch(own.files, changes, _at_home(known, dataset, added))
     captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
+    patched = own.trainer.patch(own.files, changes, _to_train(known, dataset, added, captions), settings.trigger)
     diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
     patch = Patch(
         path=config, text=patched.texts[config], changes=tuple(changes),
@@ -261,11 +261,14 @@ def prepare(
     )  # fmt: skip
 
 
-def _at_home(known: Dataset, dataset: Dataset, added: Dataset | None) -> Dataset:
-    """The pictures with the new ones in the folders that they are to be added to, whose repeats they then have."""
+def _to_train(known: Dataset, dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str]) -> Dataset:
+    """The pictures with corrected captions, the new ones in the folders that they go to: they have their repeats."""
     roles = {image.path: image.role for image in known.images}
     into = {} if added is None else homes(dataset, added, roles)
-    return replace(known, images=tuple(replace(i, path=into.get(i.path, i.path)) for i in known.images))
+    lines = {path: tuple(text.split("\n")) for path, text in captions.items()}
+    return replace(known, images=tuple(
+        replace(i, path=into.get(i.path, i.path), variants=lines.get(i.path, i.variants)) for i in known.images
+    ))  # fmt: skip
 
 
 def reading_of(config: TrainingConfig, known: Sequence[Dataset]) -> Dataset | None:

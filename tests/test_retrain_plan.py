@@ -12,11 +12,14 @@ import pytest
 from PIL import Image
 
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import UsageError
 from lora_doctor.picture_rows import CaptionTable, rows_for
-from lora_doctor.retrain_plan import RetrainPlan
+from lora_doctor.retrain_plan import RetrainPlan, prepare
 from lora_doctor.training_config import read_training_config
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, Patch
+from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, Dataset, Patch, Prescription
+from tests.make_diagnosis import make_diagnosis
+from tests.make_finished_run import make_finished_run
 
 COMMAND = "accelerate launch train_dreambooth_lora_flux.py --dataset_name {} --caption_column text --rank 4\n"
 
@@ -107,3 +110,20 @@ def test_a_config_that_is_the_dataset_too_is_not_written_over(tmp_path: Path) ->
             assert config.read_text() == before and (tmp_path / "data.toml").read_text() == folders
             assert f'dataset_config = "{out / "data.toml"}"' in (out / "args.toml").read_text()
             assert (str(out / "dataset") in (out / "data.toml").read_text()) == bool(captions)
+
+
+def test_a_dropout_of_tokens_leaves_the_trigger_of_the_check_up_where_the_captions_have_it(tmp_path: Path) -> None:
+    pictures(tmp_path / "d", "0.png")
+    (tmp_path / "d" / "0.txt").write_text("1girl, yuki, park")
+    config = tmp_path / "args.toml"
+    config.write_text('dataset_config = "data.toml"\n')
+    folders = f'[[datasets.subsets]]\nimage_dir = "{tmp_path / "d"}"\ncaption_extension = ".txt"\n'
+    (tmp_path / "data.toml").write_text(f"[[datasets]]\n{folders}")
+    asked = Change(field="caption_token_dropout", before=0.0, after=0.3, rule="body-drift", because="")
+    run = make_finished_run(tmp_path / "run", [])
+    (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
+    told = prepare(run, config, instead=Prescription(changes=(asked,)))
+    told.write(tmp_path / "out")
+    (subset,) = read_dataset(tmp_path / "out" / "args.toml").subsets
+    assert (subset.caption_token_dropout, subset.keep_tokens) == (0.3, 2)
+    assert any("keep_tokens raised to 2" in note for note in told.to_do)

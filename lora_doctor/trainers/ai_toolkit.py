@@ -14,6 +14,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -29,7 +30,7 @@ _OF_DATASETS = {
     "caption_dropout": "caption_dropout_rate", "caption_token_dropout": "token_dropout_rate",
     "flip_augmentation": "flip_x",
 }  # fmt: skip
-_CACHE = "cache_text_embeddings"
+_CACHE, _UNLOAD = "cache_text_embeddings", "unload_text_encoder"
 _NEGATIVES = (
     "ai-toolkit has no tokens that a character must not show; nearest: captions that name what is in each picture "
     "(`audit --fix`), and pictures that show another one left out"
@@ -81,16 +82,20 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The job with every change that ai-toolkit can express; caches that forbid it go off with it.
 
-    `dataset`: the pictures with their roles, for the repeats of an identity ratio and for epochs in steps. Raises
-    UsageError for text that cannot be changed where a setting stands.
+    `dataset`: the pictures with their roles, for the repeats of an identity ratio and for epochs in steps; with their
+    captions and `trigger`, for the tokens that must not be dropped. Raises UsageError for text that cannot be changed
+    where a setting stands.
     """
     draft = _Draft(config)
     changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
+    draft.keep_trigger(dataset, trigger)
     draft.mend_caches()
     return PatchedFiles(
         texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
@@ -190,6 +195,20 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: ai-toolkit's setting for it is not known here; wanted is {after}.")
 
+    def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
+        """Where tokens are to be dropped, raise `keep_tokens` to the trigger's; a `trigger_word` returns by itself."""
+        if not any(value for place, value in self.values.items() if place.keys[-1] == "token_dropout_rate"):
+            return
+        told = self.job.values.get("trigger_word")
+        bare = [(place, table) for place, table in self.job.places if not word(table.get("trigger_word") or told)]
+        if not bare:
+            return
+        kept = kept_tokens(dataset, trigger)
+        low = [place for place, table in bare if (whole(table.get("keep_tokens")) or 0) < kept.count]
+        self.values.update({place.below("keep_tokens"): kept.count for place in low})
+        self.notes += [kept.note("keep_tokens")] if low else []
+        self.notes += [kept.late] if kept.late else []
+
     def mend_caches(self) -> None:
         """Switch off cached text embeddings where tokens are dropped or the text encoder is trained: both need text."""
         asked = {place.keys[-1]: value for place, value in self.values.items()}
@@ -200,6 +219,12 @@ class _Draft:
         if cached:
             self.values.update(dict.fromkeys(cached, False))
             self.notes.append(f"{_CACHE} switched off: with it no token is dropped at a step; it takes more memory.")
+        if flag(self.job.train.get(_UNLOAD)):
+            self.values[self.job.place.below("train", _UNLOAD)] = False
+            self.notes.append(
+                f"{_UNLOAD} switched off: without the text encoder and a cache, captions are not read and the trigger "
+                "word alone is trained; it takes more memory."
+            )
 
     def _alpha(self, after: float) -> None:
         if not self.job.with_alpha:

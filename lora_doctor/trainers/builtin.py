@@ -40,11 +40,13 @@ def read(config: ConfigFiles) -> TrainingSettings:
     return TrainingSettings(trainer=TRAINER, **values)
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The file with `after` of every change; comments, order and unknown keys stay, all bytes without a real change.
 
-    `dataset` is not needed: this trainer samples by the ratio itself. Raises UsageError for a setting this trainer does
-    not have, and for a value that does not fit it.
+    `dataset` and `trigger` are not needed: this trainer samples by the ratio itself, and drops no trigger. Raises
+    UsageError for a setting this trainer does not have, and for a value that does not fit it.
     """
     present = _parse(config.text)
     wanted: dict[Keys, Any] = {}

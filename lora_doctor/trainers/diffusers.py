@@ -86,11 +86,13 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The script with every change that it has an option for; the others are told, with the nearest that there is.
 
-    `dataset`: the pictures with their roles, for an identity ratio by rows of a table. Raises UsageError for a command
-    that cannot be changed where an option stands.
+    `dataset`: the pictures with their roles, for an identity ratio by rows of a table; `trigger` is not needed, as no
+    token is dropped. Raises UsageError for a command that cannot be changed where an option stands.
     """
     draft = _Draft(config, dataset)
     real = real_changes(changes, read(config))

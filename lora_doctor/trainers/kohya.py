@@ -18,6 +18,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
+from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of
@@ -38,9 +39,10 @@ _ARGS = ("dataset_config", "train_data_dir", "in_json")
 _FILE = "config_file"
 _PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed"}
 """Fields that are one argument."""
+_TAG_DROPOUT, _KEPT_PART = "caption_tag_dropout_rate", "keep_tokens_separator"
 _OF_SUBSETS = {
     "caption_dropout": "caption_dropout_rate",
-    "caption_token_dropout": "caption_tag_dropout_rate",
+    "caption_token_dropout": _TAG_DROPOUT,
     "resolution": "resolution",
     "batch_size": "batch_size",
     "flip_augmentation": "flip_aug",
@@ -95,7 +97,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
         learning_rate=number(args.get("unet_lr")) or number(args.get("learning_rate")),
         train_text_encoder=None if unet_only is None else not unet_only,
-        caption_token_dropout=number(agreed(_each(subsets, args, "caption_tag_dropout_rate"))),
+        caption_token_dropout=number(agreed(_each(subsets, args, _TAG_DROPOUT))),
         caption_dropout=None if any(every) else number(agreed(_each(subsets, args, "caption_dropout_rate"))),
         seed=whole(args.get("seed")),
         resolution=side(agreed(_each(subsets, args, "resolution"))),
@@ -117,16 +119,19 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The files with every change that sd-scripts can express; text encoder caches that forbid dropout go off with it.
 
-    `dataset`: the pictures with their roles, for the repeats of an identity ratio. Raises UsageError for text that
-    cannot be changed where a setting stands.
+    `dataset`: the pictures with their roles, for the repeats of an identity ratio; with their captions and `trigger`,
+    for the tokens that must not be dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
     draft = _Draft(config)
     changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
+    draft.keep_trigger(dataset, trigger)
     draft.keep_length()
     draft.mend_caches()
     texts = with_values(config, draft.values) | draft.texts
@@ -201,11 +206,29 @@ class _Draft:
         name = "max_train_epochs"
         keep_length(self.values, self.args.place(name), self.args.get(name), self.longer, self.notes)
 
+    def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
+        """Where single tags are to be dropped, raise `keep_tokens` to the trigger's: only those are never dropped.
+
+        A subset with a `keep_tokens_separator` says itself what stays.
+        """
+        if not any(value for place, value in self.values.items() if place.keys[-1] == _TAG_DROPOUT):
+            return
+        separator = agreed(_each(self.subsets, self.args, "caption_separator"))
+        kept = kept_tokens(dataset, trigger, separator if isinstance(separator, str) else ",")
+        ours = [subset for subset in self.subsets if not subset.value(_KEPT_PART)]
+        if not ours and (self.subsets or self.args.get(_KEPT_PART)):
+            return
+        held = self._holding(ours, "keep_tokens")
+        low = {place: now for place, now in held.items() if (whole(now) or 0) < kept.count}
+        self.values.update({place: _like(now, kept.count) for place, now in low.items()})
+        self.notes += [kept.note("keep_tokens")] if low else []
+        self.notes += [kept.late] if kept.late else []
+
     def mend_caches(self) -> None:
         """Switch off cached text encoder outputs where captions are to be dropped: sd-scripts refuses both together."""
         dropped = [
             value for place, value in self.values.items()
-            if place.keys[-1] in ("caption_dropout_rate", "caption_tag_dropout_rate") and value
+            if place.keys[-1] in ("caption_dropout_rate", _TAG_DROPOUT) and value
         ]  # fmt: skip
         trained = self.values.get(self.args.place("network_train_unet_only")) is False
         caches = [name for name in _CACHES if flag(self.args.get(name))]
@@ -218,20 +241,24 @@ class _Draft:
             )  # fmt: skip
 
     def _everywhere(self, name: str, key: str, after: Any) -> None:
-        """Set a setting in every table that gives it to a subset; in `[general]`, where none does."""
-        holders = [subset.holder(key) for subset in self.subsets]
-        for held in holders:
-            if held is not None:
-                table, own = held
-                place = self.args.place(own) if table.place == self.args.new else table.place.below(own)
-                self.values[place] = _like(table.values[own], after)
-        if not self.subsets:
-            own = _IN_ARGS.get(name, key)
-            self.values[self.args.place(own)] = _like(self.args.get(own), after)
-        elif None in holders:
-            self.values[self.subsets[0].layers[2].place.below(key)] = after
+        """Set a setting wherever the subsets have it from."""
+        self.values.update({place: _like(now, after) for place, now in self._holding(self.subsets, key).items()})
         if name == "caption_dropout" and any(_each(self.subsets, self.args, "caption_dropout_every_n_epochs")):
             self.notes.append("caption_dropout_every_n_epochs stays: whole epochs are trained without captions.")
+
+    def _holding(self, subsets: Sequence[Subset], key: str) -> dict[Place, Any]:
+        """What every table has that gives a setting to these subsets; `[general]` where none does, the arguments' own
+        without subsets."""
+        if not subsets:
+            own = _IN_ARGS.get(key, key)
+            return {self.args.place(own): self.args.get(own)}
+        found = dict[Place, Any]()
+        for subset in subsets:
+            held = subset.holder(key)
+            table, own = held if held is not None else (subset.layers[2], key)
+            place = self.args.place(own) if held and table.place == self.args.new else table.place.below(own)
+            found[place] = table.values.get(own)
+        return found
 
     def _length(self, name: str, after: Any) -> None:
         """Epochs come before steps: where steps are asked for, they go."""

@@ -90,11 +90,13 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The files with every change that musubi-tuner can express; the others are told, with the nearest that it has.
 
-    `dataset`: the pictures with their roles, for the repeats of an identity ratio. Raises UsageError for text that
-    cannot be changed where a setting stands.
+    `dataset`: the pictures with their roles, for the repeats of an identity ratio; `trigger` is not needed, as no token
+    is dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
     draft = _Draft(config)
     for change in real_changes(changes, read(config)):

@@ -17,6 +17,7 @@ from lora_doctor.named_places import found_file
 from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, text_encoders
 from lora_doctor.trainers.agreed import agreed, flag, number, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -79,17 +80,21 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
 
 
-def patch(config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None) -> PatchedFiles:
+def patch(
+    config: ConfigFiles, changes: Sequence[Change], dataset: Dataset | None = None, trigger: str | None = None
+) -> PatchedFiles:
     """The files with every change that OneTrainer can express; a cache of captions gets enough of them to vary.
 
-    `dataset`: the pictures with their roles, for the balancing of an identity ratio and for steps in epochs. Raises
-    UsageError for text that cannot be changed where a setting stands.
+    `dataset`: the pictures with their roles, for the balancing of an identity ratio and for steps in epochs; with their
+    captions and `trigger`, for the tags that must not be dropped. Raises UsageError for text that cannot be changed
+    where a setting stands.
     """
     draft = _Draft(config)
     changes = real_changes(changes, read(config))
     for change in changes:
         draft.make(change, dataset)
     draft.mend_dropout(changes)
+    draft.keep_trigger(dataset, trigger)
     return PatchedFiles(
         texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
     )
@@ -220,6 +225,18 @@ class _Draft:
                 self._say(f"caption_dropout: {_ONE_MODE}, one of them for whole captions ({whole_one:g}).")
             if (token, 0.0 if token else whole_one) != (present["caption_token_dropout"], present["caption_dropout"]):
                 self._drop(place, text, "RANDOM" if token else "FULL", token or whole_one)
+
+    def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
+        """Where tags are to be dropped one by one, raise `keep_tags_count` to the trigger's."""
+        for place, text in self.config.texts:
+            if self.values.get(place.below("tag_dropout_mode")) != "RANDOM":
+                continue
+            kept = kept_tokens(dataset, trigger, word(text.get("tag_delimiter")) or ",")
+            if (whole(text.get("keep_tags_count", 1)) or 0) < kept.count:
+                self.values[place.below("keep_tags_count")] = kept.count
+                self._say(kept.note("keep_tags_count"), note=True)
+            if kept.late:
+                self._say(kept.late, note=True)
 
     def _drop(self, place: Place, text: Mapping[str, Any], mode: str, rate: float) -> None:
         self.values[place.below("tag_dropout_enable")] = rate > 0

@@ -181,6 +181,34 @@ def test_a_cache_that_forbids_it_is_switched_off_with_it(asked: Change) -> None:
     assert "cache_text_embeddings: true" in ai_toolkit.patch(config, [change("caption_dropout", 0.3)]).texts[YAML]
 
 
+def test_tokens_up_to_the_trigger_are_kept_with_the_dropout_of_others_unless_the_trigger_word_comes_back() -> None:
+    asked = [change("caption_token_dropout", 0.3)]
+    picture = DatasetImage(path=Path("/data/0.png"), sha256="", width=8, height=8, caption="1girl, yuki, park")
+    dataset = Dataset(path=Path("/data"), images=(picture,))
+    assert "keep_tokens" not in ai_toolkit.patch(job(), asked, dataset, "yuki").texts[YAML]
+    bare = JOB.replace('      trigger_word: "ohwx"\n', "")
+    patched = ai_toolkit.patch(job(bare), asked, dataset, "yuki")
+    folders = loaded(patched.texts[YAML])["config"]["process"][0]["datasets"]
+    assert [one.get("keep_tokens") for one in folders] == [2, 2, None]
+    assert ["keep_tokens raised to 2" in note for note in patched.notes] == [True]
+    own = bare.replace("num_repeats: 3", "num_repeats: 3\n          keep_tokens: 5")
+    own = own.replace('"/data/context"', '"/data/context"\n          trigger_word: yuki')
+    kept = ai_toolkit.patch(job(own), asked, dataset, "yuki")
+    assert kept.texts[YAML].count("keep_tokens") == 1 and not kept.notes
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_text_encoder_that_captions_need_is_not_unloaded(cached: bool) -> None:
+    """Unloaded and without a cache, the trigger word alone is trained."""
+    caches = "        cache_text_embeddings: true\n" if cached else ""
+    own = f"        batch_size: 1\n        unload_text_encoder: true\n{caches}"
+    config = job(JOB.replace("        batch_size: 1\n", own))
+    patched = ai_toolkit.patch(config, [change("caption_token_dropout", 0.3)])
+    assert "unload_text_encoder: false" in patched.texts[YAML]
+    assert any("unload_text_encoder switched off" in note for note in patched.notes)
+    assert "unload_text_encoder: true" in ai_toolkit.patch(config, [change("rank", 48)]).texts[YAML]
+
+
 def test_where_alpha_is_always_the_rank_it_is_said_and_not_written() -> None:
     patched = ai_toolkit.patch(job(FLOW), [change("rank", 48), change("alpha", 48.0)])
     assert "linear_alpha" not in patched.texts[YAML] and "alpha = rank" in patched.notes[0]

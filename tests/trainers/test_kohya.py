@@ -255,6 +255,54 @@ def test_a_cache_that_forbids_dropout_is_switched_off_with_it(cache: str) -> Non
     assert tomllib.loads(rank_alone.texts[ARGS])[cache] is True and not rank_alone.notes
 
 
+def captioned(caption: str) -> Dataset:
+    picture = DatasetImage(path=Path("/data/closeup/0.png"), sha256="", width=8, height=8, caption=caption)
+    return Dataset(path=Path("/data"), images=(picture,))
+
+
+DROPOUT = change("caption_token_dropout", 0.3)
+OWN = """\
+[[datasets]]
+[[datasets.subsets]]
+image_dir = "/data/closeup"
+keep_tokens = 3
+[[datasets.subsets]]
+image_dir = "/data/context"
+{}
+"""
+
+
+def test_tokens_up_to_the_trigger_are_kept_with_the_dropout_of_others() -> None:
+    """sd-scripts drops the first tag as readily as any other."""
+    patched = kohya.patch(files(), [DROPOUT], captioned("1girl, yuki, park"), "yuki")
+    assert tomllib.loads(patched.texts[DATA])["general"]["keep_tokens"] == 2
+    assert ["keep_tokens raised to 2" in note for note in patched.notes] == [True]
+    none = kohya.patch(files(), [change("rank", 48), change("caption_dropout", 0.2)], captioned("1girl, yuki"), "yuki")
+    assert tomllib.loads(none.texts[DATA])["general"]["keep_tokens"] == 1 and not none.notes
+
+
+def test_what_a_subset_keeps_is_raised_and_never_lowered() -> None:
+    for own, kept in (("keep_tokens = 1", (3, 2, None)), ("", (3, None, 2)), ("keep_tokens = 2", (3, 2, None))):
+        patched = kohya.patch(files(data=OWN.format(own)), [DROPOUT], captioned("1girl, yuki, park"), "yuki")
+        data = tomllib.loads(patched.texts[DATA])
+        found = [one.get("keep_tokens") for one in (*data["datasets"][0]["subsets"], data["general"])]
+        assert tuple(found) == kept
+        assert bool(patched.notes) == (own != "keep_tokens = 2")
+
+
+def test_a_separator_of_kept_tokens_says_itself_what_stays() -> None:
+    apart = kohya.patch(files(data=OWN.format('keep_tokens_separator = "|||"')), [DROPOUT], captioned("1girl"), "yuki")
+    assert "keep_tokens = 1" not in apart.texts[DATA] and not apart.notes
+    args = 'train_data_dir = "/data"\nkeep_tokens_separator = "|||"\n'
+    assert "keep_tokens =" not in kohya.patch(files(args, None), [DROPOUT]).texts[ARGS]
+
+
+def test_the_arguments_keep_tokens_where_they_drop_them() -> None:
+    for config in (files('train_data_dir = "/data"\n', None), STYLES["command, folders"]):
+        patched = kohya.patch(config, [DROPOUT], captioned("1girl, yuki, park"), "yuki")
+        assert read_again(config, patched).keep_tokens == 2
+
+
 def test_the_identity_ratio_becomes_whole_repeats_and_the_training_stays_as_long() -> None:
     config = files(data=SUBSETS.replace("num_repeats = 3", "num_repeats = 1").replace("num_repeats = 2\n", ""))
     patched = kohya.patch(config, [change("identity_ratio", 0.33)], pictures(20, 60))

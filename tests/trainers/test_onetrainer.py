@@ -135,6 +135,19 @@ def test_a_patch_touches_its_lines_alone() -> None:
     assert after == before.text.replace('"lora_rank": 16', '"lora_rank": 48')
 
 
+def test_tags_up_to_the_trigger_are_kept_with_the_dropout_of_others() -> None:
+    picture = DatasetImage(path=Path("/data/0.png"), sha256="", width=8, height=8, caption="1girl, yuki, park")
+    dataset, asked = Dataset(path=Path("/data"), images=(picture,)), [change("caption_token_dropout", 0.3)]
+    config = files({**BASE, "concepts": [concept("a"), concept("b", text={"keep_tags_count": 4})]})
+    patched = onetrainer.patch(config, asked, dataset, "yuki")
+    concepts = json.loads(patched.texts[CONFIG])["concepts"]
+    assert [one["text"]["keep_tags_count"] for one in concepts] == [2, 4]
+    assert any("keep_tags_count raised to 2" in note for note in patched.notes)
+    dropped = files({**BASE, "concepts": [concept("a", text=FULL)]})
+    (once,) = json.loads(onetrainer.patch(dropped, asked).texts[CONFIG])["concepts"]
+    assert once["text"]["keep_tags_count"] == 1
+
+
 def test_whole_captions_can_be_dropped_where_no_tags_are() -> None:
     patched = onetrainer.patch(files(BASE), [change("caption_dropout", 0.1)])
     read = read_again(files(BASE), patched)
