@@ -91,7 +91,7 @@ def ensure_trained_on(
         what = f"{_some(new)} given with --add: in no folder that it names, so it would not train on them."
         raise UsageError(what, path=config, advice="Add them to one of its folders by hand.")
     if missing:
-        what = f"{_some(missing)} of the dataset: in no folder that it names, so it would not train on their copies."
+        what = f"{_some(missing)} of the dataset: in no folder that it names, so it would not train on them."
         raise UsageError(what, path=config, advice="Let it name the folders of its pictures.")
     still = [path for path in left if key_of(path) in seen]
     if still:

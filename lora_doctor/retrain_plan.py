@@ -100,13 +100,14 @@ class RetrainPlan:
         """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`.
 
         All or nothing. Raises UsageError where that would touch what is not ours, and where the written config would
-        not train on the copy as it is meant.
+        not train on the copy, or on what it was trained on, as it is meant.
         """
         diff = f"{self.patch.path.name}.diff"
         self._refuse(folder, diff)
         with staging(folder) as stage:
             if self.copies:
                 self._copy(stage / DATASET)
+            if self.copies or self._lists_folders:
                 for path, text in self.texts_in(stage).items():
                     path.write_bytes(text.encode("utf-8"))
                 self.ensure_used(stage)
@@ -115,8 +116,14 @@ class RetrainPlan:
         return (*(folder / name for name in texts), folder / diff, *([folder / DATASET] if self.copies else []))
 
     def ensure_used(self, folder: Path) -> None:
-        """Raises UsageError where the config written to `folder` does not train on the copy there as it is meant."""
+        """Raises UsageError where the config written to `folder` does not train on the copy there as it is meant.
+
+        Nor, without a copy, on all that it was trained on where a new file lists the folders.
+        """
         if not self.copies:
+            if self._lists_folders and self._reading is not None:
+                same = {i.path: Meant(source=i.path, captions=captions_in(i)) for i in self._reading.images}
+                ensure_trained_on(folder / self.patch.path.name, same, (), self._parts, config=self.patch.path)
             return
         if self.captions and not reads_captions(self.config):
             raise UsageError(
@@ -126,6 +133,11 @@ class RetrainPlan:
         source = folder / (DATASET if self._tells_folder else self.patch.path.name)
         gone = {*self.left_out, *(image.path for image in self.dataset.images)}
         ensure_trained_on(source, self._meant(folder / DATASET), gone, self._parts, config=self.patch.path)
+
+    @property
+    def _lists_folders(self) -> bool:
+        """Whether the patched config has a file that the user's has not, which now says what is trained on."""
+        return not set(self.texts) <= set(self.config.files.texts)
 
     @property
     def _parts(self) -> tuple[Dataset, ...]:

@@ -139,6 +139,7 @@ SHARED = {
     "lora_doctor.spelling",
     "lora_doctor.token_count",
     "lora_doctor.trigger",
+    "lora_doctor.folder_repeats",
     "lora_doctor.edits.by_ending",
     "lora_doctor.edits.command_edit",
     "lora_doctor.edits.command_words",

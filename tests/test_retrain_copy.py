@@ -349,6 +349,24 @@ def test_a_folder_of_pictures_alone_holds_nothing_else(tmp_path: Path) -> None:
         plan(script, read_dataset(data), captions={data / "a.png": "yuki, tall"}).write(tmp_path / "out")
 
 
+def test_a_list_of_folders_that_lacks_some_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    """Where a patch lists numbered folders anew, every picture is still to be trained on."""
+    for name in ("3_yuki", "5"):
+        pictures(tmp_path / "data" / name, f"{name}.png", caption="yuki, tall", ending=".caption")
+    config = tmp_path / "args.toml"
+    config.write_text(f'train_data_dir = "{tmp_path / "data"}"\n')
+    dataset = read_dataset(config)
+    whole = {config: config.read_text() + 'dataset_config = "list.toml"\n'}
+    listed = [f'[[datasets.subsets]]\nimage_dir = "{tmp_path / "data" / name}"\n' for name in ("3_yuki", "5")]
+    lacking = replace(plan(config, dataset), texts=whole | {tmp_path / "list.toml": f"[[datasets]]\n{listed[0]}"})
+    with pytest.raises(UsageError, match=r"1 picture \(5\.png\) of the dataset"):
+        lacking.write(tmp_path / "out")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    complete = replace(lacking, texts=whole | {tmp_path / "list.toml": "[[datasets]]\n" + "".join(listed)})
+    complete.write(tmp_path / "out")
+    assert said(tmp_path / "out" / "args.toml") == said(config)
+
+
 @pytest.mark.parametrize("named", ["datasets/yuki", "../datasets/yuki", "../config/../datasets/yuki"])
 def test_relative_names_mean_for_the_patch_what_they_mean_for_the_audit(tmp_path: Path, named: str) -> None:
     data = pictures(tmp_path / "datasets" / "yuki", "a.png", "b.png", caption="yuki, tall")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.errors import UsageError
+from lora_doctor.folder_repeats import folder_repeats
 from lora_doctor.layouts import musubi
 from lora_doctor.layouts.command_line import Command, commands_in
 from lora_doctor.layouts.config_text import read_text, table_of, tried
@@ -161,15 +162,11 @@ def _numbered(folder: Path, *, regularisation: bool) -> tuple[list[dict[str, Any
     subsets: list[dict[str, Any]] = []
     left_out = 0
     for name in contents(folder).folders:
-        number, *words = name.split("_")
-        try:
-            repeats = int(number[:20])
-        except ValueError:
-            left_out += 1
-            continue
-        if repeats >= 1:
-            subsets.append({"image_dir": str((folder / name).absolute()), "num_repeats": min(repeats, 10**6),
-                            "is_reg": regularisation, "class_tokens": "_".join(words)[:1000]})  # fmt: skip
+        told = folder_repeats(name)
+        left_out += told is None
+        if told is not None and told[0]:
+            subsets.append({"image_dir": str((folder / name).absolute()), "num_repeats": told[0],
+                            "is_reg": regularisation, "class_tokens": told[1][:1000]})  # fmt: skip
     return subsets, left_out
 
 

@@ -1,4 +1,4 @@
-"""sd-scripts' numbered folders (`10_name`) as a dataset config, where other repeats can be written. Pure.
+"""sd-scripts' numbered folders (`10_name`, `10`) as a dataset config, where other repeats can be written. Pure.
 
 Source: kohya-ss/sd-scripts library/config_util.py (generate_dreambooth_subsets_config_by_subdirs: repeats, then the
 class tokens; other folders are left out), train_network.py (with a dataset_config, train_data_dir is passed over).
@@ -7,16 +7,14 @@ class tokens; other folders are left out), train_network.py (with a dataset_conf
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import abspath
 from pathlib import Path
 
+from lora_doctor.folder_repeats import folder_repeats
 from lora_doctor.named_places import found_folder
 from lora_doctor.types import Dataset
-
-_NUMBERED = re.compile(r"(\d+)_(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,8 @@ def numbered_folders(dataset: Dataset | None, named: str, config: Path) -> list[
     above = _folder(named, config)
     folders = {Path(abspath(image.path)).parent for image in (dataset.images if dataset is not None else ())}
     names = sorted(folder.name for folder in folders if folder.parent == above)
-    matches = [(name, _NUMBERED.fullmatch(name)) for name in names]
-    return [NumberedFolder(name, str(above / name), int(m[1]), m[2]) for name, m in matches if m is not None]
+    told = [(name, folder_repeats(name)) for name in names]
+    return [NumberedFolder(name, str(above / name), *each) for name, each in told if each is not None and each[0]]
 
 
 def regularisation_folders(dataset: Dataset | None, named: str, config: Path) -> list[NumberedFolder]:
@@ -46,11 +44,10 @@ def regularisation_folders(dataset: Dataset | None, named: str, config: Path) ->
     above = _folder(named, config)
     found = []
     for subset in dataset.subsets if dataset is not None else ():
-        match = _NUMBERED.fullmatch(subset.folder.name)
-        if match is not None and subset.regularisation and Path(abspath(subset.folder)).parent == above:
-            found.append(
-                NumberedFolder(subset.folder.name, str(above / subset.folder.name), int(match[1]), match[2], True)
-            )
+        name = subset.folder.name
+        told = folder_repeats(name)
+        if told is not None and told[0] and subset.regularisation and Path(abspath(subset.folder)).parent == above:
+            found.append(NumberedFolder(name, str(above / name), *told, regularisation=True))
     return found
 
 

@@ -496,6 +496,15 @@ def test_folders_without_a_number_are_left_out_as_sd_scripts_does() -> None:
     assert "/data/more" not in "".join(patched.texts.values())
 
 
+def test_a_folder_named_by_its_repeats_alone_is_trained_on_as_before() -> None:
+    config = files('train_data_dir = "/data"\nreg_data_dir = "/reg"\n', None)
+    patched = kohya.patch(config, RATIO, numbered(*CLOSE_UPS, ("5", IN_CONTEXT, 9), regularisation="/reg/2"))
+    subsets = tomllib.loads(patched.texts[config.path.with_name("args.dataset.toml")])["datasets"][0]["subsets"]
+    trained = (f"/data/{name}" for name, _, _ in CLOSE_UPS)
+    assert {one["image_dir"] for one in subsets} == {*trained, "/data/5", "/reg/2"}
+    assert "class_tokens" not in subsets[-1] and subsets[-1]["num_repeats"] == 2
+
+
 def test_regularisation_folders_come_along_or_nothing_is_changed() -> None:
     """With a dataset config, sd-scripts passes over reg_data_dir."""
     config = files('train_data_dir = "/data"\nreg_data_dir = "/reg"\n', None)
