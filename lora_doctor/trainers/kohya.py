@@ -21,7 +21,7 @@ from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
-from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of
+from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of, refuse_json
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
@@ -75,16 +75,18 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 def read(config: ConfigFiles) -> TrainingSettings:
     """The settings that the files state; None where subsets differ. Rank and alpha have sd-scripts' own defaults.
 
-    Raises UsageError for a command that has its arguments in a file.
+    Raises UsageError for a command that has its arguments in a file, and for arguments in JSON.
     """
     args, subsets = _args(config), _trained(config)
+    known = not _is_dataset(parsed(config.path, config.text))
+    if known:
+        refuse_json(config.path, args, TRAINER)
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
-    known = not _is_dataset(parsed(config.path, config.text))
     every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
     rank, alpha = whole(args.get("network_dim")), number(args.get("network_alpha"))
     unet_only = flag(args.get("network_train_unet_only"))
-    epochs = number(args.get("max_train_epochs"))
+    epochs, steps = number(args.get("max_train_epochs")) or None, whole(args.get("max_train_steps")) or None
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
@@ -92,7 +94,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         trainer=TRAINER,
         rank=RANK if rank is None and known else rank,
         alpha=ALPHA if alpha is None and known else alpha,
-        steps=None if epochs is not None else whole(args.get("max_train_steps")),
+        steps=None if epochs is not None else steps,
         epochs=epochs,
         batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
         learning_rate=number(args.get("unet_lr")) or number(args.get("learning_rate")),

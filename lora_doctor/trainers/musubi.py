@@ -21,7 +21,7 @@ from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, side, whole, word
 from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
-from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of
+from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -59,14 +59,16 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 def read(config: ConfigFiles) -> TrainingSettings:
     """The settings that the files state; None where datasets differ. What is not stated has musubi-tuner's defaults.
 
-    Raises UsageError for a command that has its arguments in a file.
+    Raises UsageError for a command that has its arguments in a file, and for arguments in JSON.
     """
     args, datasets = _args(config), _datasets(config)
+    known = not _is_dataset(config.path, config.text)
+    if known:
+        refuse_json(config.path, args, TRAINER)
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
-    known = not _is_dataset(config.path, config.text)
     rank, alpha, rate = (number(args.get(name)) for name in ("network_dim", "network_alpha", "learning_rate"))
-    epochs, steps = number(args.get("max_train_epochs")), whole(args.get("max_train_steps"))
+    epochs, steps = number(args.get("max_train_epochs")) or None, whole(args.get("max_train_steps")) or None
     return TrainingSettings(
         trainer=TRAINER,
         rank=RANK if rank is None and known else whole(rank),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers import diffusers, kohya, musubi
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, ConfigFiles, Dataset, DatasetImage
+from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, ConfigFiles, Dataset, DatasetImage, PatchedFiles
 
 SDXL = """\
 #!/usr/bin/env bash
@@ -82,7 +82,7 @@ def test_no_change_changes_no_byte(config: ConfigFiles) -> None:
     assert diffusers.patch(config, []).texts == config.texts
     read = diffusers.read(config)
     known = [change(field, getattr(read, field)) for field in (*CHANGES, "alpha") if getattr(read, field) is not None]
-    assert diffusers.patch(config, known) == diffusers.PatchedFiles(texts=config.texts)
+    assert diffusers.patch(config, known) == PatchedFiles(texts=config.texts)
 
 
 @pytest.mark.parametrize("config", STYLES.values(), ids=STYLES)

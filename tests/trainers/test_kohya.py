@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers import kohya
+from lora_doctor.training_config import read_training_config
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
     IN_CONTEXT,
@@ -156,9 +158,12 @@ STYLES = {
         data='[general]\n[[datasets]]\nresolution = 512\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\n'
         '[[datasets]]\nresolution = 1024\n[[datasets.subsets]]\nimage_dir = "/data/closeup"\nnum_repeats = 4\n'
     ),
-    "json": ConfigFiles(
-        path=Path("/cfg/args.json"),
-        texts={Path("/cfg/args.json"): '{\n  "train_data_dir": "/data",\n  "network_dim": 16, "epochs": 4\n}\n'},
+    "dataset config in json": ConfigFiles(
+        path=ARGS,
+        texts={
+            ARGS: NETWORK.replace("data.toml", "data.json"),
+            Path("/cfg/data.json"): json.dumps(tomllib.loads(SUBSETS), indent=2),
+        },
     ),
     "command": ConfigFiles(path=Path("/cfg/train.sh"), texts={Path("/cfg/train.sh"): COMMAND, DATA: SUBSETS}),
     "command, folders": ConfigFiles(path=Path("/cfg/a.sh"), texts={Path("/cfg/a.sh"): LISTED}),
@@ -414,6 +419,32 @@ def test_a_command_that_has_its_arguments_in_a_file_says_which() -> None:
     assert kohya.recognises(path, text)
     with pytest.raises(UsageError, match=r"my\.toml"):
         kohya.read(ConfigFiles(path=path, texts={path: text}))
+
+
+PROJECT = {
+    "LoRA_type": "Standard", "additional_parameters": "", "epoch": 10, "max_train_steps": 0, "max_train_epochs": 0,
+    "max_resolution": "1024,1024", "optimizer": "AdamW8bit", "text_encoder_lr": 5e-5, "network_dim": 32,
+    "train_data_dir": "/data", "sdxl_cache_text_encoder_outputs": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "said"), [
+    (PROJECT, "project of kohya_ss's window"), ({"train_data_dir": "/data", "network_dim": 16}, "arguments in JSON"),
+])  # fmt: skip
+def test_json_that_sd_scripts_does_not_read_is_refused_with_what_to_give_instead(
+    tmp_path: Path, values: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "args.json"
+    path.write_text(json.dumps(values, indent=2))
+    with pytest.raises(UsageError, match=said) as refused:
+        read_training_config(path)
+    assert "TOML" in str(refused.value.advice) and refused.value.path == path
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps"])
+def test_a_length_of_0_is_none(name: str) -> None:
+    read = kohya.read(files(f'train_data_dir = "/data"\nmax_train_{name} = 0\n', None))
+    assert (read.steps, read.epochs) == (None, None)
 
 
 def test_accelerates_own_config_file_is_neither_read_nor_edited() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_doctor.errors import UsageError
 from lora_doctor.trainers import kohya, musubi
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, ConfigFiles, Dataset, DatasetImage
 
@@ -182,6 +183,14 @@ def test_a_prescribed_number_of_steps_stands_beside_new_repeats(args: str, order
     told = tomllib.loads(patched.texts[ARGS])
     assert (told["max_train_steps"], told.get("max_train_epochs"), patched.notes) == (3000, None, ())
     assert patched.texts[DATA] != DATASETS
+
+
+def test_arguments_in_json_are_refused_as_musubi_tuner_does() -> None:
+    path = Path("/cfg/args.json")
+    text = '{"dit": "/models/z.safetensors", "dataset_config": "data.toml"}'
+    assert musubi.recognises(path, text)
+    with pytest.raises(UsageError, match="arguments in JSON, of which musubi-tuner reads nothing"):
+        musubi.read(ConfigFiles(path=path, texts={path: text}))
 
 
 @pytest.mark.parametrize(
