@@ -148,8 +148,9 @@ def vae_lines(judges: Judges, pipeline: Any, count: int) -> Iterator[Line]:
             y = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.mean).sample
         again = ((y.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         pairs = zip(judges.face.read(images), judges.face.read([Image.fromarray(a) for a in again]), strict=True)
-        found = [(a, b) for a, b in pairs if a.embedding is not None and b.embedding is not None]
-        similarity = float(np.mean([a.embedding @ b.embedding for a, b in found]))
+        both = ((one.embedding, other.embedding) for one, other in pairs)
+        found = [(a, b) for a, b in both if a is not None and b is not None]
+        similarity = float(np.mean([a @ b for a, b in found]))
         error = float(np.abs(again.astype(float) - np.stack([np.asarray(i) for i in images])).mean())
         note = f"n={len(found)}/{count}, mean error {error:.1f}/255"
         yield Line(f"VAE: face similarity with its reconstruction, {framing}", similarity, None, note=note)

@@ -19,11 +19,14 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
     if listed is None:
         with open(args.concept_file_name, encoding="utf-8-sig") as file:
             listed = [concepts.ConceptConfig.default_values().from_dict(one) for one in json.load(file)]
+    kind = args.model_type
+    draws = getattr(args, kind.denoising_model_part())
     trained = [one for one in listed if one.enabled and str(one.type) == "STANDARD"]
     return {
         "rank": args.lokr_dim if str(args.peft_type) == "LOKR" else args.lora_rank,
         "alpha": args.lora_alpha, "epochs": args.epochs,
-        "learning_rate": args.unet.learning_rate or args.learning_rate, "batch_size": args.batch_size,
+        "learning_rate": draws.learning_rate or args.learning_rate, "batch_size": args.batch_size,
+        "train_text_encoder": [getattr(args, part).train for part in kind.text_encoder_parts()],
         "resolution": max(map(int, args.resolution.split(","))) if args.resolution else None,
         "caption_token_dropout": [
             text.tag_dropout_probability if text.tag_dropout_enable and text.tag_dropout_mode != "FULL" else 0.0
