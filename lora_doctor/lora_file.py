@@ -62,7 +62,7 @@ def read_lora(path: Path, *, max_header: int | None = None) -> LoraFile:
         metadata=header.metadata,
         unknown_keys=tuple(key for key in header.tensors if key not in parsed),
         faults=tuple(faults),
-        non_finite=scanned.non_finite,
+        non_finite=_that_are_read(scanned.non_finite, modules),
         record=read_training_record(header.metadata, path),
     )
 
@@ -111,7 +111,7 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
     if form.kind in _WITHOUT_SCALE:
         alpha = scale = stored or 0.0
     elif not form.rank:
-        alpha, scale = stored or 0.0, 1.0
+        alpha, scale = 0.0, 1.0
     else:
         alpha, divisor = alpha_and_divisor(
             component=first.component, name=first.name, layout=first.layout, rank=form.rank, stored=stored,
@@ -130,6 +130,12 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
         inputs=form.inputs,
         keys=keys,
     )
+
+
+def _that_are_read(non_finite: Mapping[str, int], modules: Iterable[LoraModule]) -> Mapping[str, int]:
+    """Without the alphas of modules that have no scale: ai-toolkit's LoKr has 1e10 there, an infinity in float16."""
+    unread = {module.keys.get("alpha") for module in modules if not module.rank and module.kind not in _WITHOUT_SCALE}
+    return {key: count for key, count in non_finite.items() if key not in unread}
 
 
 def _stored_alpha(path: Path, header: Header, key: str | None, name: str) -> float | None:

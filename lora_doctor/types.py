@@ -71,6 +71,7 @@ class LoraModule:
     rank: int
     """0 where the kind has none."""
     alpha: float
+    """As trained; OFT and BOFT: their constraint; 0 where the kind has no scale, whatever the file says."""
     scale: float
     """alpha / rank: what the product of the factors is multiplied with at weight 1; OFT and BOFT: their constraint."""
     keys: Mapping[str, str]

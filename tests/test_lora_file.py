@@ -178,6 +178,23 @@ def test_numbers_that_are_none_are_counted_and_refused(tmp_path: Path) -> None:
         require_sound(lora)
 
 
+def test_an_infinite_alpha_that_nothing_reads_is_no_fault(tmp_path: Path) -> None:
+    """ai-toolkit's LoKr in its defaults: both factors whole, alpha 9999999999 saved as float16."""
+    infinite = np.array(np.inf, "float16")
+    whole = {"unet.a.lokr_w1": noise(2, 2), "unet.a.lokr_w2": noise(4, 4), "unet.a.alpha": infinite}
+    save_file(whole, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    require_sound(lora)
+    (module,) = lora.modules
+    assert (lora.non_finite, module.scale, module.alpha) == ({}, 1.0, 0.0)
+
+    save_file(whole | {"unet.a.lokr_w1": noise(2, 2) * np.inf}, tmp_path / "x.safetensors")
+    assert set(read_lora(tmp_path / "x.safetensors").non_finite) == {"unet.a.lokr_w1"}
+    turns = {"unet.b.oft_blocks": noise(2, 4, 4), "unet.b.alpha": infinite}
+    save_file(turns, tmp_path / "x.safetensors")
+    assert set(read_lora(tmp_path / "x.safetensors").non_finite) == {"unet.b.alpha"}
+
+
 def test_dora_that_only_the_metadata_tells_is_a_fault(tmp_path: Path) -> None:
     record = json.dumps({"unet.lora_alpha": 4, "unet.use_dora": True})
     lora = read_lora(dotted(tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": record}))
