@@ -37,7 +37,10 @@ GUARDS = (
         "flattened names are known", "lora_places.py", '    names.setdefault(alias.replace(".", "_"), place)\n', "",
         "stable_diffusion_3",
     ),
-    Guard("magnitudes are applied", "lora_delta.py", 'if "dora_scale" in parts:', "if False:", "magnitudes"),
+    Guard(
+        "magnitudes are applied", "lora_delta.py", "(magnitude := _magnitude(parts))", "(magnitude := None)",
+        "magnitudes",
+    ),
     Guard("half a module is refused", "lora_tensors.py", "    if lora.faults:", "    if False:", "half_of_a_module"),
     Guard("a module without a place is refused", "lora_merge.py", "    if lost:", "    if False:", "does_not_have"),
     Guard("NaN is refused", "lora_tensors.py", "    if lora.non_finite:", "    if False:", "numbers_that_are_none"),

@@ -33,8 +33,8 @@ def weight_at(kind: str, parts: Parts, *, scale: float, pristine: torch.Tensor, 
     if added.numel() != pristine.numel():
         raise ValueError(f"an update of {tuple(added.shape)} for a layer of {tuple(pristine.shape)}")
     added = added.reshape(pristine.shape)
-    if "dora_scale" in parts:
-        added = decomposed(pristine + added, parts["dora_scale"]) - pristine
+    if (magnitude := _magnitude(parts)) is not None:
+        added = decomposed(pristine + added, magnitude) - pristine
     return pristine + weight * added
 
 
@@ -62,8 +62,8 @@ def adapts_bias(parts: Mapping[str, object]) -> bool:
 def decomposed(weight: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
     """`weight` with the norm of every output, or of every input, set to `magnitude` (DoRA, arXiv:2402.09353).
 
-    peft and newer LyCORIS keep a magnitude per output, (out,) or (out, 1 ...); older LyCORIS, kohya and OneTrainer one
-    per input, (1, in ...). The paper's Linear layers have them per output.
+    (out,) or (out, 1 ...) is per output, (1, in ...) per input: newer LyCORIS and OneTrainer have both, older LyCORIS
+    and kohya the latter. The paper's Linear layers have them per output.
     """
     per_input = magnitude.dim() > 1 and magnitude.shape[0] == 1 and weight.shape[0] != 1
     if per_input:
@@ -76,6 +76,12 @@ def decomposed(weight: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
             raise ValueError(f"{magnitude.numel()} magnitudes for {weight.shape[0]} outputs")
     result: torch.Tensor = weight * (magnitude.reshape(norm.shape) / norm.clamp(min=1e-12))
     return result
+
+
+def _magnitude(parts: Parts) -> torch.Tensor | None:
+    """As `decomposed` takes it; peft's is per output, also of a convolution, where its shape is (1, out, 1, 1)."""
+    vector = parts.get("lora_magnitude_vector")
+    return parts.get("dora_scale") if vector is None else vector.flatten()
 
 
 # ---------------------------------------------------------------- what is added

@@ -12,7 +12,9 @@ from math import prod
 Shapes = Mapping[str, tuple[int, ...]]
 """Part -> shape of its tensor."""
 
-EXTRAS = frozenset({"alpha", "dora_scale", "bias", "diff_b"})
+MAGNITUDES = ("dora_scale", "lora_magnitude_vector")
+"""DoRA's magnitudes as LyCORIS, kohya and OneTrainer write them, and as peft does: always one per output."""
+EXTRAS = frozenset({"alpha", *MAGNITUDES, "bias", "diff_b"})
 """Parts that go with more than one kind."""
 _MARKS: tuple[tuple[str, str], ...] = (
     ("hada_w1_a", "loha"), ("hada_w1_b", "loha"), ("hada_w2_a", "loha"), ("hada_w2_b", "loha"),
@@ -44,8 +46,7 @@ def form_of(shapes: Shapes) -> Form:
     """The form of a module with these parts. Raises ValueError, in a few words, unless they are complete and fit."""
     kind = _kind(shapes)
     form = _FORMS[kind](shapes)
-    if "dora_scale" in shapes:
-        _check_dora(shapes["dora_scale"], form)
+    _check_dora(shapes, form)
     allowed = _PARTS[kind] | EXTRAS
     if odd := [part for part in shapes if part not in allowed and not part.startswith("oft_blocks.")]:
         raise ValueError(f"{odd[0]} does not go with {kind}")
@@ -58,7 +59,7 @@ def _kind(shapes: Shapes) -> str:
     kind = next((kind for part, kind in _MARKS if part in shapes), None)
     if kind is None:
         raise ValueError(f"only {', '.join(sorted(shapes))} and nothing to apply")
-    return "dora" if kind == "lora" and "dora_scale" in shapes else kind
+    return "dora" if kind == "lora" and any(part in shapes for part in MAGNITUDES) else kind
 
 
 def _need(shapes: Shapes, *parts: str) -> list[tuple[int, ...]]:
@@ -185,10 +186,15 @@ def _matrix(shapes: Shapes, part: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _check_dora(scale: tuple[int, ...], form: Form) -> None:
-    """Magnitudes are per output, (out, 1 ...) or (out,), or per input, (1, in ...)."""
-    if prod(scale) not in (form.outputs, form.inputs, form.inputs * form.kernel):
-        raise ValueError(f"dora_scale {list(scale)} does not fit its layer, {form.outputs} x {form.inputs}")
+def _check_dora(shapes: Shapes, form: Form) -> None:
+    """Magnitudes are per output, (out, 1 ...), (out,) or peft's (1, out, 1 ...), or per input, (1, in ...)."""
+    found = [part for part in MAGNITUDES if part in shapes]
+    if len(found) > 1:
+        raise ValueError("its magnitudes twice")
+    for part in found:
+        scale, per_input = shapes[part], (form.inputs, form.inputs * form.kernel) if part == "dora_scale" else ()
+        if prod(scale) not in (form.outputs, *per_input):
+            raise ValueError(f"{part} {list(scale)} does not fit its layer, {form.outputs} x {form.inputs}")
 
 
 _LORA = frozenset({"down", "up"})

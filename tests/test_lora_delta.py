@@ -33,6 +33,8 @@ def layer(kind: str) -> torch.nn.Module:
         return torch.nn.Linear(24, 32)
     if kind == "conv":
         return torch.nn.Conv2d(8, 16, 3, padding=1)
+    if kind == "square conv":
+        return torch.nn.Conv2d(8, 8, 3, padding=1)
     return torch.nn.Conv2d(8, 16, 1)
 
 
@@ -117,11 +119,12 @@ def test_a_norm_and_its_bias_are_added() -> None:
     torch.testing.assert_close(bias_at("norm", parts, scale=1.0, pristine=norm.bias.data, weight=0.5), bias.data)
 
 
+DORA = peft.LoraConfig(r=RANK, lora_alpha=8, use_dora=True, target_modules=["layer"])
 PEFT: list[tuple[str, Any]] = [
     ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, target_modules=["layer"])),
     ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, use_rslora=True, target_modules=["layer"])),
     ("lora", peft.LoraConfig(r=RANK, lora_alpha=8, lora_bias=True, target_modules=["layer"])),
-    ("dora", peft.LoraConfig(r=RANK, lora_alpha=8, use_dora=True, target_modules=["layer"])),
+    ("dora", DORA),
     ("loha", peft.LoHaConfig(r=RANK, alpha=8, target_modules=["layer"])),
     ("lokr", peft.LoKrConfig(r=1, alpha=8, target_modules=["layer"])),
     ("oft", peft.OFTConfig(oft_block_size=8, target_modules=["layer"])),
@@ -131,10 +134,19 @@ PEFT: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "config"), PEFT, ids=lambda value: getattr(value, "peft_type", value))
-def test_equals_what_peft_trains(kind: str, config: Any) -> None:
+# A convolution's magnitudes are (1, out, 1, 1): they look like one per input where both widths are the same.
+PEFT_CASES = [
+    *((*case, "linear") for case in PEFT),
+    *(("dora", DORA, where) for where in ("conv", "square conv", "pointwise")),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "where"), PEFT_CASES, ids=lambda value: getattr(value, "peft_type", value)
+)
+def test_equals_what_peft_trains(kind: str, config: Any, where: str) -> None:
     holder = torch.nn.Module()
-    holder.layer = layer("linear")
+    holder.layer = layer(where)
     pristine, bias = holder.layer.weight.detach().clone(), holder.layer.bias.detach().clone()
     model = peft.get_peft_model(holder, config, low_cpu_mem_usage=False)
     stir((parameter for parameter in model.parameters() if parameter.requires_grad), 0.2)

@@ -59,6 +59,8 @@ def test_shapes_say_kind_rank_and_layer(shapes: dict[str, tuple[int, ...]], form
         ({"down": (4, 10), "up": (12, 4, 3, 3)}, "do not fit"),
         (PAIR | {"mid": (4, 3, 3, 3)}, "do not fit: mid"),
         (PAIR | {"dora_scale": (7, 1)}, r"dora_scale \[7, 1\] does not fit"),
+        (PAIR | {"lora_magnitude_vector": (10,)}, r"lora_magnitude_vector \[10\] does not fit"),
+        (PAIR | {"dora_scale": (12, 1), "lora_magnitude_vector": (12,)}, "magnitudes twice"),
         (PAIR | {"on_input": ()}, "weight"),
         ({"hada_w1_a": (12, 2), "hada_w1_b": (2, 10)}, "no hada_w2_a and no hada_w2_b"),
         (LOHA | {"hada_w2_b": (2, 9)}, "different shapes"),
