@@ -165,17 +165,20 @@ def _ia3(parts: Parts, pristine: torch.Tensor) -> torch.Tensor:
 
 
 def _rotated(parts: Parts, pristine: torch.Tensor, constraint: float) -> torch.Tensor:
-    """OFT (arXiv:2306.07280): the outputs (LyCORIS, kohya) or the inputs (peft, OneTrainer) turned block by block."""
+    """OFT (arXiv:2306.07280): the outputs (LyCORIS, kohya) or the inputs (peft, OneTrainer) turned block by block.
+
+    The constraint is for each output of a rotation: sd-scripts turns the parts of FLUX's fused layers one by one, and
+    each is held by its own width (`networks/oft_flux.py`).
+    """
     import torch
 
-    if "oft_R" in parts:
-        return _rotated_inputs(parts["oft_R"], pristine, scaled="oft_R.scaled_oft" in parts)
+    if "oft_R" in parts or "oft_R.peft" in parts:
+        return _rotated_inputs(parts, pristine)
     names = sorted((part for part in parts if part.startswith("oft_blocks")), key=_number)
-    limit = constraint * pristine.shape[0]
     turned, start = [], 0
     for name in names:
-        turn = cayley(parts[name], limit)
-        count, size, _ = turn.shape
+        count, size, _ = parts[name].shape
+        turn = cayley(parts[name], constraint * count * size)
         rows = pristine[start : start + count * size].reshape(count, size, -1)
         turned.append(torch.einsum("knm,kni->kmi", turn.to(rows.dtype), rows).reshape(count * size, -1))
         start += count * size
@@ -188,19 +191,24 @@ def _number(part: str) -> int:
     return int(part.rpartition(".")[2]) if part[-1].isdigit() else 0
 
 
-def _rotated_inputs(vector: torch.Tensor, pristine: torch.Tensor, *, scaled: bool) -> torch.Tensor:
+def _rotated_inputs(parts: Parts, pristine: torch.Tensor) -> torch.Tensor:
     """peft's OFT: each block's numbers are the upper triangle of a skew-symmetric matrix; one block may serve all.
 
-    `scaled`: OneTrainer's variant (`modules/module/oft_utils.py`), divided by the root of the numbers in a block.
+    OneTrainer's (`modules/module/oft_utils.py`, `LoRAModule.py`) divides them by 2 sqrt(side - 1) where it is scaled.
+    It turns the inputs of a linear layer, as peft does, W R^T; but of a convolution the weight itself, W R.
     """
     import torch
 
+    onetrainer = "oft_R" in parts
+    vector = parts["oft_R" if onetrainer else "oft_R.peft"]
     blocks, elements = vector.shape
     size = round((1 + (1 + 8 * elements) ** 0.5) / 2)
     skew = vector.new_zeros(blocks, size, size)
     rows, columns = torch.triu_indices(size, size, 1)
-    skew[:, rows, columns] = vector / elements**0.5 if scaled else vector
+    skew[:, rows, columns] = vector / (2 * (size - 1) ** 0.5) if "oft_R.scaled_oft" in parts else vector
     turn = _neumann(skew - skew.transpose(1, 2)).to(pristine.dtype)
+    if onetrainer and pristine.dim() > 2:
+        turn = turn.transpose(1, 2)
     flat = pristine.flatten(1)
     count = flat.shape[1] // size
     if count * size != flat.shape[1] or blocks not in (1, count):

@@ -116,6 +116,8 @@ def parse_key(key: str) -> ParsedKey | None:
         if not name:
             return None
         layout = "xlabs" if xlabs else layout
+        if part == "oft_R" and (spelled.startswith(_PEFT_PREFIX) or ".default" in match[0]):
+            part = "oft_R.peft"  # OneTrainer writes the same numbers, and turns convolutions the other way round
         return ParsedKey(component=component, name=name, layout=layout, part=part or match[1])
     return None
 

@@ -20,6 +20,7 @@ _MARKS: tuple[tuple[str, str], ...] = (
     ("hada_w1_a", "loha"), ("hada_w1_b", "loha"), ("hada_w2_a", "loha"), ("hada_w2_b", "loha"),
     ("lokr_w1", "lokr"), ("lokr_w2", "lokr"), ("lokr_w1_a", "lokr"), ("lokr_w1_b", "lokr"), ("lokr_w2_a", "lokr"),
     ("lokr_w2_b", "lokr"), ("a1", "glora"), ("a2", "glora"), ("b1", "glora"), ("b2", "glora"), ("oft_R", "oft"),
+    ("oft_R.peft", "oft"),
     ("on_input", "ia3"), ("weight", "ia3"), ("ia3_l", "ia3"), ("w_norm", "norm"), ("b_norm", "norm"), ("diff", "full"),
     ("mid", "tucker"), ("down", "lora"), ("up", "lora"), ("diff_b", "full"),
 )  # fmt: skip
@@ -132,8 +133,8 @@ def _kron_side(shapes: Shapes, side: str) -> tuple[tuple[int, ...], int]:
 
 
 def _oft(shapes: Shapes) -> Form:
-    if "oft_R" in shapes:
-        blocks, elements = _matrix(shapes, "oft_R")
+    if turns := [part for part in ("oft_R", "oft_R.peft") if part in shapes]:
+        blocks, elements = _matrix(shapes, turns[0])
         size = round((1 + (1 + 8 * elements) ** 0.5) / 2)
         if size * (size - 1) != 2 * elements:
             raise ValueError(f"oft_R has {elements} numbers a block, which is no triangle")
@@ -204,7 +205,7 @@ _PARTS: Mapping[str, frozenset[str]] = {
     "tucker": _LORA | {"mid"},
     "loha": frozenset(f"hada_{part}" for part in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
     "lokr": frozenset(f"lokr_{part}" for part in ("w1", "w1_a", "w1_b", "t1", "w2", "w2_a", "w2_b", "t2")),
-    "oft": frozenset({"oft_blocks", "oft_R", "oft_R.scaled_oft", "rescale"}),
+    "oft": frozenset({"oft_blocks", "oft_R", "oft_R.peft", "oft_R.scaled_oft", "rescale"}),
     "boft": frozenset({"oft_blocks", "rescale"}),
     "glora": frozenset({"a1", "a2", "b1", "b2", "bm"}),
     "ia3": frozenset({"weight", "on_input", "ia3_l"}),

@@ -138,6 +138,7 @@ PEFT: list[tuple[str, Any]] = [
 PEFT_CASES = [
     *((*case, "linear") for case in PEFT),
     *(("dora", DORA, where) for where in ("conv", "square conv", "pointwise")),
+    ("oft", peft.OFTConfig(oft_block_size=8, target_modules=["layer"]), "conv"),
 ]
 
 
@@ -164,6 +165,67 @@ def test_equals_what_peft_trains(kind: str, config: Any, where: str) -> None:
     assert distance(ours, merged.weight.detach(), pristine) < BOUND
     if adapts_bias(parts):
         torch.testing.assert_close(bias_at(kind, parts, scale=scale, pristine=bias, weight=1.0), merged.bias.detach())
+
+
+def turns_of(numbers: torch.Tensor, side: int) -> list[torch.Tensor]:
+    """OneTrainer's rotations, from the numbers above the diagonals: (I + Q)(I - Q)^-1 to five terms of its series."""
+    turns = []
+    for row in numbers.double():
+        q = torch.zeros(side, side, dtype=torch.double)
+        pairs = [(i, j) for i in range(side) for j in range(i + 1, side)]
+        for (i, j), number in zip(pairs, row, strict=True):
+            q[i, j], q[j, i] = number, -number
+        turns.append(torch.eye(side) + 2 * q + 2 * q @ q + 2 * q @ q @ q + q @ q @ q @ q)
+    return turns
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("where", ["linear", "conv", "pointwise"])
+def test_a_rotation_of_onetrainer_turns_inputs_of_a_linear_layer_and_the_weight_of_a_convolution(
+    where: str, scaled: bool
+) -> None:
+    pristine, side = layer(where).weight.detach(), 8
+    count = pristine[0].numel() // side
+    numbers = 0.1 * torch.randn(count, side * (side - 1) // 2, generator=torch.Generator().manual_seed(1))
+    state = {"oft_R.weight": numbers} | ({"oft_R.scaled_oft": torch.tensor(True)} if scaled else {})
+    kind, parts = read(state)
+    turns = turns_of(numbers / (2 * (side - 1) ** 0.5) if scaled else numbers, side)
+    blocks = [block.double() for block in pristine.flatten(1).split(side, dim=1)]
+    if where == "linear":  # y = (x R) W^T
+        answers = sum(turn @ block.T for turn, block in zip(_rows_of(turns), blocks, strict=True))
+        expected = answers.T
+    else:
+        expected = torch.cat([block @ turn for block, turn in zip(blocks, turns, strict=True)], dim=1)
+    ours = weight_at(kind, parts, scale=0.0, pristine=pristine, weight=1.0)
+    assert distance(ours, expected.float().reshape(pristine.shape), pristine) < BOUND
+
+
+def _rows_of(turns: list[torch.Tensor]) -> list[torch.Tensor]:
+    """What every unit input becomes in each block: a row for an input, zero outside of its own block."""
+    side = len(turns[0])
+    return [
+        torch.cat([turn if i == j else torch.zeros(side, side) for j in range(len(turns))])
+        for i, turn in enumerate(turns)
+    ]
+
+
+def test_the_parts_of_a_fused_layer_are_held_each_by_its_own_width() -> None:
+    """sd-scripts' OFT for FLUX: the constraint of a part is alpha times that part's outputs."""
+    widths, count, alpha = (16, 16, 32), 4, 0.01
+    generator = torch.Generator().manual_seed(1)
+    pristine = torch.randn(sum(widths), 12, generator=generator)
+    blocks = [0.2 * torch.randn(count, width // count, width // count, generator=generator) for width in widths]
+    expected = []
+    for own, rows in zip(blocks, pristine.split(widths), strict=True):
+        skew = own - own.transpose(1, 2)
+        assert float(skew.norm()) > alpha * len(rows)
+        skew = skew * alpha * len(rows) / skew.norm()
+        for q, part in zip(skew, rows.chunk(count), strict=True):
+            unit = torch.eye(len(q))
+            expected.append(((unit + q) @ torch.linalg.inv(unit - q)).T @ part)
+    kind, parts = read({f"oft_blocks.{i}": own for i, own in enumerate(blocks)} | {"alpha": torch.tensor(alpha)})
+    ours = weight_at(kind, parts, scale=alpha, pristine=pristine, weight=1.0)
+    assert distance(ours, torch.cat(expected), pristine) < BOUND
 
 
 def test_a_rotation_is_orthogonal_and_the_limit_shrinks_it() -> None:

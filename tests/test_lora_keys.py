@@ -33,6 +33,7 @@ TEXT = "text_model.encoder.layers.0.self_attn.q_proj"
         (f"base_model.model.unet.{TO_K}.lora_B.weight", "unet", TO_K, "peft", "up"),
         (f"base_model.model.{TO_K}.lora_B.weight", "unet", TO_K, "peft", "up"),
         (f"base_model.model.{TEXT}.lora_B.weight", "text_encoder", TEXT, "peft", "up"),
+        (f"base_model.model.{TO_K}.oft_R.weight", "unet", TO_K, "peft", "oft_R.peft"),
         (f"base_model.model.{TO_K}.lora_magnitude_vector.default.weight", "unet", TO_K, "peft", "lora_magnitude_vector"),
         ("diffusion_model.layers.3.attention.to_q.lora_A.weight", "transformer", "layers.3.attention.to_q", "comfyui",
          "down"),
@@ -76,7 +77,7 @@ def test_a_key_says_component_module_layout_and_part(
     [
         ("hada_w1_a", "hada_w1_a"), ("hada_t2", "hada_t2"), ("lokr_w2_b", "lokr_w2_b"), ("lokr_w1.default", "lokr_w1"),
         ("dora_scale", "dora_scale"), ("lora_magnitude_vector", "lora_magnitude_vector"), ("lora_mid.weight", "mid"),
-        ("oft_R.weight", "oft_R"), ("oft_R.default.weight", "oft_R"), ("oft_R.scaled_oft", "oft_R.scaled_oft"),
+        ("oft_R.weight", "oft_R"), ("oft_R.default.weight", "oft_R.peft"), ("oft_R.scaled_oft", "oft_R.scaled_oft"),
         ("rescale", "rescale"), ("diff", "diff"), ("diff_b", "diff_b"), ("w_norm", "w_norm"), ("lora_B.bias", "bias"),
         ("a1.weight", "a1"), ("bm.weight", "bm"), ("on_input", "on_input"), ("ia3_l", "ia3_l"),
     ],

@@ -36,6 +36,7 @@ PAIR = {"down": (4, 10), "up": (12, 4)}
         ({"oft_blocks": (3, 4, 4), "alpha": ()}, Form(kind="oft", rank=0, outputs=12, inputs=0)),
         ({"oft_blocks.0": (3, 4, 4), "oft_blocks.1": (2, 6, 6)}, Form(kind="oft", rank=0, outputs=24, inputs=0)),
         ({"oft_blocks": (2, 3, 4, 4), "rescale": (12, 1)}, Form(kind="boft", rank=0, outputs=12, inputs=0)),
+        ({"oft_R.peft": (3, 6)}, Form(kind="oft", rank=0, outputs=0, inputs=12)),
         ({"oft_R": (3, 6)}, Form(kind="oft", rank=0, outputs=0, inputs=12)),
         ({"a1": (10, 2), "a2": (2, 10), "b1": (12, 2), "b2": (2, 10)},
          Form(kind="glora", rank=2, outputs=12, inputs=10)),
