@@ -44,6 +44,7 @@ from lora_doctor.judgement import judge, load_judges
 from lora_doctor.look_alikes import copies_among
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
+from lora_doctor.lora_variants import most_directions
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
 from lora_doctor.plugins import find
@@ -142,7 +143,7 @@ def run_checkup(
                 matrix=plan, ask=ask, trigger=settings.trigger, class_token=settings.character.class_token, spec=spec,
                 asked=asked, label_sets=instruments.label_sets, dataset=dataset, references=references,
                 ship_weights=settings.matrix.ship_weights, seed=settings.seed,
-                rank=max(module.rank for module in lora.modules),
+                rank=most_directions(lora.modules),
             ),
             settings.matrix.arms,
         )  # fmt: skip

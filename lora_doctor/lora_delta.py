@@ -7,7 +7,7 @@ WebUI scale every kind, DoRA too. BOFT alone turns by w in each of its stages, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     """Part -> its tensor, float32."""
 
 
-def weight_at(kind: str, parts: Parts, *, scale: float, pristine: torch.Tensor, weight: float) -> torch.Tensor:
+def weight_at(
+    kind: str, parts: Parts, *, scale: float, pristine: torch.Tensor, weight: float,
+    altered: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> torch.Tensor:  # fmt: skip
     """The layer's weight at LoRA weight `weight`, in the shape and on the device of `pristine` (float32).
 
-    `scale` is alpha / rank where the kind has a rank; for OFT and BOFT it is their constraint, 0 = none.
+    `scale` is alpha / rank where the kind has a rank; for OFT and BOFT it is their constraint, 0 = none. `altered` makes
+    another update of the one at weight 1, before DoRA's magnitudes are put on; BOFT has none.
     Raises ValueError when the adapter does not fit the layer.
     """
     if kind == "boft":
@@ -33,6 +37,8 @@ def weight_at(kind: str, parts: Parts, *, scale: float, pristine: torch.Tensor, 
     if added.numel() != pristine.numel():
         raise ValueError(f"an update of {tuple(added.shape)} for a layer of {tuple(pristine.shape)}")
     added = added.reshape(pristine.shape)
+    if altered is not None:
+        added = altered(added)
     if (magnitude := _magnitude(parts)) is not None:
         added = decomposed(pristine + added, magnitude) - pristine
     return pristine + weight * added

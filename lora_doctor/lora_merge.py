@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.errors import InputRefused
@@ -42,12 +43,14 @@ class Update:
         """
         if weight == 0 or leaves_alone(variant, self.module):
             return self.pristine
-        compute = weight_at if self.target == "weight" else bias_at
         pristine = self.place.gather(self.pristine)
-        whole = compute(self.module.kind, self.parts, scale=self.module.scale, pristine=pristine, weight=weight)
-        kept = directions_kept(variant, self.module)
-        if kept is not None and self.target == "weight":
-            whole = pristine + truncated(whole - pristine, kept, self.module.rank)
+        kind, parts, scale, rank = self.module.kind, self.parts, self.module.scale, self.module.rank
+        if self.target == "bias":
+            whole = bias_at(kind, parts, scale=scale, pristine=pristine, weight=weight)
+        else:
+            kept = directions_kept(variant, self.module)
+            fewer = None if kept is None else partial(truncated, kept=kept, rank=rank)
+            whole = weight_at(kind, parts, scale=scale, pristine=pristine, weight=weight, altered=fewer)
         pieces = self.place.split(whole, self.pristine)
         return tuple(piece.to(like.dtype) for piece, like in zip(pieces, self.pristine, strict=True))
 

@@ -6,6 +6,7 @@ blocks of a UNet's way up alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lora_doctor.types import LoraModule
@@ -20,6 +21,9 @@ PARTS = {
     "up": ("up_blocks", "output_blocks"),
 }
 """Part of a model -> how the names of its modules begin, or its component."""
+PRODUCTS = ("lora", "tucker", "dora")
+"""Kinds whose rank is that of the update, or of what DoRA's magnitudes are put on. LoHa's is up to rank * rank, LoKr's
+the product of its factors' ranks: a half of the stored rank would be far less than a half of their directions."""
 
 
 def leaves_alone(variant: str, module: LoraModule) -> bool:
@@ -33,9 +37,19 @@ def leaves_alone(variant: str, module: LoraModule) -> bool:
 
 
 def directions_kept(variant: str, module: LoraModule) -> int | None:
-    """How many directions of the update the variant keeps, at least one; None = all, also where there is no rank."""
+    """How many directions of the update the variant keeps, at least one; None = all, also of kinds not in `PRODUCTS`."""
     kind, _, divisor = variant.partition("/")
-    return max(1, module.rank // int(divisor)) if kind == "rank" and module.rank else None
+    return max(1, module.rank // int(divisor)) if kind == "rank" and module.kind in PRODUCTS else None
+
+
+def most_directions(modules: Iterable[LoraModule]) -> int:
+    """The largest rank of a LoRA, or 0 where a variant cannot truncate all of it and would show less than it says.
+
+    Norms and biases have no directions and do not count.
+    """
+    matrices = [module for module in modules if module.kind != "norm" and set(module.keys) != {"diff_b"}]
+    whole = any(module.kind not in PRODUCTS for module in matrices)
+    return 0 if whole else max((module.rank for module in matrices), default=0)
 
 
 def truncated(change: torch.Tensor, kept: int, rank: int) -> torch.Tensor:

@@ -656,7 +656,7 @@ class ArmCase:
     """One per dataset image, in its order."""
     ship_weights: tuple[float, ...]
     rank: int
-    """The LoRA's largest."""
+    """The LoRA's largest; 0 where not every update of it is a product of two factors, which can be cut off."""
     seed: int
 
 

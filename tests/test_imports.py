@@ -112,7 +112,7 @@ PARTS = {
     "lora_doctor.base_scheduler": {"base_classes"},
     "lora_doctor.base_single_file": {"base_folder"},
     "lora_doctor.audits.lora_spectrum": {"singular_values", "untouched"},
-    "lora_doctor.lora_merge": {"lora_delta", "lora_places", "lora_variants"},
+    "lora_doctor.lora_merge": {"lora_delta", "lora_places"},
     "lora_doctor.training": {"caption_sampling", "training_files", "training_model", "training_plan"},
     "lora_doctor.training_model": {"training_plan"},
 }
@@ -163,6 +163,7 @@ SHARED = {
     "lora_doctor.safetensors_scan",
     "lora_doctor.safetensors_values",
     "lora_doctor.lora_tensors",
+    "lora_doctor.lora_variants",
 }
 HEAVY = {
     "torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "insightface", "onnxruntime", "jinja2",

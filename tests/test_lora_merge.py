@@ -164,3 +164,19 @@ def test_half_of_the_directions_is_the_nearest_update_of_half_the_rank(pipeline:
     torch.testing.assert_close(layer.weight.detach() - pristine, sizes[0] * torch.outer(left[:, 0], right[0]))
     update.apply(0.0)
     assert torch.equal(layer.weight, pristine)
+
+
+def test_half_of_a_dora_s_directions_gets_its_magnitudes_all_the_same(pipeline: Any, tmp_path: Path) -> None:
+    layer = pipeline.unet.get_submodule(LAYER)
+    pristine = layer.weight.detach().clone()
+    parts = named(LAYER, factors(len(pristine)))
+    up, down = (next(t for k, t in parts.items() if f"lora_{half}" in k) for half in ("B", "A"))
+    magnitudes = 1.5 * pristine.norm(dim=1)
+    lora = file_of(tmp_path, parts | {f"unet.{LAYER}.lora_magnitude_vector": magnitudes})
+    (update,) = read_updates(pipeline, lora)
+    update.apply(1.0, "rank/2")
+    left, sizes, right = torch.linalg.svd(lora.modules[0].scale * up @ down)
+    half = pristine + sizes[0] * torch.outer(left[:, 0], right[0])
+    expected = half * (magnitudes / half.norm(dim=1))[:, None]
+    torch.testing.assert_close(layer.weight.detach(), expected, rtol=1e-4, atol=1e-5)
+    update.apply(0.0)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_doctor.lora_variants import PARTS, directions_kept, leaves_alone, truncated
+from lora_doctor.lora_variants import PARTS, directions_kept, leaves_alone, most_directions, truncated
 from lora_doctor.types import LoraModule
 
 
-def module(name: str = "down_blocks.0.attentions.0.to_q", component: str = "unet", rank: int = 8) -> LoraModule:
+def module(
+    name: str = "down_blocks.0.attentions.0.to_q", component: str = "unet", rank: int = 8, kind: str = "lora",
+    part: str = "down",
+) -> LoraModule:  # fmt: skip
     return LoraModule(
-        component=component, name=name, flattened=False, kind="lora", rank=rank, alpha=8.0, scale=1.0, keys={}
+        component=component, name=name, flattened=False, kind=kind, rank=rank, alpha=8.0, scale=1.0, keys={part: "x"}
     )
 
 
@@ -45,8 +48,22 @@ def test_truncating_twice_gives_the_same_and_leaves_the_dice_alone() -> None:
 
 def test_a_variant_says_how_many_directions_stay_and_never_none_at_all() -> None:
     assert [directions_kept(v, module()) for v in ("rank/1", "rank/2", "rank/4", "rank/64")] == [8, 4, 2, 1]
-    assert directions_kept("rank/2", module(rank=0)) is None
     assert directions_kept("", module()) is None and directions_kept("without/up", module()) is None
+
+
+def test_only_of_a_product_of_two_factors_is_the_stored_rank_that_of_the_update() -> None:
+    kinds = {kind: directions_kept("rank/2", module(kind=kind)) for kind in ("tucker", "dora", "loha", "lokr", "glora")}
+    assert kinds == {"tucker": 4, "dora": 4, "loha": None, "lokr": None, "glora": None}
+    assert directions_kept("rank/2", module(rank=0, kind="oft")) is None
+
+
+def test_a_lora_that_cannot_be_truncated_as_a_whole_has_no_directions_to_leave_out() -> None:
+    products = [module(rank=4), module(rank=8, kind="dora")]
+    beside = [module(rank=0, kind="norm", part="w_norm"), module(rank=0, kind="full", part="diff_b")]
+    assert most_directions([*products, *beside]) == 8
+    for kind, rank in (("loha", 4), ("lokr", 0), ("full", 0), ("oft", 0)):
+        assert most_directions([*products, module(rank=rank, kind=kind, part="diff")]) == 0
+    assert most_directions(beside) == 0
 
 
 @pytest.mark.parametrize(
