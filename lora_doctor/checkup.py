@@ -58,7 +58,7 @@ from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
-from lora_doctor.training_config import read_training_config
+from lora_doctor.training_config import training_settings
 from lora_doctor.types import (
     ArmCase,
     Ask,
@@ -120,7 +120,7 @@ def run_checkup(
         lora = read_lora(settings.model, max_header=settings.max_header)
         require_sound(lora)
         dataset = read_dataset(settings.dataset)
-        training = _training_settings(settings, lora)
+        training = training_settings(settings.training_config, lora)
     with clock.stage("load"), _noted_warnings() as notes:
         settings = replace(settings, base=chosen_base(settings.base, lora))
         base = open_base(settings, lora, announce)
@@ -215,15 +215,6 @@ def audited(case: Case) -> tuple[Measurement, ...]:
 
 
 # ---------------------------------------------------------------- looking
-
-
-def _training_settings(settings: Settings, lora: LoraFile) -> TrainingSettings:
-    """From the training config if there is one, else from the file's own record; rank from the LoRA in any case."""
-    largest = max(lora.modules, key=lambda module: module.rank)
-    read = lora.record.settings
-    if settings.training_config is not None:
-        read = read_training_config(settings.training_config).settings
-    return replace(read, rank=largest.rank, alpha=read.alpha if read.alpha is not None else largest.alpha)
 
 
 def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:

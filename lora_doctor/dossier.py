@@ -37,11 +37,11 @@ def labels_read(reading: Reading, label_sets: Mapping[str, LabelSet], framing: s
 
 
 def describe_lora(lora: LoraFile, base: str) -> dict[str, Any]:
-    """Name, layout, family, rank (the largest), alpha, number of modules, and the base model's name."""
+    """Name, layout, family, rank (the largest) and alpha if it has a rank, number of modules, the base model's name."""
     largest = max(lora.modules, key=lambda module: module.rank)
     return {
         "name": lora.path.name, "format": lora.format, "family": lora.family, "trainer": lora.trainer,
-        "rank": largest.rank, "alpha": largest.alpha, "modules": len(lora.modules), "base": base, "size": lora.size,
+        "rank": largest.rank or None, "alpha": largest.alpha if largest.rank else None, "modules": len(lora.modules), "base": base, "size": lora.size,
     }  # fmt: skip
 
 

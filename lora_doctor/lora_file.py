@@ -11,7 +11,7 @@ from lora_doctor.header_json import Limits
 from lora_doctor.lora_alpha import adapter_fields, alpha_and_divisor
 from lora_doctor.lora_family import family_of
 from lora_doctor.lora_keys import ParsedKey, parse_keys
-from lora_doctor.lora_kinds import form_of
+from lora_doctor.lora_kinds import form_of, largest_rank
 from lora_doctor.lora_settings import read_training_record
 from lora_doctor.safetensors_header import Header, read_header, shown
 from lora_doctor.safetensors_scan import scan
@@ -101,8 +101,9 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
             raise ValueError(f"the {part} factor of {name} is of whole numbers")
         if dtype not in READABLE:
             raise ValueError(f"the {part} of {name} is stored as {dtype}, which no LoRA is computed in")
+    shapes = {part: header.tensors[key].shape for part, key in keys.items()}
     try:
-        form = form_of({part: header.tensors[key].shape for part, key in keys.items()})
+        form = form_of(shapes)
     except ValueError as error:
         raise ValueError(f"module {name} has {error}") from None
     if form.kind == "lora" and adapter_fields(header.metadata).get(f"{first.component}.use_dora") is True:
@@ -128,6 +129,7 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
         scale=scale,
         outputs=form.outputs,
         inputs=form.inputs,
+        update_rank=largest_rank(shapes),
         keys=keys,
     )
 

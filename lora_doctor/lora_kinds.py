@@ -54,6 +54,24 @@ def form_of(shapes: Shapes) -> Form:
     return form
 
 
+def largest_rank(shapes: Shapes) -> int | None:
+    """The largest rank that the update of a module with these parts can have; None where nothing but the layer limits it.
+
+    That of LoHa is the product of its two sides' ranks, that of LoKr of its factors'; GLoRA's is that of each of its
+    products. Raises ValueError as `form_of` does.
+    """
+    form = form_of(shapes)
+    if not form.rank:
+        return None
+    rank = form.rank
+    if form.kind == "loha":
+        rank = shapes["hada_w1_b"][0] * shapes["hada_w2_b"][0]
+    elif form.kind == "lokr":
+        (left, first), (right, second) = (_kron_side(shapes, side) for side in "12")
+        rank = (first or min(left[:2])) * (second or min(right[0], prod(right[1:])))
+    return min(rank, form.outputs, form.inputs * form.kernel)
+
+
 def _kind(shapes: Shapes) -> str:
     if blocks := [part for part in shapes if part.startswith("oft_blocks")]:
         return "boft" if len(shapes[blocks[0]]) == 4 else "oft"

@@ -23,6 +23,8 @@ from lora_doctor.wording import setting_text, too_close
 
 INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
 """`TrainingSettings` fields that only take whole numbers."""
+PRODUCTS = ("lora", "dora", "tucker", "glora")
+"""Kinds whose trained rank is that of the update."""
 SOURCES = ("training", "dataset", "spectrum")
 """Where a present value is looked up, as `<source>.<field>`, when the training config does not say."""
 
@@ -51,6 +53,12 @@ class _Patient:
     def counts_epochs(self) -> bool:
         """Whether the config gives the length in epochs alone; its steps are then reckoned from them."""
         return self.settings.steps is None and self.settings.epochs is not None
+
+    def lacks(self, name: str) -> bool:
+        """Whether the adapter has no rank of its update that could be set, or no rank and so no alpha to divide by it."""
+        if self.settings.kind is None or self.settings.kind in PRODUCTS:
+            return False
+        return name == "rank" or (name == "alpha" and self.settings.rank is None)
 
     def off_spec(self, attributes: Iterable[str]) -> list[str]:
         """Every label of these attributes that the character must not show."""
@@ -146,6 +154,10 @@ def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change
     changes, advice, lengthened = [], [], []
     for name, ask in fix.change.items():
         if name == "steps" and "epochs" in fix.change and patient.counts_epochs:
+            continue
+        if patient.lacks(name):
+            kind = patient.settings.kind
+            advice.append(f"{name}: what a {kind} calls so is not what is meant; left as it is ({finding.rule}).")
             continue
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +10,7 @@ from lora_doctor.edits.command_edit import parsed as parsed_command
 from lora_doctor.edits.command_words import SHELLS
 from lora_doctor.errors import LoraDoctorError, UsageError
 from lora_doctor.plugins import find
-from lora_doctor.types import ConfigFiles, TrainingSettings
+from lora_doctor.types import ConfigFiles, LoraFile, TrainingSettings
 
 MOST_BYTES = 2**22
 """Of one file; configs have some 500 KB where a trainer writes statistics into them."""
@@ -39,6 +39,22 @@ def read_training_config(path: Path) -> TrainingConfig:
     if path.suffix.lower() in SHELLS:
         parsed_command(path, text)  # says what is wrong with it
     raise UsageError("is no training config known here.", path=path, advice=f"Known: {', '.join(trainers)}.")
+
+
+def training_settings(config: Path | None, lora: LoraFile) -> TrainingSettings:
+    """How `lora` was trained: as the config says, without one as the file's own record says, else as the file shows.
+
+    A file may have been resized since: its rank and alpha are those of the training only where nothing else is said.
+    Of an adapter without a rank both are None, whatever a config calls so: LyCORIS stores a LoKr of `dim` 10000 whole.
+    Raises UsageError as `read_training_config` does.
+    """
+    read = lora.record.settings if config is None else read_training_config(config).settings
+    largest = max(lora.modules, key=lambda module: module.rank)
+    if not largest.rank:
+        return replace(read, kind=largest.kind, rank=None, alpha=None)
+    rank = largest.rank if read.rank is None else read.rank
+    own = largest.alpha if rank == largest.rank else None
+    return replace(read, kind=largest.kind, rank=rank, alpha=own if read.alpha is None else read.alpha)
 
 
 def _text(path: Path) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from lora_doctor.lora_kinds import Form, form_of
+from lora_doctor.lora_delta import weight_at
+from lora_doctor.lora_kinds import Form, form_of, largest_rank
 
 LOHA = {"hada_w1_a": (12, 2), "hada_w1_b": (2, 10), "hada_w2_a": (12, 2), "hada_w2_b": (2, 10)}
 TUCKER_LOHA = {f"hada_w{i}_{half}": (3, size) for i in "12" for half, size in (("a", 12), ("b", 5))} | {
@@ -48,6 +50,44 @@ PAIR = {"down": (4, 10), "up": (12, 4)}
 )  # fmt: skip
 def test_shapes_say_kind_rank_and_layer(shapes: dict[str, tuple[int, ...]], form: Form) -> None:
     assert form_of(shapes) == form
+
+
+@pytest.mark.parametrize(
+    ("shapes", "layer"),
+    [
+        (PAIR, (12, 10)),
+        ({"down": (30, 10), "up": (12, 30)}, (12, 10)),
+        ({"down": (4, 5, 3, 3), "up": (12, 4, 1, 1)}, (12, 5, 3, 3)),
+        ({"down": (2, 5, 1, 1), "mid": (2, 2, 3, 3), "up": (12, 2, 1, 1)}, (12, 5, 3, 3)),
+        (LOHA, (12, 10)),
+        (TUCKER_LOHA, (12, 5, 3, 3)),
+        ({"lokr_w1": (3, 2), "lokr_w2_a": (4, 2), "lokr_w2_b": (2, 5)}, (12, 10)),
+        ({"lokr_w1_a": (3, 1), "lokr_w1_b": (1, 3), "lokr_w2": (4, 5)}, (12, 15)),
+        ({"lokr_w1": (3, 1), "lokr_t2": (2, 2, 3, 3), "lokr_w2_a": (2, 4), "lokr_w2_b": (2, 5)}, (12, 5, 3, 3)),
+    ],
+)
+def test_the_largest_rank_is_that_of_an_update_of_random_factors(
+    shapes: dict[str, tuple[int, ...]], layer: tuple[int, ...]
+) -> None:
+    torch.manual_seed(1)
+    parts = {part: torch.randn(shape) for part, shape in shapes.items()}
+    update = weight_at(form_of(shapes).kind, parts, scale=1.0, pristine=torch.zeros(layer), weight=1.0)
+    assert largest_rank(shapes) == int(torch.linalg.matrix_rank(update.flatten(1).double(), rtol=1e-5))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"lokr_w1": (3, 2), "lokr_w2": (4, 5)},
+        {"oft_blocks": (3, 4, 4)},
+        {"oft_blocks": (2, 3, 4, 4)},
+        {"ia3_l": (12, 1)},
+        {"diff": (12, 10)},
+    ],
+    ids=["lokr", "oft", "boft", "ia3", "full"],
+)
+def test_a_whole_matrix_or_a_rotation_has_no_largest_rank(shapes: dict[str, tuple[int, ...]]) -> None:
+    assert largest_rank(shapes) is None
 
 
 @pytest.mark.parametrize(

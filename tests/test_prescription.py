@@ -141,6 +141,24 @@ def test_alpha_follows_rank(rank: int | None, alpha: float | None, after: float)
     assert [(c.field, c.before, c.after) for c in made.changes] == [("rank", rank, 48), ("alpha", alpha, after)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "rank", "changed"),
+    [
+        ("dora", 4, {"rank": 48, "alpha": 72.0}),
+        ("loha", 4, {"alpha": 6.0}),  # dim 48 would be a rank of 2304
+        ("lokr", None, {}),  # stored whole: its scale is 1, whatever alpha is
+        ("oft", None, {}),
+    ],
+)
+def test_what_an_adapter_does_not_have_is_not_prescribed(kind: str, rank: int | None, changed: dict[str, Any]) -> None:
+    findings = [finding({"rank": {"at_least": 48}}), finding({"alpha": {"times": 1.5}})]
+    settings = TrainingSettings(kind=kind, rank=rank, alpha=4.0 if rank else None)
+    made = prescribe(findings, settings, [])
+    assert {change.field: change.after for change in made.changes} == changed
+    missing = [name for name in ("rank", "alpha") if name not in changed]
+    assert [line.partition(":")[0] for line in made.advice] == missing
+
+
 @pytest.mark.parametrize(("rank", "alpha", "after"), [(1, 1.0, 72.0), (16, 8.0, 36.0), (16, 16.0, 72.0)])
 def test_another_alpha_is_meant_at_the_new_rank(rank: int, alpha: float, after: float) -> None:
     """A factor of alpha is one of alpha / rank: 1.5 beside a rank of 48 would all but switch the LoRA off."""

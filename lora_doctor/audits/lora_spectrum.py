@@ -90,7 +90,8 @@ def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measure
     zero = "every update in the file is zero" if count and not any(norms) else None
     typical = statistics.median(norm for norm in norms if norm) if any(norms) else 0.0
     asleep = dead(spectra)
-    rank = max((module.rank for module in lora.modules), default=None)
+    ranks = [module.update_rank for module in lora.modules if module.update_rank is not None]
+    unlimited = "no update in the file has a limited rank" if lora.modules else "the file has no module"
 
     def told(name: str, value: float | None, unit: str, why: str | None, **where: str) -> Measurement:
         reason = note if value is not None else why or note
@@ -101,7 +102,7 @@ def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measure
     size = math.sqrt(statistics.fmean(norm**2 for norm in norms)) if norms else None
     largest = max(norms, default=0.0) / typical if typical else None
     return [
-        told("rank", rank, "rank", "the file has no module"),
+        told("rank", max(ranks, default=None), "rank", unlimited),
         told("norm", size, "", none),
         *(told(name, value, "share", none or zero) for name, value in medians.items()),
         told("dead_share", len(asleep) / count if count else None, "share", none),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from lora_doctor.types import Case, Measurement
 
 _SILENT = "the training config does not say"
+_DIM_IS_NO_RANK = ("loha", "lokr")
+"""Kinds whose setting of that name is not the rank of the update, which `spectrum.rank` is for all of them."""
 _UNITS = {
     "rank": "rank",
     "alpha": "",
@@ -20,8 +22,12 @@ _UNITS = {
 
 def audit(case: Case) -> list[Measurement]:
     """`training.*`: rank, alpha, steps, exposures, dropouts, identity ratio, learning rate, text encoder, flips."""
-    found = [_exact(name, getattr(case.training, name), unit) for name, unit in _UNITS.items()]
-    return [*found, *_length(case)]
+    settings = case.training
+    told = {name: getattr(settings, name) for name in _UNITS}
+    why: dict[str, str] = {}
+    if settings.kind in _DIM_IS_NO_RANK and settings.rank is not None:
+        told["rank"], why["rank"] = None, f"the rank that a {settings.kind} is trained with is not that of its update"
+    return [*(_exact(name, told[name], unit, why.get(name)) for name, unit in _UNITS.items()), *_length(case)]
 
 
 def _length(case: Case) -> list[Measurement]:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lora_doctor.audits.lora_spectrum import audit, block_of, spectra
+from lora_doctor.audits.lora_spectrum import audit, block_of, spectra, summarise
+from lora_doctor.lora_file import read_lora
 from lora_doctor.types import Case, LoraModule
 from tests.audits.make_case import get, make_case
 
@@ -18,6 +19,7 @@ from tests.audits.make_case import get, make_case
 def module(name: str, rank: int, scale: float, parts: tuple[str, ...] = ("down", "up")) -> LoraModule:
     return LoraModule(
         component="unet", name=name, flattened=False, kind="lora", rank=rank, alpha=scale * rank, scale=scale,
+        update_rank=rank or None,
         keys={part: f"{name}.{part}" for part in parts},
     )  # fmt: skip
 
@@ -121,7 +123,27 @@ def test_kinds_that_need_the_base_model_are_left_out_and_counted(tmp_path: Path)
     assert get(found, "spectrum.dead_share", block="unet other").value == 0.5  # a turn by nothing is seen all the same
     none = audit(make_case(lora=case.lora.path, modules=(oft,)))
     assert get(none, "spectrum.norm").reason == "the file has no module with a spectrum of its own"
+    rank = get(none, "spectrum.rank")
+    assert (rank.value, rank.reason) == (None, "no update in the file has a limited rank")
     assert get(audit(make_case()), "spectrum.rank").reason == "the file has no module"
+
+
+@pytest.mark.parametrize(
+    ("parts", "rank"),
+    [
+        ({"hada_w1_a": (40, 4), "hada_w1_b": (4, 40), "hada_w2_a": (40, 4), "hada_w2_b": (4, 40)}, 16),
+        ({"lokr_w1": (4, 4), "lokr_w2_a": (10, 4), "lokr_w2_b": (4, 10)}, 16),
+        ({"lokr_w1": (4, 4), "lokr_w2": (10, 10)}, None),
+        ({"diff": (40, 40)}, None),
+    ],
+)
+def test_the_rank_is_that_of_the_update_and_none_where_it_is_stored_whole(
+    tmp_path: Path, parts: dict[str, tuple[int, ...]], rank: int | None
+) -> None:
+    tensors = {f"lora_unet_a.{part}": gaussian(i, *shape) for i, (part, shape) in enumerate(parts.items())}
+    save_file(tensors, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert get(summarise(lora, spectra(lora)), "spectrum.rank").value == rank
 
 
 def test_a_sample_is_spread_over_the_file_and_says_so(tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def test_what_the_config_says_is_measured_as_it_stands() -> None:
     assert all(m.reason is None and m.interval is None for m in found)
 
 
+@pytest.mark.parametrize("kind", ["loha", "lokr"])
+def test_a_rank_that_is_not_that_of_the_update_is_no_number(kind: str) -> None:
+    rank = get(audit(make_case([Picture()], training=TrainingSettings(kind=kind, rank=4))), "training.rank")
+    assert (rank.value, rank.reason) == (None, f"the rank that a {kind} is trained with is not that of its update")
+
+
 def test_silence_is_a_reason_for_every_name() -> None:
     found = audit(make_case([Picture()]))
     assert {m.name.removeprefix("training.") for m in found} == NAMES
