@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.base_models import BaseSource, load_pipeline, pipeline_defaults, pipeline_family, resolve_base
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.lora_base import describe_base
+from lora_doctor.lora_base import BaseGuess, base_called, describe_base, predicted_by
 from lora_doctor.lora_file import guess_family
 from lora_doctor.plugins import data_folder
 from lora_doctor.settings import RenderSettings, Settings
@@ -21,12 +21,18 @@ DEFAULT_BASES: Mapping[str, str] = {
     MINIATURE: MINIATURE,
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
-    "sd3": "stabilityai/stable-diffusion-3.5-medium",
     "flux": "black-forest-labs/FLUX.1-dev",
     "z-image": "Tongyi-MAI/Z-Image-Turbo",
     "qwen-image": "Qwen/Qwen-Image",
 }
 """What `base = "auto"` means for each family; Stable Diffusion 2 is no longer on the hub under its makers' name."""
+SD3_BASES: Mapping[str, str] = {
+    "sd-3-medium": "stabilityai/stable-diffusion-3-medium-diffusers",
+    "sd-3.5-medium": "stabilityai/stable-diffusion-3.5-medium",
+    "sd-3.5-large": "stabilityai/stable-diffusion-3.5-large",
+    "sd-3.5-large-turbo": "stabilityai/stable-diffusion-3.5-large-turbo",
+}
+"""The same for Stable Diffusion 3, whose sizes do not take each other's LoRAs."""
 _SKIPS_LAYERS = ("sd15", "sd2")
 _PREDICTS = ("sd15", "sd2", "sdxl")
 
@@ -54,7 +60,7 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
     chosen, and what `resolve_base` and `load_pipeline` raise.
     """
     source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
-    options = _options(settings.render, lora)
+    options = _options(settings.render, lora, source.name)
     pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
     family = pipeline_family(pipeline)
     require_family(lora, family)
@@ -62,16 +68,41 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
 
 
 def chosen_base(base: str, lora: LoraFile) -> str:
-    """`base`, or for `auto` the default of the LoRA's family; UsageError when there is none."""
+    """`base`, or for `auto` the default of the LoRA's family.
+
+    Raises UsageError when there is none, or when it is told that the LoRA does not belong to it: no guess is rendered.
+    """
     if base != AUTO:
         return base
-    family = describe_base(lora.family, lora.metadata, guess_family(lora.modules).candidates).family
-    if family not in DEFAULT_BASES:
+    modules = guess_family(lora.modules)
+    guess = describe_base(lora.family, lora.metadata, modules.candidates)
+    default = _sd3_base(guess, modules.variant) if guess.family == "sd3" else DEFAULT_BASES.get(guess.family)
+    unfit = f"there is no default for a LoRA of family `{guess.family}`"
+    if guess.family == "sd3":
+        unfit = "it does not say which Stable Diffusion 3 it was trained on"
+    elif default is not None and _predicts_otherwise(guess, default):
+        unfit = f"it was trained for v-prediction ({guess.name or guess.base or 'by its metadata'}), unlike {default}"
+        default = None
+    if default is None:
         raise UsageError(
-            f"no base model is set, and there is no default for a LoRA of family `{family}`.",
+            f"no base model is set, and {unfit}.",
             path=lora.path, advice="Set `base` to a diffusers folder, a .safetensors checkpoint or a hub id.",
         )  # fmt: skip
-    return DEFAULT_BASES[family]
+    return default
+
+
+def _sd3_base(guess: BaseGuess, variant: str | None) -> str | None:
+    """By the widths of the modules, which tell the large one, and by what the metadata says within them."""
+    size = f"sd-{variant}" if variant else ""
+    said = guess.base if guess.base is not None and guess.base.startswith(size) else size
+    return SD3_BASES.get(said)
+
+
+def _predicts_otherwise(guess: BaseGuess, base: str) -> bool:
+    """Whether a LoRA trained for v-prediction meets a base model that by its name is another one and predicts noise."""
+    name = base.partition("@")[0]
+    other = base_called(name, guess.family) != guess.base and predicted_by(name, guess.family) == "epsilon"
+    return guess.prediction_type == "v_prediction" and other
 
 
 def require_family(lora: LoraFile, family: str) -> None:
@@ -100,12 +131,20 @@ def _place(base: str, lora: LoraFile) -> Any:
     return data_folder(MINIATURE) / "base" if chosen == MINIATURE else chosen
 
 
-def _options(render: RenderSettings, lora: LoraFile) -> dict[str, Any]:
-    """Prediction type, clip skip and sampler: the settings' own, else the LoRA's record of how it was trained."""
+def _options(render: RenderSettings, lora: LoraFile, base: str) -> dict[str, Any]:
+    """Prediction type, clip skip and sampler: the settings' own, else the LoRA's record of how it was trained.
+
+    `base`: the base model's name. What the LoRA says of another one is not true of it: noise taken for velocity is no
+    picture.
+    """
     guess = describe_base(lora.family, lora.metadata)
     prediction = render.prediction_type
     if prediction is None and guess.family in _PREDICTS and guess.prediction_type == "v_prediction":
-        prediction = guess.prediction_type
+        if _predicts_otherwise(guess, base):
+            what = f"the LoRA was trained for v-prediction; rendered with {base}, which predicts noise"
+            warnings.warn(what, stacklevel=3)
+        else:
+            prediction = guess.prediction_type
     skip = render.clip_skip
     if skip is None and guess.family in _SKIPS_LAYERS:
         skip = lora.record.settings.clip_skip

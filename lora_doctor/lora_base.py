@@ -142,6 +142,16 @@ def base_called(name: str, family: str) -> str | None:
     return special[0] if len(special) == 1 else None
 
 
+def predicted_by(name: str, family: str) -> str | None:
+    """What the base model that goes by this file name or hub id predicts; None where the name does not tell."""
+    base = base_called(name, family)
+    if family not in _NOISE_FAMILIES:
+        return None
+    if re.search(r"v[^a-z0-9]?pred", name.lower()):
+        return "v_prediction"
+    return None if base is None else _BASE_PREDICTIONS.get(base, "epsilon")
+
+
 def _most_special(claims: Sequence[_Claim]) -> tuple[str | None, list[str]]:
     """The base that the claims, the weightiest first, agree on; and each claim against it."""
     if not claims:

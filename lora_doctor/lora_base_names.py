@@ -42,6 +42,8 @@ BASES: Mapping[str, tuple[tuple[str, str], ...]] = {
         (r"sd_v1_4|stable_diffusion_v1_4", "sd-1.4"),
     ),
     "sd2": ((r"v?2_1_768|stable_diffusion_2_1$", "sd-2.1-v"), (r"v?2_1_512|stable_diffusion_2_1_base", "sd-2.1-base")),
+    "sd3": ((r"3_?5_?large_?turbo", "sd-3.5-large-turbo"), (r"3_?5_?large", "sd-3.5-large"),
+            (r"3_?5_?medium", "sd-3.5-medium"), (r"(sd|stable_?diffusion)_?3_?medium", "sd-3-medium")),
     "flux": ((r"kontext", "flux-kontext"), (r"krea", "flux-krea"), (r"schnell", "flux-schnell"),
              (r"fill", "flux-fill"), (r"dev", "flux-dev")),
     "wan": ((r"2_?2.*high_?noise|high_?noise.*2_?2", "wan-2.2-high-noise"),
@@ -58,6 +60,9 @@ VERSION_BASES: Mapping[str, str] = {
     "flux1kontext": "flux-kontext", "fluxfilldev1": "flux-fill", "qwenimageedit": "qwen-image-edit",
     "qwenimageeditplus": "qwen-image-edit", "qwenimageedit2511": "qwen-image-edit",
     "qwenimagelayered": "qwen-image-layered", "wan2214b": "wan-2.2", "wan225b": "wan-2.2",
+    "medium": "sd-3-medium", "5medium": "sd-3.5-medium", "5large": "sd-3.5-large",
+    "stablediffusion3medium": "sd-3-medium", "stablediffusion35medium": "sd-3.5-medium",
+    "stablediffusion35large": "sd-3.5-large",
 }  # fmt: skip
 """Versions that name more than a family. `wan2.1` does not: musubi-tuner writes it for 2.2 too
 (utils/sai_model_spec.py); nor does `Flux.1-dev` beside `flux_kontext`: the more special one is taken."""

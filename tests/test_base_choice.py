@@ -79,8 +79,76 @@ def test_prediction_type_and_clip_skip_follow_the_lora_unless_the_settings_say_o
 ) -> None:
     from lora_doctor.base_choice import _options
 
-    found = _options(asked, lora_of(family, metadata))
+    found = _options(asked, lora_of(family, metadata), "my_mix.safetensors")
     assert (found["prediction_type"], found["clip_skip"]) == (prediction, skip)
+
+
+VPRED = {"ss_sd_model_name": "NoobAI-XL-Vpred-v1.0.safetensors", "modelspec.prediction_type": "v"}
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction"),
+    [
+        ("NoobAI-XL-Vpred-v1.0.safetensors", "v_prediction"),
+        ("Laxhar/noobai-XL-Vpred-1.0@0123", "v_prediction"),
+        ("illustrious_v35_vpred.safetensors", "v_prediction"),
+        ("my_mix.safetensors", "v_prediction"),
+        ("stabilityai/stable-diffusion-xl-base-1.0@0123", None),
+        ("ponyDiffusionV6XL.safetensors", None),
+    ],
+)
+def test_another_base_model_that_predicts_noise_is_not_rendered_for_v_prediction(
+    name: str, prediction: str | None, recwarn: pytest.WarningsRecorder
+) -> None:
+    from lora_doctor.base_choice import _options
+
+    assert _options(RenderSettings(), lora_of("sdxl", VPRED), name)["prediction_type"] == prediction
+    assert [name in str(warning.message) for warning in recwarn] == [True] * (prediction is None)
+    asked = RenderSettings(prediction_type="v_prediction")
+    assert _options(asked, lora_of("sdxl", VPRED), name)["prediction_type"] == "v_prediction"
+
+
+def test_no_default_base_is_taken_for_a_lora_that_was_trained_for_v_prediction() -> None:
+    with pytest.raises(UsageError, match=r"trained for v-prediction \(NoobAI-XL-Vpred-v1.0.safetensors\)") as caught:
+        chosen_base("auto", lora_of("sdxl", VPRED))
+    assert "Set `base`" in str(caught.value)
+    noise = {"ss_sd_model_name": "NoobAI-XL-v1.1.safetensors"}
+    assert chosen_base("auto", lora_of("sdxl", noise)) == "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+@pytest.mark.parametrize(
+    ("width", "blocks", "metadata", "base"),
+    [
+        (2432, 38, {}, "stabilityai/stable-diffusion-3.5-large"),
+        (2432, 38, {"ss_base_model_version": "medium"}, "stabilityai/stable-diffusion-3.5-large"),
+        (2432, 38, {"ss_sd_model_name": "sd3.5_large_turbo.safetensors"},
+         "stabilityai/stable-diffusion-3.5-large-turbo"),
+        (1536, 24, {"ss_base_model_version": "medium"}, "stabilityai/stable-diffusion-3-medium-diffusers"),
+        (1536, 24, {"modelspec.architecture": "stable-diffusion-3-5-medium/lora"},
+         "stabilityai/stable-diffusion-3.5-medium"),
+        (1536, 24, {}, None),
+    ],
+)  # fmt: skip
+def test_of_stable_diffusion_3_the_one_is_taken_that_the_file_tells(
+    width: int, blocks: int, metadata: dict[str, str], base: str | None
+) -> None:
+    modules = tuple(
+        LoraModule(
+            component="transformer", name=f"joint_blocks_{block}_x_block_mlp_fc1", flattened=True, kind="lora", rank=2,
+            alpha=2.0, scale=1.0, keys={}, inputs=width, outputs=4 * width,
+        )
+        for block in range(blocks)
+    )  # fmt: skip
+    lora = LoraFile(
+        path=Path("x.safetensors"), sha256="", size=0, format="kohya", family=guess_family(modules).family,
+        modules=modules, metadata=metadata,
+    )  # fmt: skip
+    assert lora.family == "sd3"
+    if base is not None:
+        assert chosen_base("auto", lora) == base
+        return
+    with pytest.raises(UsageError, match="does not say which Stable Diffusion 3"):
+        chosen_base("auto", lora)
 
 
 def test_a_trained_clip_skip_is_taken_over_and_said(tmp_path: Path) -> None:
@@ -91,4 +159,4 @@ def test_a_trained_clip_skip_is_taken_over_and_said(tmp_path: Path) -> None:
     lora = lora_of("sd15")
     record = replace(lora.record, settings=replace(lora.record.settings, clip_skip=2))
     with pytest.warns(UserWarning, match="clip skip 2"):
-        assert _options(RenderSettings(), replace(lora, record=record))["clip_skip"] == 2
+        assert _options(RenderSettings(), replace(lora, record=record), "x")["clip_skip"] == 2
