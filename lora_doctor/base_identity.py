@@ -20,15 +20,17 @@ def compare_base(trained: TrainedBase, source: BaseSource, family: str) -> BaseM
     """The record against the model: by hash where both have one, else by name.
 
     A name that belongs to no base model known here, such as that of somebody's own merge, tells only when both names
-    are the same: files are renamed. A checkpoint of 7 GB is read once for its hash, in seconds.
+    are the same: files are renamed. A checkpoint with another hash is another file, and may be the same model in half
+    precision, pruned, or with another VAE: it is another base for sure only where the names say so too, and not known
+    to be one where both mean the same. A checkpoint of 7 GB is read once for its hash, in seconds.
     """
     if trained.sha256 is None and trained.legacy_hash is None and trained.name is None:
         return BaseMatch(same=None, why="the LoRA does not say which base model it was trained on")
     recorded, make = _hash_to_compare(trained, source)
     if recorded is not None:
-        same = make(source.path) == recorded
-        why = f"the recorded hash is {'' if same else 'not '}that of {source.name}"
-        return BaseMatch(same=same, sure=True, why=why)
+        if make(source.path) == recorded:
+            return BaseMatch(same=True, sure=True, why=f"the recorded hash is that of {source.name}")
+        return _another_file(trained.name, source, family)
     if trained.name is None:
         return BaseMatch(same=None, why="the LoRA records a hash, which a folder of files does not have")
     return _by_name(trained.name, source.name.partition("@")[0], family)
@@ -41,6 +43,17 @@ def _hash_to_compare(trained: TrainedBase, source: BaseSource) -> tuple[str | No
     if source.kind == "file" and trained.legacy_hash is not None:
         return trained.legacy_hash, _legacy_hash
     return (trained.folder_sha256 if source.kind == "folder" else None), folder_digest
+
+
+def _another_file(trained: str | None, source: BaseSource, family: str) -> BaseMatch:
+    """What an unequal hash tells beside the names; a folder's own name tells only where it is that of a known base."""
+    why = f"the recorded hash is not that of {source.name}"
+    known = [base_called(name, family) if name else None for name in (trained, source.name)]
+    told = None not in known
+    alike = source.kind == "file" and trained is not None and _plain(trained) == _plain(source.name)
+    if alike or (told and known[0] == known[1]):
+        return BaseMatch(same=None, why=f"{why}; by its name, {trained}, it may be the same model saved otherwise")
+    return BaseMatch(same=False, sure=told or source.kind == "folder", why=why)
 
 
 def _by_name(trained: str, here: str, family: str) -> BaseMatch:

@@ -420,7 +420,7 @@ class BaseMatch:
     """None = it cannot be told."""
     why: str
     sure: bool = False
-    """Whether hashes told it; names are changed."""
+    """Whether an equal hash told it, or for another base the hash and the names together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

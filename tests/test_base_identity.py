@@ -30,9 +30,30 @@ def test_a_checkpoint_with_the_recorded_hash_is_the_same_whatever_its_name(tmp_p
     source = checkpoint(tmp_path)
     own = hashlib.sha256(source.path.read_bytes()).hexdigest()
     same = compare_base(TrainedBase(name="pony.safetensors", sha256=own), source, "sdxl")
-    other = compare_base(TrainedBase(name=source.name, sha256="0" * 64), source, "sdxl")
     assert (same.same, same.sure) == (True, True)
-    assert (other.same, other.sure) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "here", "same", "sure"),
+    [
+        # A hash tells files apart, not models: the same one is saved in half precision, or with another VAE.
+        ("sd_xl_base_1.0_0.9vae.safetensors", "sd_xl_base_1.0.safetensors", None, False),
+        ("my_mix.safetensors", "my_mix.safetensors", None, False),
+        ("ponyDiffusionV6XL.safetensors", "sd_xl_base_1.0.safetensors", False, True),
+        ("my_mix_fp16.safetensors", "my_mix.safetensors", False, False),
+        (None, "my_mix.safetensors", False, False),
+    ],
+)
+def test_another_hash_is_another_base_for_sure_only_where_the_names_say_so_too(
+    recorded: str | None, here: str, same: bool | None, sure: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / here
+    path.write_bytes(b"weights" * 200_000)
+    source = BaseSource(kind="file", path=path, name=here)
+    for record in (TrainedBase(name=recorded, sha256="0" * 64), TrainedBase(name=recorded, legacy_hash="0" * 8)):
+        found = compare_base(record, source, "sdxl")
+        assert (found.same, found.sure) == (same, sure)
+        assert found.why.startswith(f"the recorded hash is not that of {here}")
 
 
 def test_the_first_hash_of_automatic1111_serves_where_there_is_no_other(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from lora_doctor.types import Case, Measurement
 
 
 def audit(case: Case) -> list[Measurement]:
-    """`base.differs`: 1 = another base model, 0 = the same. Told by name alone, it has no interval and says so.
+    """`base.differs`: 1 = another base model, 0 = the same. Told by name or hash alone, it has no interval and says so.
 
     Nothing where no base model is at hand.
     """
