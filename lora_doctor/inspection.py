@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def measure_file(lora: LoraFile) -> list[Measurement]:
         _exact("broken_modules", len(lora.faults), "modules"),
         _exact("unknown_tensors", len(lora.unknown_keys), "tensors"),
         _exact("scale", statistics.median(scales) if scales else None, "", none),
-        _exact("scale_spread", max(scales) / min(scales) if scales else None, "times", none),
+        _exact("alpha_spread", _alpha_spread(lora), "times", "no module stores an alpha"),
         _exact("alpha", statistics.median(alphas) if alphas else None, "", none),
         _exact("leaks", len(private_paths(lora.metadata)), "metadata keys"),
         _exact("triggers", len(lora.record.triggers), "words"),
@@ -85,6 +86,18 @@ def measure_file(lora: LoraFile) -> list[Measurement]:
         _exact("family_known", float(base.family != "unknown"), "yes = 1"),
         _exact("base_contradicted", float(bool(base.contradictions)), "yes = 1"),
     ]
+
+
+def _alpha_spread(lora: LoraFile) -> float | None:
+    """The largest over the smallest alpha that linear layers of one component store; None where none stores any.
+
+    Convolutions with a kernel are left out: that they have another alpha is ordinary, and loaders take it as it is.
+    """
+    alphas: dict[str, list[float]] = defaultdict(list)
+    for module in lora.modules:
+        if module.rank and module.kernel == 1 and "alpha" in module.keys:
+            alphas[module.component].append(abs(module.alpha))
+    return max((max(own) / min(own) for own in alphas.values()), default=None)
 
 
 def _recorded(record: TrainingRecord) -> list[Measurement]:

@@ -129,6 +129,7 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
         scale=scale,
         outputs=form.outputs,
         inputs=form.inputs,
+        kernel=form.kernel,
         update_rank=largest_rank(shapes),
         keys=keys,
     )

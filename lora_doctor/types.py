@@ -80,6 +80,8 @@ class LoraModule:
     """Width or channels of the adapted layer's output; 0 = the tensors do not tell."""
     inputs: int = 0
     """The same of its input; times the kernel's area where the factors do not tell them apart."""
+    kernel: int = 1
+    """Height times width of a convolution's kernel, where the factors tell it apart from the inputs."""
     update_rank: int | None = None
     """The largest rank the update can have: more than `rank` for LoHa and LoKr, never more than the layer's; None where
     nothing limits it."""

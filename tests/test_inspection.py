@@ -128,6 +128,33 @@ def test_alpha_at_the_trainers_default_is_noticed(tmp_path: Path) -> None:
     assert finding.causes[0].because.startswith("Alpha was left at the trainer's default")
 
 
+LAYERS = {"to_q": (16, 8), "to_k": (16, 8), "conv1": (16, 8, 3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("adapters", "told"),
+    [
+        ({"to_q": (8, 4), "to_k": (8, 4), "conv1": (4, 1)}, False),  # an ordinary LoCon
+        ({"to_q": (8, 4), "to_k": (4, 2), "conv1": (4, 2)}, True),  # resized to a dynamic rank
+        ({"to_q": (8, 4), "to_k": (4, 4), "conv1": (4, 4)}, False),  # ranks alone
+    ],
+)
+def test_alphas_that_loaders_mix_up_are_those_of_linear_layers(
+    tmp_path: Path, adapters: dict[str, tuple[int, float]], told: bool
+) -> None:
+    rng, tensors = np.random.default_rng(1), {}
+    for name, (rank, alpha) in adapters.items():
+        stem = f"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_{name}"
+        outputs, inputs, *kernel = LAYERS[name]
+        tensors |= {
+            f"{stem}.lora_down.weight": rng.standard_normal((rank, inputs, *kernel)).astype("float32"),
+            f"{stem}.lora_up.weight": rng.standard_normal((outputs, rank, *[1] * len(kernel))).astype("float32"),
+            f"{stem}.alpha": np.array(alpha, "float32"),
+        }
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert ("mixed-scales" in rules_of(inspect(tmp_path / "x.safetensors"))) == told
+
+
 def test_random_factors_are_under_converged(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = {key: rng.standard_normal(value.shape).astype("float32") for key, value in load_file(YUKI).items()}
