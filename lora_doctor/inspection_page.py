@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lora_doctor.audits.lora_spectrum import STEPS, dead
+from lora_doctor.audits.lora_spectrum import STEPS, dead, reached
 from lora_doctor.safetensors_header import shown
 from lora_doctor.terminal import finding_told, heading, measured, pairs, plain
 from lora_doctor.wording import setting_text
@@ -236,7 +236,7 @@ def _details(finding: Finding, inspection: Inspection) -> list[str]:
         "non-finite-weights": [f"{shown(name)}: {count} numbers" for name, count in lora.non_finite.items()],
         "private-metadata": [f"{key}: {excerpt}" for key, excerpt in inspection.leaks],
         "wrong-base-recorded": inspection.base.contradictions,
-        "dead-modules": [f"{each.component}.{each.name}" for each in dead(inspection.spectra)],
+        "dead-modules": [f"{each.component}.{each.name}" for each in dead(reached(lora, inspection.spectra))],
     }
     if (lines := told.get(finding.rule)) is None:
         return measured(finding)

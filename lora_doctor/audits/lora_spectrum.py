@@ -27,13 +27,16 @@ _BLOCK = re.compile(
     r"|middle_block|mid_block|(?:noise|context)_refiner"
 )
 
+_LAYER = re.compile(r"encoder[._]layers[._](\d+)[._]")
+"""Of a CLIP text encoder."""
+
 
 def audit(case: Case) -> list[Measurement]:
     """`spectrum.*` of every module; those whose update needs the base model are left out and counted in the reason.
 
     Nothing without a LoRA. Raises InputRefused when the file cannot be read or has changed.
     """
-    return [] if case.lora is None else summarise(case.lora, spectra(case.lora))
+    return [] if case.lora is None else summarise(case.lora, spectra(case.lora), case.training.clip_skip)
 
 
 def spectra(lora: LoraFile, limit: int | None = None) -> tuple[ModuleSpectrum, ...]:
@@ -82,14 +85,52 @@ def dead(spectra: Sequence[ModuleSpectrum]) -> tuple[ModuleSpectrum, ...]:
     return tuple(each for each in spectra if each.norm <= DEAD * typical)
 
 
-def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measurement]:
-    """The modules' spectra -> `spectrum.*`: medians over modules, root mean square norms, dead modules and outliers."""
+def reached(lora: LoraFile, spectra: Sequence[ModuleSpectrum], clip_skip: int | None = None) -> list[ModuleSpectrum]:
+    """The modules that a training can reach: without the last layers of a text encoder where all of them are dead.
+
+    Clip skip n reads the n-th layer from the end, and what comes after it gets no gradient; so does the last layer of
+    SDXL's first encoder, whatever is recorded. Of an encoder that is dead as a whole nothing is left out: it was frozen.
+    `clip_skip`: what the training config says; None = what the file's record says.
+    """
+    skip = clip_skip if clip_skip is not None else lora.record.settings.clip_skip
+    most = max(1, (skip or 1) - 1)
+    last: dict[str, int] = {}
+    for module in lora.modules:
+        if (layer := _encoder_layer(module.component, module.name)) is not None:
+            last[module.component] = max(layer, last.get(module.component, 0))
+    asleep = set(map(id, dead(spectra)))
+    alive: dict[str, int] = {}
+    for each in spectra:
+        layer = _encoder_layer(each.component, each.name)
+        if layer is not None and id(each) not in asleep:
+            alive[each.component] = max(layer, alive.get(each.component, 0))
+
+    def unread(each: ModuleSpectrum) -> bool:
+        layer, top = _encoder_layer(each.component, each.name), alive.get(each.component)
+        return layer is not None and top is not None and layer > max(top, last[each.component] - most)
+
+    return [each for each in spectra if not unread(each)]
+
+
+def _encoder_layer(component: str, name: str) -> int | None:
+    found = _LAYER.search(name) if component.startswith("text_encoder") else None
+    return int(found[1]) if found else None
+
+
+def summarise(
+    lora: LoraFile, spectra: Sequence[ModuleSpectrum], clip_skip: int | None = None
+) -> list[Measurement]:  # fmt: skip
+    """The modules' spectra -> `spectrum.*`: medians over modules, root mean square norms, dead modules and outliers.
+
+    `clip_skip` as in `reached`.
+    """
     count, note = len(spectra), _left_out(lora, spectra)
     norms = [each.norm for each in spectra]
     none = None if count else "the file has no module with a spectrum of its own"
     zero = "every update in the file is zero" if count and not any(norms) else None
     typical = statistics.median(norm for norm in norms if norm) if any(norms) else 0.0
-    asleep = dead(spectra)
+    awaited = reached(lora, spectra, clip_skip)
+    asleep = dead(awaited)
     ranks = [module.update_rank for module in lora.modules if module.update_rank is not None]
     unlimited = "no update in the file has a limited rank" if lora.modules else "the file has no module"
 
@@ -105,7 +146,7 @@ def summarise(lora: LoraFile, spectra: Sequence[ModuleSpectrum]) -> list[Measure
         told("rank", max(ranks, default=None), "rank", unlimited),
         told("norm", size, "", none),
         *(told(name, value, "share", none or zero) for name, value in medians.items()),
-        told("dead_share", len(asleep) / count if count else None, "share", none),
+        told("dead_share", len(asleep) / len(awaited) if awaited else None, "share", none),
         told("largest_norm_ratio", largest, "times the median", none or zero),
         *(told("norm", norm, "", None, block=block) for block, norm in _block_norms(spectra).items()),
         *(told("dead_share", share, "share", None, block=at) for at, share in _block_deaths(lora, spectra).items()),

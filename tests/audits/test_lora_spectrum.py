@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from lora_doctor.audits.lora_spectrum import audit, block_of, spectra, summarise
 from lora_doctor.lora_file import read_lora
-from lora_doctor.types import Case, LoraModule
+from lora_doctor.types import Case, LoraModule, TrainingSettings
 from tests.audits.make_case import get, make_case
 
 
@@ -95,6 +95,44 @@ def test_a_block_that_was_left_out_is_dead_as_a_whole(tmp_path: Path) -> None:
     found = audit(saved(tmp_path, factors))
     assert get(found, "spectrum.dead_share", block="unet down_blocks_0").value == 1
     assert get(found, "spectrum.dead_share", block="unet up_blocks_1").value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("asleep", "clip_skip", "share"),
+    [
+        ({3}, None, 0.0),  # SDXL's first encoder is read before its last layer, whatever is recorded
+        ({3}, 2, 0.0),
+        ({2, 3}, 3, 0.0),
+        ({2, 3}, 2, 1 / 8),  # three of the four layers are left, and the third is dead without that reason
+        ({1}, 2, 1 / 9),
+        ({0, 1, 2, 3}, 2, 4 / 9),  # frozen
+    ],
+)
+def test_the_last_layers_that_clip_skip_leaves_out_are_not_counted_as_dead(
+    tmp_path: Path, asleep: set[int], clip_skip: int | None, share: float
+) -> None:
+    down, up = gaussian(1, 4, 20), gaussian(2, 12, 4)
+    layers = {f"text_model.encoder.layers.{n}.mlp.fc1": (down, up * (n not in asleep), 1.0) for n in range(4)}
+    case = saved(tmp_path, layers | {f"mid_block.{n}": (down, up, 1.0) for n in range(5)})
+    modules = tuple(
+        replace(one, component="text_encoder" if "encoder" in one.name else "unet") for one in case.lora.modules
+    )
+    recorded = replace(case.lora.record, settings=TrainingSettings(clip_skip=clip_skip))
+    lora = replace(case.lora, modules=modules, record=recorded)
+    assert get(summarise(lora, spectra(lora)), "spectrum.dead_share").value == pytest.approx(share)
+    silent = replace(lora, record=case.lora.record)
+    assert get(summarise(silent, spectra(silent), clip_skip), "spectrum.dead_share").value == pytest.approx(share)
+
+
+def test_a_layer_that_is_dead_in_part_was_reached(tmp_path: Path) -> None:
+    down, up = gaussian(1, 4, 20), gaussian(2, 12, 4)
+    factors = {
+        f"text_model.encoder.layers.{layer}.mlp.fc{half}": (down, up * ((layer, half) != (1, 2)), 1.0)
+        for layer in range(2) for half in (1, 2)
+    }  # fmt: skip
+    case = saved(tmp_path, factors)
+    lora = replace(case.lora, modules=tuple(replace(one, component="text_encoder") for one in case.lora.modules))
+    assert get(summarise(lora, spectra(lora)), "spectrum.dead_share").value == 0.25
 
 
 def test_a_text_encoder_that_was_stored_untrained_has_no_share(tmp_path: Path) -> None:
