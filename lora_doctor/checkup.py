@@ -278,8 +278,11 @@ def _fingerprint(
     settings: Settings, lora: LoraFile, dataset: Dataset, renderer: Any, instruments: Instruments, base: Base
 ) -> dict[str, Any]:
     """All that changes a render or a reading; a run folder made under another one is refused."""
+    # peft keeps the scale in a file of its own, which the LoRA's hash does not see.
+    scales = {"scales": sorted({module.scale for module in lora.modules})} if lora.format == "peft" else {}
     return {
         "lora": lora.sha256,
+        **scales,
         "dataset": dossier.dataset_digest(dataset),
         "base": base.source.commit
         or (folder_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),

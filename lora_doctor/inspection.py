@@ -78,6 +78,7 @@ def measure_file(lora: LoraFile) -> list[Measurement]:
         _exact("unknown_tensors", len(lora.unknown_keys), "tensors"),
         _exact("scale", statistics.median(scales) if scales else None, "", none),
         _exact("alpha_spread", _alpha_spread(lora), "times", "no module stores an alpha"),
+        _exact("scale_unrecorded", sum(not module.scale_recorded for module in lora.modules), "modules"),
         _exact("alpha", statistics.median(alphas) if alphas else None, "", none),
         _exact("leaks", len(private_paths(lora.metadata)), "metadata keys"),
         _exact("triggers", len(lora.record.triggers), "words"),

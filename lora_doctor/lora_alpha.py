@@ -36,37 +36,38 @@ def _fields(text: str) -> Mapping[str, Any]:
 
 
 def alpha_and_divisor(
-    *, component: str, name: str, layout: str, rank: int, stored: float | None, metadata: Mapping[str, str]
-) -> tuple[float, float]:
+    *, component: str, name: str, layout: str, rank: int, stored: float | None, metadata: Mapping[str, str],
+    fields: Mapping[str, Any],
+) -> tuple[float, float]:  # fmt: skip
     """(alpha, divisor): the module's scale is their quotient. The first of these that exists decides:
 
-    `stored`, the module's own alpha tensor; diffusers' adapter metadata (rank-stabilised LoRA divides by the root of
-    the rank); `lora_alpha` in the metadata, but not for kohya's layout, which always stores alpha per module; else
-    alpha = rank, the convention of every loader. Raises ValueError for an alpha that is 0 or no number: loaders
-    disagree on what 0 means.
+    `stored`, the module's own alpha tensor; `fields`, diffusers' adapter metadata or peft's config (rank-stabilised
+    LoRA divides by the root of the rank); `lora_alpha` in the metadata, but not for kohya's layout, which always stores
+    alpha per module; else alpha = rank, the convention of every loader. Raises ValueError for an alpha that is 0 or no
+    number: loaders disagree on what 0 means.
     """
     if stored is not None:
         return _number(f"the alpha of {name!a}", stored), float(rank)
-    fields = adapter_fields(metadata)
     if f"{component}.lora_alpha" in fields:
-        patterned = _by_pattern(fields.get(f"{component}.alpha_pattern"), name)
+        patterned = by_pattern(fields.get(f"{component}.alpha_pattern"), name, "alpha_pattern")
         alpha = fields[f"{component}.lora_alpha"] if patterned is None else patterned
         divisor = math.sqrt(rank) if fields.get(f"{component}.use_rslora") is True else float(rank)
-        return _number("its metadata lora_alpha", alpha), divisor
+        return _number("its recorded lora_alpha", alpha), divisor
     if layout != "kohya" and "lora_alpha" in metadata:
         return _number("its metadata lora_alpha", metadata["lora_alpha"]), float(rank)
     return float(rank), float(rank)
 
 
-def _by_pattern(patterns: Any, name: str) -> Any:
-    """What peft's `alpha_pattern` gives the module: the first pattern that is its name, or the end of it after a dot.
+def by_pattern(patterns: Any, name: str, field: str) -> Any:
+    """What peft's `alpha_pattern` or `rank_pattern` gives the module, None where it gives none.
 
+    The first pattern counts that is the module's name, or the end of it after a dot. `field`: what the patterns are called.
     Raises ValueError for a pattern that is more than a simple regular expression: it comes from a stranger's file.
     """
     for pattern, alpha in patterns.items() if isinstance(patterns, dict) else ():
         repeats = pattern.count("*") + pattern.count("+")
         if len(pattern) > MAX_PATTERN or not _SIMPLE.fullmatch(pattern) or repeats > MAX_REPEATS:
-            raise ValueError(f"its metadata alpha_pattern holds {ascii(pattern)[:60]}, which is not understood")
+            raise ValueError(f"its {field} holds {ascii(pattern)[:60]}, which is not understood")
         if re.match(rf"(?:.*\.)?(?:{pattern})\Z", name):
             return alpha
     return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lora_doctor.errors import InputRefused
 from lora_doctor.header_json import Limits
 from lora_doctor.lora_alpha import adapter_fields, alpha_and_divisor
 from lora_doctor.lora_family import family_of
-from lora_doctor.lora_keys import ParsedKey, parse_keys
+from lora_doctor.lora_keys import PEFT_PREFIX, ParsedKey, parse_keys
 from lora_doctor.lora_kinds import form_of, largest_rank
+from lora_doctor.lora_peft_config import fields_beside
 from lora_doctor.lora_settings import read_training_record
 from lora_doctor.safetensors_header import Header, read_header, shown
 from lora_doctor.safetensors_scan import scan
@@ -21,6 +23,7 @@ from lora_doctor.types import FamilyGuess, LoraFile, LoraModule
 _SAVE_AGAIN = "Save it again from the trainer, or choose an earlier checkpoint."
 _WHOLE_NUMBERS = frozenset({"alpha", "on_input", "oft_R.scaled_oft"})
 """Parts that may be whole numbers."""
+_SCALED_BY_PEFT = ("lora", "dora", "loha", "lokr")
 _WITHOUT_SCALE = ("oft", "boft")
 """Kinds whose alpha is no scale but the constraint of a rotation, 0 = none."""
 
@@ -38,8 +41,9 @@ def read_lora(path: Path, *, max_header: int | None = None) -> LoraFile:
     if not parsed:
         what = f"holds no LoRA: none of its {len(header.tensors)} tensors has a LoRA's name."
         raise InputRefused(what, path=path, advice="Give the LoRA, not a checkpoint or an embedding.")
+    shapes = {key: entry.shape for key, entry in header.tensors.items()}
     try:
-        adapter_fields(header.metadata)
+        fields = adapter_fields(header.metadata) or fields_beside(path, parsed, shapes)
     except ValueError as error:
         raise InputRefused(f"{error}.", path=path, advice=_SAVE_AGAIN) from None
     scanned = scan(path, header)
@@ -47,7 +51,7 @@ def read_lora(path: Path, *, max_header: int | None = None) -> LoraFile:
     faults: list[str] = []
     for parts in _by_module(parsed, faults):
         try:
-            modules.append(_module(path, header, parts))
+            modules.append(_module(path, header, parts, fields))
         except ValueError as error:
             faults.append(str(error))
     guess = guess_family(modules)
@@ -90,8 +94,8 @@ def _by_module(parsed: Mapping[str, ParsedKey], faults: list[str]) -> Iterator[P
     yield from modules.values()
 
 
-def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
-    """One module, checked. Raises ValueError with what is wrong."""
+def _module(path: Path, header: Header, parts: Parts, fields: Mapping[str, Any]) -> LoraModule:
+    """One module, checked; `fields`: what is recorded of the adapter. Raises ValueError with what is wrong."""
     keys = {part: key for part, (key, _) in parts.items()}
     first = next(found for _, found in parts.values())
     name = shown(first.name)
@@ -106,19 +110,21 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
         form = form_of(shapes)
     except ValueError as error:
         raise ValueError(f"module {name} has {error}") from None
-    if form.kind == "lora" and adapter_fields(header.metadata).get(f"{first.component}.use_dora") is True:
+    if form.kind == "lora" and fields.get(f"{first.component}.use_dora") is True:
         raise ValueError(f"module {name} has no magnitudes, though its metadata says it was trained with DoRA")
     stored = _stored_alpha(path, header, keys.get("alpha"), name)
     if form.kind in _WITHOUT_SCALE:
         alpha = scale = stored or 0.0
-    elif not form.rank:
+    elif not (rank := form.rank or _peft_rank(form.kind, fields, first.component)):
         alpha, scale = 0.0, 1.0
     else:
         alpha, divisor = alpha_and_divisor(
-            component=first.component, name=first.name, layout=first.layout, rank=form.rank, stored=stored,
-            metadata=header.metadata,
+            component=first.component, name=first.name, layout=first.layout, rank=rank, stored=stored,
+            metadata=header.metadata, fields=fields,
         )  # fmt: skip
         scale = alpha / divisor
+    bare = next(iter(keys.values())).startswith(PEFT_PREFIX) and stored is None
+    bare = bare and "lora_alpha" not in header.metadata and f"{first.component}.lora_alpha" not in fields
     return LoraModule(
         component=first.component,
         name=first.name,
@@ -130,9 +136,16 @@ def _module(path: Path, header: Header, parts: Parts) -> LoraModule:
         outputs=form.outputs,
         inputs=form.inputs,
         kernel=form.kernel,
+        scale_recorded=not (bare and form.kind in _SCALED_BY_PEFT),
         update_rank=largest_rank(shapes),
         keys=keys,
     )
+
+
+def _peft_rank(kind: str, fields: Mapping[str, Any], component: str) -> int:
+    """The r of peft's config for LoKr, whose update it scales by alpha / r also where both factors are whole; else 0."""
+    rank = fields.get(f"{component}.r") if kind == "lokr" else None
+    return rank if isinstance(rank, int) else 0
 
 
 def _that_are_read(non_finite: Mapping[str, int], modules: Iterable[LoraModule]) -> Mapping[str, int]:

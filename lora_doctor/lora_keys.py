@@ -65,7 +65,8 @@ _PREFIXES: tuple[tuple[str, str, str], ...] = (
 )
 """Prefix of a key -> component and layout. kohya says `unet` for transformers too; module names tell them apart."""
 
-_PEFT_PREFIX = "base_model.model."
+PEFT_PREFIX = "base_model.model."
+"""What the keys of peft's own files begin with."""
 _UNET_LAYOUTS = ("kohya", "comfyui")
 """Layouts that say `unet` for transformers too."""
 _UNET_START = re.compile(
@@ -116,7 +117,7 @@ def parse_key(key: str) -> ParsedKey | None:
         if not name:
             return None
         layout = "xlabs" if xlabs else layout
-        if part == "oft_R" and (spelled.startswith(_PEFT_PREFIX) or ".default" in match[0]):
+        if part == "oft_R" and (spelled.startswith(PEFT_PREFIX) or ".default" in match[0]):
             part = "oft_R.peft"  # OneTrainer writes the same numbers, and turns convolutions the other way round
         return ParsedKey(component=component, name=name, layout=layout, part=part or match[1])
     return None
@@ -141,7 +142,7 @@ def _modernise(key: str) -> str:
 
 def _locate(stem: str) -> tuple[str, str, str]:
     """(component, module name, layout) of a key without its suffix."""
-    bare = stem.removeprefix(_PEFT_PREFIX)
+    bare = stem.removeprefix(PEFT_PREFIX)
     for prefix, component, layout in _PREFIXES:
         if bare.startswith(prefix):
             name = bare[len(prefix) :]

@@ -80,6 +80,8 @@ class LoraModule:
     """Width or channels of the adapted layer's output; 0 = the tensors do not tell."""
     inputs: int = 0
     """The same of its input; times the kernel's area where the factors do not tell them apart."""
+    scale_recorded: bool = True
+    """False for a module of peft's own file whose scale nothing tells: it is taken as 1."""
     kernel: int = 1
     """Height times width of a convolution's kernel, where the factors tell it apart from the inputs."""
     update_rank: int | None = None

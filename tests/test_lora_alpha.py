@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from peft.utils.other import get_pattern_key
 
-from lora_doctor.lora_alpha import alpha_and_divisor
+from lora_doctor.lora_alpha import adapter_fields, alpha_and_divisor
 
 NAME = "down_blocks.0.attn2.to_k"
 
 
 def found(metadata: dict[str, Any], *, stored: float | None = None, layout: str = "diffusers") -> tuple[float, float]:
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    return alpha_and_divisor(component="unet", name=NAME, layout=layout, rank=16, stored=stored, metadata=texts)
+    return alpha_and_divisor(
+        component="unet", name=NAME, layout=layout, rank=16, stored=stored, metadata=texts,
+        fields=adapter_fields(texts),
+    )  # fmt: skip
 
 
 def adapter(**fields: Any) -> dict[str, Any]:

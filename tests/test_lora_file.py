@@ -123,9 +123,13 @@ def test_peft_s_own_file_gives_peft_s_own_update(tmp_path: Path) -> None:
     (module,) = lora.modules
     assert (lora.format, module.name, module.rank) == ("peft", "to_k", 4)
     parts = read_parts(lora, module)
-    # peft keeps alpha in adapter_config.json, beside the file; without it every loader takes alpha = rank.
-    expected = model.base_model.model["to_k"].get_delta_weight("default").detach().numpy() / (2 / 4)
+    expected = model.base_model.model["to_k"].get_delta_weight("default").detach().numpy()
     np.testing.assert_allclose(parts["up"] @ parts["down"] * module.scale, expected, rtol=1e-5)
+    assert module.scale_recorded
+    # peft keeps alpha in adapter_config.json, beside the file; without it every loader takes alpha = rank.
+    (tmp_path / "adapter_config.json").unlink()
+    (alone,) = read_lora(tmp_path / "adapter_model.safetensors").modules
+    assert (alone.scale, alone.scale_recorded) == (1.0, False)
 
 
 def test_unknown_keys_are_listed_and_refused(tmp_path: Path) -> None:
