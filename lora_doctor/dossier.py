@@ -41,7 +41,8 @@ def describe_lora(lora: LoraFile, base: str) -> dict[str, Any]:
     largest = max(lora.modules, key=lambda module: module.rank)
     return {
         "name": lora.path.name, "format": lora.format, "family": lora.family, "trainer": lora.trainer,
-        "rank": largest.rank or None, "alpha": largest.alpha if largest.rank else None, "modules": len(lora.modules), "base": base, "size": lora.size,
+        "rank": largest.rank or None, "alpha": largest.alpha if largest.rank else None, "modules": len(lora.modules),
+        "base": base, "size": lora.size,
     }  # fmt: skip
 
 

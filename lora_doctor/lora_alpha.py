@@ -61,7 +61,7 @@ def alpha_and_divisor(
 def by_pattern(patterns: Any, name: str, field: str) -> Any:
     """What peft's `alpha_pattern` or `rank_pattern` gives the module, None where it gives none.
 
-    The first pattern counts that is the module's name, or the end of it after a dot. `field`: what the patterns are called.
+    The first pattern counts that is the module's name, or the end of it after a dot. `field`: what they are called.
     Raises ValueError for a pattern that is more than a simple regular expression: it comes from a stranger's file.
     """
     for pattern, alpha in patterns.items() if isinstance(patterns, dict) else ():

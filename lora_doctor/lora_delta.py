@@ -23,8 +23,8 @@ def weight_at(
 ) -> torch.Tensor:  # fmt: skip
     """The layer's weight at LoRA weight `weight`, in the shape and on the device of `pristine` (float32).
 
-    `scale` is alpha / rank where the kind has a rank; for OFT and BOFT it is their constraint, 0 = none. `altered` makes
-    another update of the one at weight 1, before DoRA's magnitudes are put on; BOFT has none.
+    `scale` is alpha / rank where the kind has a rank; for OFT and BOFT it is their constraint, 0 = none. `altered`
+    makes another update of the one at weight 1, before DoRA's magnitudes are put on; BOFT has none.
     Raises ValueError when the adapter does not fit the layer.
     """
     if kind == "boft":

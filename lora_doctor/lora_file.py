@@ -143,7 +143,7 @@ def _module(path: Path, header: Header, parts: Parts, fields: Mapping[str, Any])
 
 
 def _peft_rank(kind: str, fields: Mapping[str, Any], component: str) -> int:
-    """The r of peft's config for LoKr, whose update it scales by alpha / r also where both factors are whole; else 0."""
+    """The r of peft's config for LoKr, which it scales by alpha / r also where both factors are whole; else 0."""
     rank = fields.get(f"{component}.r") if kind == "lokr" else None
     return rank if isinstance(rank, int) else 0
 

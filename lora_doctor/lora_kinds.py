@@ -55,7 +55,7 @@ def form_of(shapes: Shapes) -> Form:
 
 
 def largest_rank(shapes: Shapes) -> int | None:
-    """The largest rank that the update of a module with these parts can have; None where nothing but the layer limits it.
+    """The largest rank that the update of a module with these parts can have; None where only the layer limits it.
 
     That of LoHa is the product of its two sides' ranks, that of LoKr of its factors'; GLoRA's is that of each of its
     products. Raises ValueError as `form_of` does.

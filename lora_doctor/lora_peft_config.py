@@ -27,7 +27,7 @@ _FIELDS = ("r", "lora_alpha", "alpha_pattern", "use_rslora", "use_dora")
 def fields_beside(
     path: Path, parsed: Mapping[str, ParsedKey], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Any]:  # fmt: skip
-    """What stands beside the file at `path`, named as `lora_alpha.adapter_fields` names it; {} where it is not the file's.
+    """What stands beside the file at `path`, named as by `lora_alpha.adapter_fields`; {} where it is not the file's.
 
     It is only where the file's keys are peft's own, and the ranks of all modules are those it says: a folder may hold
     other LoRAs too. `parsed`, `shapes`: of the file's keys. Raises ValueError for a pattern that is not understood.

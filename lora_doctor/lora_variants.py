@@ -37,7 +37,7 @@ def leaves_alone(variant: str, module: LoraModule) -> bool:
 
 
 def directions_kept(variant: str, module: LoraModule) -> int | None:
-    """How many directions of the update the variant keeps, at least one; None = all, also of kinds not in `PRODUCTS`."""
+    """How many directions of the update the variant keeps, at least one; None = all, as of kinds not in `PRODUCTS`."""
     kind, _, divisor = variant.partition("/")
     return max(1, module.rank // int(divisor)) if kind == "rank" and module.kind in PRODUCTS else None
 

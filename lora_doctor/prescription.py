@@ -55,7 +55,7 @@ class _Patient:
         return self.settings.steps is None and self.settings.epochs is not None
 
     def lacks(self, name: str) -> bool:
-        """Whether the adapter has no rank of its update that could be set, or no rank and so no alpha to divide by it."""
+        """Whether the adapter has no setting that is the rank of its update, or no rank and so no alpha over it."""
         if self.settings.kind is None or self.settings.kind in PRODUCTS:
             return False
         return name == "rank" or (name == "alpha" and self.settings.rank is None)

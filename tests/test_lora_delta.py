@@ -142,9 +142,7 @@ PEFT_CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "config", "where"), PEFT_CASES, ids=lambda value: getattr(value, "peft_type", value)
-)
+@pytest.mark.parametrize(("kind", "config", "where"), PEFT_CASES, ids=lambda value: getattr(value, "peft_type", value))
 def test_equals_what_peft_trains(kind: str, config: Any, where: str) -> None:
     holder = torch.nn.Module()
     holder.layer = layer(where)

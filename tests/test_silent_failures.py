@@ -84,12 +84,13 @@ def test_another_alpha_of_convolutions_is_loaded_right(sd15: Any, path: Path) ->
     """Of linear layers alone it is not, so `rules/file/mixed-scales.yaml` asks for those."""
     tensors, expected = {}, {}
     generator = torch.Generator().manual_seed(3)
-    layers = {name: (4, 2.0) for name in linear_layers(sd15.unet)} | {name: (2, 0.5) for name in convolutions(sd15.unet)}
+    layers = dict.fromkeys(linear_layers(sd15.unet), (4, 2.0)) | dict.fromkeys(convolutions(sd15.unet), (2, 0.5))
     for name, (rank, alpha) in layers.items():
         weight, flat = sd15.unet.get_submodule(name).weight.detach(), f"lora_unet_{name.replace('.', '_')}"
         down = 0.3 * torch.randn(rank, *weight.shape[1:], generator=generator)
         up = 0.3 * torch.randn(weight.shape[0], rank, *[1] * (weight.dim() - 2), generator=generator)
-        tensors |= {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up, f"{flat}.alpha": torch.tensor(alpha)}
+        tensors |= {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up}
+        tensors[f"{flat}.alpha"] = torch.tensor(alpha)
         change = (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
         expected[name] = weight + alpha / rank * change
     save_file(tensors, path, {"ss_network_module": "networks.lora"})

@@ -89,8 +89,8 @@ def reached(lora: LoraFile, spectra: Sequence[ModuleSpectrum], clip_skip: int | 
     """The modules that a training can reach: without the last layers of a text encoder where all of them are dead.
 
     Clip skip n reads the n-th layer from the end, and what comes after it gets no gradient; so does the last layer of
-    SDXL's first encoder, whatever is recorded. Of an encoder that is dead as a whole nothing is left out: it was frozen.
-    `clip_skip`: what the training config says; None = what the file's record says.
+    SDXL's first encoder, whatever is recorded. Of an encoder that is dead as a whole nothing is left out: it was
+    frozen. `clip_skip`: what the training config says; None = what the file's record says.
     """
     skip = clip_skip if clip_skip is not None else lora.record.settings.clip_skip
     most = max(1, (skip or 1) - 1)
