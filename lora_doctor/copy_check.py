@@ -28,6 +28,8 @@ class Meant:
     """Every caption that the trainer is to say; None = `text` tells them."""
     text: str | None = None
     """What its caption file was written with; None, with no captions either = whatever it is."""
+    repeats: float | None = None
+    """How often it is to be shown in an epoch; None = however often."""
 
 
 def key_of(path: Path) -> Path:
@@ -53,13 +55,14 @@ def captions_in(image: DatasetImage) -> Captions:
 
 
 def as_read(dataset: Dataset, reading: Dataset | None) -> Dataset:
-    """The dataset with captions as a config's trainer reads them, of the pictures that the config names."""
+    """The dataset with captions and repeats as a config's trainer reads them, of the pictures that the config names."""
     if reading is None:
         return dataset
     known = {key_of(image.path): image for image in reading.images}
     subsets, images = list(dataset.subsets or (Subset(folder=dataset.path),)), []
     for image in dataset.images:
         seen = known.get(key_of(image.path))
+        image = image if seen is None else replace(image, repeats=seen.repeats)
         if seen is not None and (captions_in(seen), seen.caption_file) != (captions_in(image), image.caption_file):
             subset = replace(reading.subsets[seen.subset], role=subsets[image.subset].role)
             subsets += [] if subset in subsets else [subset]
@@ -98,7 +101,11 @@ def ensure_trained_on(
         what = f"names a folder of the dataset in a way that is not changed here: {still[0].name} would be seen there."
         raise UsageError(what, path=config, advice="Name each folder once.")
     for path, each in meant.items():
-        _ensure_said(seen[key_of(path)], reading, each, config)
+        image = seen[key_of(path)]
+        if each.repeats is not None and image.repeats != each.repeats:
+            what = f"would show {image.path.name} {image.repeats:g} times an epoch, where {each.repeats:g} are meant."
+            raise UsageError(what, path=config, advice="Let it read the table of captions in the folder it names.")
+        _ensure_said(image, reading, each, config)
 
 
 def _ensure_said(image: DatasetImage, reading: Dataset, meant: Meant, config: Path) -> None:

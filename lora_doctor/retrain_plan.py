@@ -187,8 +187,10 @@ class RetrainPlan:
                     told = captions_in(image) if self.table is not None or self._tells_folder else None
                 if image.path in self.captions:
                     told = None if self.table is None else tuple(self.captions[image.path].split("\n"))
+                shown = None if self.table is None else self.rows.get(image.path, 1) * self.table.repeats
                 found[targets[image.path]] = Meant(
-                    source=image.path, added=part is self.added, captions=told, text=texts.get(image.path)
+                    source=image.path, added=part is self.added, captions=told, text=texts.get(image.path),
+                    repeats=shown,
                 )  # fmt: skip
         return found
 

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lora_doctor.copy_check import as_read
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import UsageError
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.retrain_plan import RetrainPlan, prepare
+from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
+from lora_doctor.retrain_plan import RetrainPlan, reading_of
 from lora_doctor.training_config import read_training_config
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, Dataset, Patch, Prescription
 from tests.make_diagnosis import make_diagnosis
@@ -95,6 +98,35 @@ def test_rows_alone_are_a_reason_for_a_dataset_of_its_own(tmp_path: Path) -> Non
     ones = {image.path: 1 for image in dataset.images}
     assert not plan(script, dataset, table=CaptionTable("text"), rows=ones).copies
     assert plan(script, dataset, table=CaptionTable("text"), rows=ones | {tmp_path / "data" / "face.png": 2}).copies
+
+
+def shown_thrice(folder: Path) -> tuple[Path, Dataset]:
+    """A script that takes its table four times, and the folder of pictures as the script's trainer sees it."""
+    pictures(folder / "data", "face.png", "0.png")
+    rows = [{"file_name": name, "text": "ohwx"} for name in ("face.png", "face.png", "face.png", "0.png")]
+    (folder / "data" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    script = folder / "run.sh"
+    script.write_text(COMMAND.format(folder / "data").replace("--rank", "--repeats 4 --rank"))
+    dataset = read_dataset(folder / "data")
+    return script, as_read(dataset, reading_of(read_training_config(script), (dataset,)))
+
+
+def test_rows_of_a_table_are_kept_where_the_command_repeats_it_and_the_dataset_is_its_folder(tmp_path: Path) -> None:
+    script, dataset = shown_thrice(tmp_path)
+    table = CaptionTable("text", repeats=4)
+    captions = {tmp_path / "data" / "0.png": "ohwx, tall"}
+    plan(script, dataset, captions=captions, table=table, rows=present_rows(dataset, table)).write(tmp_path / "out")
+    shown = {image.path.name: image.repeats for image in read_dataset(tmp_path / "out" / "run.sh").images}
+    assert shown == {"face.png": 12, "0.png": 4}
+
+
+def test_a_copy_that_would_be_shown_more_or_less_often_than_meant_is_refused(tmp_path: Path) -> None:
+    script, dataset = shown_thrice(tmp_path)
+    captions = {tmp_path / "data" / "0.png": "ohwx, tall"}
+    told = plan(script, dataset, captions=captions, table=CaptionTable("text", repeats=2), rows={})
+    with pytest.raises(UsageError, match=r"would show \S+ 4 times an epoch, where 2 are meant"):
+        told.write(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_config_that_is_the_dataset_too_is_not_written_over(tmp_path: Path) -> None:
