@@ -34,7 +34,7 @@ from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings, from_plain
+from lora_doctor.settings import RetrainSettings, Settings, from_plain
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
 from lora_doctor.written_folder import DATASET, put, refuse, staging
@@ -77,6 +77,8 @@ class RetrainPlan:
     """How the trainer reads captions, if from a table."""
     rows: Mapping[Path, int] = field(default_factory=dict)
     """Picture -> its rows in that table."""
+    start: RetrainSettings | None = None
+    """How its trainer is started; None = as the lora-doctor.toml beside the config says."""
 
     @property
     def copies(self) -> bool:
@@ -226,12 +228,13 @@ class RetrainPlan:
 
 
 def prepare(
-    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, instead: Prescription | None = None
-) -> RetrainPlan:
+    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, instead: Prescription | None = None,
+    start: RetrainSettings | None = None,
+) -> RetrainPlan:  # fmt: skip
     """Read a finished run and a training config, and work out the patch.
 
     `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `instead` is
-    followed in place of what the run prescribes. Raises InputRefused for an unfinished run or a folder without
+    followed in place of what the run prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or a folder without
     pictures, UsageError for a config no trainer recognises.
     """
     with RunFolder(run, create=False) as folder:
@@ -271,7 +274,7 @@ def prepare(
         dataset=without(dataset, left_out), left_out=left_out,
         captions=captions, added=None if added is None else without(added, left_out), known=known,
         to_do=(*patched.notes, *wanted, *before.prescription.advice),
-        table=table, rows={} if table is None else _rows(known, table, changes),
+        table=table, rows={} if table is None else _rows(known, table, changes), start=start,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from lora_doctor.errors import LoraDoctorError
 from lora_doctor.instruments import Progress, silent
 from lora_doctor.retrain_plan import RetrainPlan, prepare
 from lora_doctor.retraining import train_and_check
+from lora_doctor.settings import load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.types import Diagnosis
 
@@ -71,25 +72,33 @@ def retrain_until_ship(
     """Train with what the check-up `run` prescribes for `config`, and check again: `most` rounds at most.
 
     Every round starts from the best run and its config, in a folder of its own below `folder` (`round-1` ...; `folder`
-    itself where there is only one). Stops when a LoRA ships, when nothing is left to change, and when a round brings no
-    gain over the best before it. `announce` is called before a round writes anything and may raise; `ended` after it.
-    Called again, it goes on where it was. Raises the children of LoraDoctorError.
+    itself where there is only one), and its trainer as the lora-doctor.toml beside `config` says. Stops when a LoRA
+    ships, when nothing is left to change, when a round brings no gain over the best before it, and when one fails
+    behind a round that is kept. `announce` is called before a round writes anything and may raise; `ended` after it.
+    Called again, it goes on where it was. Raises the children of LoraDoctorError while no round is kept.
     """
     best: Round | None = None
     rounds: list[Round] = []
     first: Diagnosis | None = None
+    start = load_retrain(config)
     stopped = f"{most} round{'s' * (most != 1)} were asked for at most." if most > 1 else ""
     for number in range(1, most + 1):
         at_run, at_config = (run, config) if best is None else (best.run, best.config)
-        plan = prepare(at_run, at_config, seed=seed, add=add if number == 1 else None)
-        first = first or plan.before
-        if not changes_anything(plan):
-            stopped = "The prescription changes nothing in the config or the dataset."
-            break
         place = folder if most == 1 else folder / f"round-{number}"
-        announce(plan, place)
-        plan.write(place)
-        rounds.append(_round(number, plan, place, progress, told))
+        try:
+            plan = prepare(at_run, at_config, seed=seed, add=add if number == 1 else None, start=start)
+            first = first or plan.before
+            if not changes_anything(plan):
+                stopped = "The prescription changes nothing in the config or the dataset."
+                break
+            announce(plan, place)
+            plan.write(place)
+            rounds.append(_round(number, plan, place, progress, told))
+        except LoraDoctorError as error:
+            if best is None:
+                raise
+            stopped = f"Round {number} was not finished: {error}"
+            break
         ended(rounds[-1])
         best = rounds[-1] if rounds[-1].kept else best
         if best is not None and best.after.verdict.outcome == "SHIP":

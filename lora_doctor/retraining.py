@@ -42,7 +42,7 @@ def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
     if plan.config.settings.trainer == OWN_TRAINER:
         return None
     return hook_of(
-        load_retrain(plan.patch.path), plan.config.settings.trainer, str(plan.before.lora["family"]),
+        plan.start or load_retrain(plan.patch.path), plan.config.settings.trainer, str(plan.before.lora["family"]),
         configs=[folder / path.name for path in sorted(plan.texts, key=lambda path: path != plan.patch.path)],
         dataset=folder / "dataset" if plan.copies else plan.dataset.path, output=folder / OUTPUT,
         name=plan.settings.model.name, text=plan.texts_in(folder)[folder / plan.patch.path.name],

@@ -11,6 +11,7 @@ import pytest
 
 from lora_doctor import retrain_rounds
 from lora_doctor.comparison import Contrast
+from lora_doctor.errors import EnvironmentFailure
 from lora_doctor.retrain_rounds import Rounds, judged, retrain_until_ship
 from lora_doctor.types import Diagnosis, Measurement
 from tests.make_diagnosis import make_diagnosis
@@ -49,13 +50,18 @@ def test_what_is_a_gain(before: str, after: str, found: list[Contrast] | None, k
 
 def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str, list[Contrast]], most: int = 3,
             changes: int = 99) -> tuple[Rounds, list[str]]:  # fmt: skip
-    """Rounds that end as told, without a trainer: what is looked at is who starts from whom, and when it stops."""
+    """Rounds that end as told, without a trainer: what is looked at is who starts from whom, and when it stops.
+
+    One more than are told fails in training.
+    """
     said: list[str] = []
     left = iter(rounds)
     outcomes = {tmp_path / "run": "HOLD"}
 
     def prepare(run: Path, config: Path, **more: Any) -> Any:
-        said.append(f"{run.relative_to(tmp_path)} with {config.relative_to(tmp_path)}")
+        folder = more["start"].folder
+        where = "" if folder is None else f" in {folder.name}"
+        said.append(f"{run.relative_to(tmp_path)} with {config.relative_to(tmp_path)}{where}")
         texts = {config: "new" if len(said) <= changes else "old"}
         files = SimpleNamespace(texts={config: "old"})
         return SimpleNamespace(
@@ -64,7 +70,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str,
         )  # fmt: skip
 
     def train(plan: Any, place: Path, *more: Any) -> Any:
-        outcome, found = next(left)
+        outcome, found = next(left, ("", None))
+        if found is None:
+            raise EnvironmentFailure("the trainer ended with exit code 1.", path=place)
         run = place / "checkup"
         outcomes[run] = outcome
         monkeypatch.setattr(
@@ -83,6 +91,23 @@ def test_it_goes_on_from_the_best_and_stops_when_it_ships(monkeypatch: pytest.Mo
     assert started == ["run with c.toml", "new/round-1/checkup with new/round-1/c.toml"]
     assert done.after.verdict.outcome == "SHIP" and done.best is not None and done.best.number == 2
     assert done.stopped == "It ships."
+
+
+def test_every_round_starts_the_trainer_as_it_is_said_beside_the_users_own_config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "lora-doctor.toml").write_text('[retrain]\nfolder = "sd-scripts"\n')
+    _, started = trained(monkeypatch, tmp_path, ("HOLD", [BETTER]), ("SHIP", []))
+    assert started == ["run with c.toml in sd-scripts", "new/round-1/checkup with new/round-1/c.toml in sd-scripts"]
+
+
+def test_a_round_that_fails_leaves_what_was_kept_before_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done, _ = trained(monkeypatch, tmp_path, ("INCONCLUSIVE", []))
+    assert done.best is not None and done.best.number == 1 and len(done.rounds) == 1
+    assert done.after.verdict.outcome == "INCONCLUSIVE"
+    assert done.stopped.startswith("Round 2 was not finished: ") and "exit code 1" in done.stopped
+    with pytest.raises(EnvironmentFailure):
+        trained(monkeypatch, tmp_path)
 
 
 def test_a_round_without_gain_ends_it_and_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
