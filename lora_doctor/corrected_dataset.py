@@ -217,7 +217,7 @@ def copy_dataset(
     dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], folder: Path, *,
     into: Mapping[Path, Path] | None = None, trained: Mapping[Path, Subset] | None = None, caption_files: bool = True,
 ) -> Path:  # fmt: skip
-    """A copy in the new `folder`, pictures as hard links where the disk allows.
+    """A copy in the new `folder`; nothing in it is the same file as the original, so that either may be edited.
 
     Caption files are copied byte for byte but for those in `caption_texts`. Added pictures lie where `into` (as `homes`
     returns it) says, else in a sub-folder `added`, or `added-2` ... where the dataset has one of that name. `trained`:
@@ -230,7 +230,8 @@ def copy_dataset(
     for part in (dataset, *((added,) if added is not None else ())):
         for image in part.images:
             target, reader = targets[image.path], _reader(image, trained or {}, into)
-            _link(image.path, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(image.path, target)
             if image.path in texts:
                 wanted = subset_of(image, part) if reader is None else reader
                 new = part is added and bool(wanted.caption_extensions)
@@ -289,14 +290,6 @@ def _copy_captions(image: DatasetImage, target: Path, reader: Subset | None) -> 
         copy = target.with_name(target.stem + file.name.removeprefix(image.path.stem))
         if file.is_file() and not copy.exists():
             shutil.copyfile(file, copy)
-
-
-def _link(picture: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(os.path.realpath(picture), target)
-    except OSError:
-        shutil.copyfile(picture, target)
 
 
 def table_of_captions(

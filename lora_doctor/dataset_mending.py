@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +18,12 @@ from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.metrics.sensitivity import CONFIDENT
+from lora_doctor.named_places import real
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.repeats_plan import Ways, ways_to
 from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
 from lora_doctor.wording import setting_text
+from lora_doctor.written_folder import holds, is_written, put, refuse, staging
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
 PICTURES = "pictures"
@@ -72,31 +73,38 @@ class Mending:
         return "".join(lines)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write everything to `folder`; UsageError where that is the dataset, or holds something else already.
+        """Write everything to `folder`, all or nothing.
 
-        Of a picture whose captions do not change, the caption file is copied byte for byte, or there is none.
+        Of a picture whose captions do not change, the caption file is copied byte for byte, or there is none. Raises
+        UsageError where `folder` is, holds or lies in the dataset, and where it holds what lora-doctor did not write,
+        or somebody has changed since.
         """
         _refuse(folder, self.audit.dataset)
-        shutil.rmtree(folder / CAPTIONS, ignore_errors=True)
-        places = places_in_copy(self.audit.dataset)
-        for image in self.audit.dataset.images:
-            subset, mended = subset_of(image, self.audit.dataset), self.captions.get(image.path)
-            raw = _bytes(image, subset, mended)
-            if raw is not None:
-                path = beside(folder / CAPTIONS / places[image.path], ending_of(image, subset))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(raw)
-        folder.mkdir(parents=True, exist_ok=True)
         names = {name_in(self.audit.dataset, each.path): each for each in self.removals}
-        written = {
+        texts = {
             DIFF: self.diff,
             REMOVE: "".join(f"{name}\n" for name, each in names.items() if each.sure),
             REPEATS: json.dumps(self.repeats, indent=1) + "\n",
             SHEET: sheet(self),
         }
-        for name, content in written.items():
-            (folder / name).write_text(content, "utf-8", errors="backslashreplace")
+        written = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+        refuse(folder, written, CAPTIONS)
+        with staging(folder) as stage:
+            self._write_captions(stage / CAPTIONS)
+            put(folder, stage, written, CAPTIONS)
         return (folder / CAPTIONS, *(folder / name for name in written))
+
+    def _write_captions(self, folder: Path) -> None:
+        """Every caption file, where its picture lies below the dataset."""
+        folder.mkdir()
+        places = places_in_copy(self.audit.dataset)
+        for image in self.audit.dataset.images:
+            subset, mended = subset_of(image, self.audit.dataset), self.captions.get(image.path)
+            raw = _bytes(image, subset, mended)
+            if raw is not None:
+                path = beside(folder / places[image.path], ending_of(image, subset))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(raw)
 
 
 def _bytes(image: DatasetImage, subset: Subset, mended: Mended | None) -> bytes | None:
@@ -266,8 +274,16 @@ def _shown(reading: Reading, labels: LabelSet, framing: str | None) -> str | Non
 
 
 def _refuse(folder: Path, dataset: Dataset) -> None:
-    read = {dataset.path, *(subset.folder for subset in dataset.subsets)}
-    if any(folder.resolve().is_relative_to(each.resolve()) for each in read):
-        raise UsageError("lies in the dataset, which is never changed.", path=folder, advice="Choose another folder.")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SHEET).is_file())):
+    """Raises UsageError for a folder that is, holds or lies in one of the dataset, and for one of something else."""
+    pictures = {dataset.path, *(subset.folder for subset in dataset.subsets), *(i.path.parent for i in dataset.images)}
+    own = real(folder)
+    for each in (path for path in pictures if path.is_dir()):
+        if holds(real(each), own):
+            what = "lies in the dataset, which is never changed."
+        elif holds(own, real(each)):
+            what = f"holds {each}, a folder of the dataset, which is never changed."
+        else:
+            continue
+        raise UsageError(what, path=folder, advice="Choose another folder.")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_written(folder))):
         raise UsageError("is not empty and holds no mending.", path=folder, advice="Choose another folder.")

@@ -37,7 +37,7 @@ from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, Settings, from_plain
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
-from lora_doctor.written_folder import DATASET, put, refuse, staging
+from lora_doctor.written_folder import DATASET, put, refuse, refuse_sources, staging
 
 _ONE_PROMPT = (
     "Corrected captions are not read: every picture has the one prompt. Give the trainer a dataset with metadata.jsonl "
@@ -106,6 +106,7 @@ class RetrainPlan:
         """
         diff = f"{self.patch.path.name}.diff"
         self._refuse(folder, diff)
+        tree = DATASET if self.copies else None
         with staging(folder) as stage:
             if self.copies:
                 self._copy(stage / DATASET)
@@ -113,8 +114,8 @@ class RetrainPlan:
                 for path, text in self.texts_in(stage).items():
                     path.write_bytes(text.encode("utf-8"))
                 self.ensure_used(stage)
-            texts = {path.name: text for path, text in self.texts_in(folder).items()}
-            put(folder, stage, texts | {diff: self.patch.diff}, copies=self.copies)
+            texts = {path.name: text.encode("utf-8") for path, text in self.texts_in(folder).items()}
+            put(folder, stage, texts | {diff: self.patch.diff.encode("utf-8")}, tree)
         return (*(folder / name for name in texts), folder / diff, *([folder / DATASET] if self.copies else []))
 
     def ensure_used(self, folder: Path) -> None:
@@ -213,8 +214,8 @@ class RetrainPlan:
             sources += [image.path.parent for image in part.images]
             for subset in part.subsets:
                 sources += [subset.folder, *((subset.caption_folder,) if subset.caption_folder is not None else ())]
-        refuse(folder, (*names, diff), dict.fromkeys((*sources, *(path.parent for path in self.left_out))),
-               copies=self.copies)  # fmt: skip
+        refuse_sources(folder / DATASET, dict.fromkeys((*sources, *(path.parent for path in self.left_out))))
+        refuse(folder, (*names, diff), DATASET if self.copies else None)
 
     def _table(self, table: CaptionTable, source: Path) -> str:
         """The captions of the copy, for a trainer that reads no caption files."""
@@ -234,8 +235,8 @@ def prepare(
     """Read a finished run and a training config, and work out the patch.
 
     `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `instead` is
-    followed in place of what the run prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or a folder without
-    pictures, UsageError for a config no trainer recognises.
+    followed in place of what the run prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or
+    a folder without pictures, UsageError for a config no trainer recognises.
     """
     with RunFolder(run, create=False) as folder:
         stored = folder.get_json("settings") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,10 @@ SPOILED = {
     "03": lambda text: text.replace("athletic, ", "").replace("tall, ", ""),
     "04": lambda text: text.replace("yuki_nk, ", ""),
 }
+
+
+def everything(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +107,73 @@ def test_the_dataset_is_never_changed(spoiled: Path, mending: Mending, tmp_path:
 
 def test_it_is_written_again_over_itself_and_over_nothing_else(mending: Mending, tmp_path: Path) -> None:
     mending.write(tmp_path / "out")
-    (tmp_path / "out" / CAPTIONS / "stale.txt").write_text("from an earlier audit")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    before = everything(tmp_path / "out")
     mending.write(tmp_path / "out")
-    assert not (tmp_path / "out" / CAPTIONS / "stale.txt").exists()
+    assert everything(tmp_path / "out") == before
+    less = replace(mending, captions=dict(list(mending.captions.items())[:1]))
+    less.write(tmp_path / "out")
+    assert not (tmp_path / "out" / CAPTIONS / "05.txt").exists()  # it had no caption, and gets none now
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
         mending.write(tmp_path / "photos")
 
 
-def test_it_is_never_written_into_the_dataset(mending: Mending, spoiled: Path) -> None:
+CHANGES = {
+    f"{CAPTIONS}/07.txt": b"yuki_nk, corrected by hand",
+    f"{CAPTIONS}/07.png": b"a picture beside its caption",
+    f"{CAPTIONS}/more/notes.txt": b"mine",
+    SHEET: b"- [x] done",
+    REMOVE: b"07.png",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_somebody_changed_or_put_there_is_never_lost(mending: Mending, tmp_path: Path, name: str) -> None:
+    mending.write(tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).write_bytes(CHANGES[name])
+    before = everything(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(repr(name))):
+        mending.write(tmp_path / "out")
+    assert everything(tmp_path) == before
+
+
+def test_captions_and_a_sheet_of_somebodys_own_are_not_taken_for_a_mending(mending: Mending, tmp_path: Path) -> None:
+    (tmp_path / "proj" / CAPTIONS).mkdir(parents=True)
+    (tmp_path / "proj" / CAPTIONS / "00.txt").write_text("mine")
+    (tmp_path / "proj" / SHEET).write_text("mine")
+    before = everything(tmp_path)
+    with pytest.raises(UsageError, match="holds no mending"):
+        mending.write(tmp_path / "proj")
+    mending.write(tmp_path / "out")
+    shutil.copytree(tmp_path / "proj", tmp_path / "out", dirs_exist_ok=True)
+    with pytest.raises(UsageError, match=f"'{CAPTIONS}/00.txt', which was changed"):
+        mending.write(tmp_path / "out")
+    assert everything(tmp_path / "proj") == before
+
+
+@pytest.mark.parametrize("where", ["dataset/fixed", "dataset", "."])
+def test_it_is_never_written_into_the_dataset_or_around_it(mending: Mending, spoiled: Path, where: str) -> None:
+    before = everything(spoiled.parent)
     with pytest.raises(UsageError, match="never changed"):
-        mending.write(spoiled / "fixed")
+        mending.write(spoiled.parent / where)
+    assert everything(spoiled.parent) == before
+
+
+def test_captions_with_their_pictures_beside_them_are_not_mended_into_themselves(
+    mending: Mending, spoiled: Path, instruments: Instruments, tmp_path: Path
+) -> None:
+    mending.write(tmp_path / "mended")
+    for picture in spoiled.glob("*.png"):
+        shutil.copy(picture, tmp_path / "mended" / CAPTIONS)
+    before = everything(tmp_path)
+    settings = AuditSettings(dataset=tmp_path / "mended" / CAPTIONS, out=tmp_path / "run", trigger="yuki_nk")
+    again = plan_mending(audit_dataset(settings, instruments=instruments))
+    with pytest.raises(UsageError, match="a folder of the dataset, which is never changed"):
+        again.write(tmp_path / "mended")
+    assert {path: raw for path, raw in everything(tmp_path).items() if path in before} == before
 
 
 def test_mending_what_was_mended_changes_nothing(

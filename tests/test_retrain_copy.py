@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,12 +135,84 @@ def test_what_was_written_is_written_again_unless_somebody_changed_it(tmp_path: 
     plan(config, less, captions={data / "a.png": "yuki, short"}, left_out={data / "b.png": "x"}).write(out)
     assert said(out / "args.toml") == {"a.png": ("yuki, short",)}
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lora-doctor-retrain.json", "args.toml", "args.toml.diff", "dataset", "ds.toml",
+        ".lora-doctor-written.json", "args.toml", "args.toml.diff", "dataset", "ds.toml",
     ]  # fmt: skip
     (out / "args.toml").write_text("network_dim = 99\n")
     with pytest.raises(UsageError, match=r"args\.toml"):
         plan(config, dataset).write(out)
     assert (out / "args.toml").read_text() == "network_dim = 99\n"
+
+
+def _their_own_caption(copy: Path) -> str:
+    (copy / "b.txt").write_text("yuki, corrected by hand")
+    return "b.txt"
+
+
+def _their_own_picture(copy: Path) -> str:
+    pictures(copy, "mine.png")
+    return "mine.png"
+
+
+def _a_caption_of_their_own(copy: Path) -> str:
+    (copy / "c.txt").write_text("yuki, of a picture that comes later")
+    return "c.txt"
+
+
+def _a_retouched_picture(copy: Path) -> str:
+    Image.new("RGB", (9, 9)).save(copy / "a.png")
+    return "a.png"
+
+
+def _a_link(copy: Path) -> str:
+    (copy / "z.png").symlink_to(copy / "a.png")
+    return "z.png"
+
+
+def _a_folder_of_theirs(copy: Path) -> str:
+    return f"more/{_their_own_picture(copy / 'more')}"
+
+
+@pytest.mark.parametrize("change", [_their_own_caption, _their_own_picture, _a_caption_of_their_own,
+                                    _a_retouched_picture, _a_link, _a_folder_of_theirs])  # fmt: skip
+def test_what_somebody_put_into_the_copied_dataset_is_never_lost(tmp_path: Path, change: Callable[[Path], str]) -> None:
+    data = pictures(tmp_path / "data", "a.png", "b.png", caption="yuki")
+    config, out = kohya(tmp_path / "cfg", str(data), 'caption_extension = ".txt"'), tmp_path / "out"
+    told = plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"})
+    told.write(out)
+    name = change(out / "dataset")
+    before = everything(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(f"'dataset/{name}'")):
+        told.write(out)
+    assert everything(tmp_path) == before
+
+
+def test_caches_that_trainers_keep_beside_the_pictures_do_not_keep_the_copy_from_being_written_again(
+    tmp_path: Path,
+) -> None:
+    data = pictures(tmp_path / "data", "a.png", caption="yuki")
+    config, out = kohya(tmp_path / "cfg", str(data), 'caption_extension = ".txt"'), tmp_path / "out"
+    told = plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"})
+    told.write(out)
+    for name in ("a_64x64_sdxl.npz", "_latent_cache/a_x.safetensors", ".aitk_size.json", "a_64x64_x.safetensors",
+                 "aspect_ratio_bucket_indices_a.json"):  # fmt: skip
+        path = out / "dataset" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"cache")
+    told.write(out)
+    assert sorted(path.name for path in (out / "dataset").iterdir()) == ["a.png", "a.txt"]
+    (out / "dataset" / "yuki.safetensors").write_bytes(b"a LoRA")
+    with pytest.raises(UsageError, match=r"yuki\.safetensors"):
+        told.write(out)
+
+
+def test_a_picture_that_is_edited_in_the_copy_stays_as_it_was_in_the_dataset(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "data", "a.png", caption="yuki")
+    config, out = kohya(tmp_path / "cfg", str(data), 'caption_extension = ".txt"'), tmp_path / "out"
+    plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"}).write(out)
+    before = (data / "a.png").read_bytes()
+    with (out / "dataset" / "a.png").open("r+b") as copy:
+        copy.write(b"retouched")
+    assert (data / "a.png").read_bytes() == before
 
 
 # ---------------------------------------------------------------- captions

@@ -1,0 +1,41 @@
+"""What is listed as written may be written again; what changes while that is prepared is not lost either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora_doctor.errors import UsageError
+from lora_doctor.written_folder import digest_of, put, staging
+
+
+def written(folder: Path, caption: str, between: str | None = None) -> None:
+    """A folder of one caption, written to `folder`; `between`: what somebody makes of the caption there meanwhile."""
+    with staging(folder) as stage:
+        (stage / "captions").mkdir()
+        (stage / "captions" / "a.txt").write_text(caption)
+        if between is not None:
+            (folder / "captions" / "a.txt").write_text(between)
+        put(folder, stage, {}, "captions")
+
+
+def test_what_somebody_changes_while_it_is_written_again_is_not_lost(tmp_path: Path) -> None:
+    written(tmp_path, "yuki")
+    written(tmp_path, "yuki, tall")
+    assert (tmp_path / "captions" / "a.txt").read_text() == "yuki, tall"
+    with pytest.raises(UsageError, match=r"'captions/a\.txt', which was changed"):
+        written(tmp_path, "yuki, short", between="yuki, by hand")
+    assert [path.read_text() for path in tmp_path.rglob("*.txt")] == ["yuki, by hand"]
+
+
+def test_a_digest_tells_names_and_contents_and_no_caches(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("yuki")
+    first = digest_of(tmp_path)
+    (tmp_path / "a.npz").write_text("latents")
+    assert digest_of(tmp_path) == first
+    (tmp_path / "a.txt").write_text("yuki, tall")
+    assert digest_of(tmp_path) != first
+    (tmp_path / "a.txt").rename(tmp_path / "b.txt")
+    (tmp_path / "b.txt").write_text("yuki")
+    assert digest_of(tmp_path) != first
