@@ -206,7 +206,8 @@ def retrain(
     --run starts sd-scripts, ai-toolkit, OneTrainer and SimpleTuner by the command their documentation names, or by
     yours: `[retrain]` in the lora-doctor.toml beside the config, with `folder` = where the trainer is, or
     `command` = a list such as ["python", "train.py", "{config}"]. No shell is involved. Stopped, the same command goes
-    on: a training that ended well is not done again.
+    on: a training that ended well is not done again. Another one (another seed, new pictures) is never written over
+    it: name another folder with --write.
 
     Before and after are compared on the same prompts and seeds; a round is kept only if its verdict is better, or
     something is and nothing is worse. Exits as `check` does, for the LoRA that is kept.

@@ -6,22 +6,29 @@ a LoRA or a dataset: those may be somebody else's.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from lora_doctor.errors import LoraDoctorError, UsageError
-from lora_doctor.lora_file import read_lora
-from lora_doctor.lora_tensors import require_sound
+from lora_doctor.errors import UsageError
 from lora_doctor.new_lora import files_in, new_lora
 from lora_doctor.settings import RetrainSettings
 from lora_doctor.trainer_command import Start, documented, filled, kept_environment
 from lora_doctor.trainer_process import Told, run_trainer
+from lora_doctor.training_note import (
+    Training,
+    contents_of,
+    finished,
+    is_noted,
+    note_end,
+    note_start,
+    refuse_other,
+    training_of,
+)
+from lora_doctor.written_folder import digest_of
 
-LOG, DONE = "training.log", "training.json"
+LOG = "training.log"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +45,10 @@ class Hook:
     seconds: float
     configs: tuple[Path, ...]
     """What it reads; a training with other contents is another training."""
+    dataset: Path
+    """What it trains on; the same holds for its files."""
+    trained_on: str | None = None
+    """Digest of pictures and captions in place of that of the files in `dataset`."""
 
     @property
     def shown(self) -> str:
@@ -49,10 +60,10 @@ class Hook:
 
 def hook_of(
     settings: RetrainSettings, trainer: str | None, family: str, *, configs: Sequence[Path], dataset: Path,
-    output: Path, name: str, text: str = "",
+    output: Path, name: str, text: str = "", trained_on: str | None = None,
 ) -> Hook:  # fmt: skip
     """The hook for the patched `configs`, of which the trainer is given the first, with `text`; `name` is the LoRA's
-    file name.
+    file name, `trained_on` as in the hook.
 
     Raises UsageError where no command is known for the trainer, for one that is not sound, and for a folder that is
     not there.
@@ -68,39 +79,34 @@ def hook_of(
         command=(*filled(start.command, places), *start.options),
         environment=kept_environment(os.environ, settings.environment) | told,
         folder=folder, output=output, log=output.parent / LOG, seconds=settings.hours * 3600, configs=tuple(configs),
+        dataset=dataset, trained_on=trained_on,
     )  # fmt: skip
 
 
-def train(hook: Hook, old: str, told: Told) -> Path:
+def train(hook: Hook, old: str, told: Told, ready: Callable[[], None] = lambda: None) -> Path:
     """Start the trainer and return the LoRA it wrote; `old` is the sha256 of the one that is trained again.
 
-    A training that has ended well before, with the same command and configs, is not done again: its LoRA is returned.
-    Raises EnvironmentFailure and InputRefused as `run_trainer` and `new_lora` do.
+    A training that has ended well before, with the same command, configs, pictures and captions, is not done again: its
+    LoRA is returned. `ready` is called before one is started and may raise. Raises UsageError where that would be
+    written over a LoRA of anything else, EnvironmentFailure and InputRefused as `run_trainer` and `new_lora` do.
     """
-    done, which = hook.output.parent / DONE, _fingerprint(hook)
-    if (known := _finished(done, which)) is not None:
+    place, which = hook.output.parent, _training(hook)
+    if (known := finished(place, which)) is not None:
         return known
-    hook.output.mkdir(parents=True, exist_ok=True)
     before = files_in(hook.output)
+    refuse_other(place, before, which.contents, which.command)
+    if os.path.lexists(hook.log) and not is_noted(place):
+        what = f"holds a {LOG!r} that lora-doctor did not write."
+        raise UsageError(what, path=place, advice="Train in another folder (--write DIR).")
+    ready()
+    hook.output.mkdir(parents=True, exist_ok=True)
+    note_start(place, which)
     run_trainer(hook.command, hook.environment, hook.folder, hook.log, hook.seconds, told)
     lora = new_lora(hook.output, before, old, hook.log)
-    done.write_text(json.dumps({"training": which, "lora": str(lora.path), "sha256": lora.sha256}), "utf-8")
+    note_end(place, which, lora)
     return lora.path
 
 
-def _fingerprint(hook: Hook) -> str:
-    texts = [path.read_bytes() for path in hook.configs]
-    return sha256(b"\0".join([*(part.encode("utf-8", "surrogateescape") for part in hook.command), *texts])).hexdigest()
-
-
-def _finished(done: Path, which: str) -> Path | None:
-    """The LoRA of a training that is noted as done, if it is that training and the file is still what it was."""
-    try:
-        noted = json.loads(done.read_text("utf-8"))
-        if noted["training"] != which:
-            return None
-        lora = read_lora(Path(noted["lora"]))
-        require_sound(lora)
-    except (OSError, ValueError, KeyError, TypeError, LoraDoctorError):
-        return None
-    return lora.path if lora.sha256 == noted["sha256"] else None
+def _training(hook: Hook) -> Training:
+    texts = {path.name: path.read_bytes() for path in hook.configs}
+    return training_of(hook.command, contents_of(texts, hook.trained_on or digest_of(hook.dataset)))

@@ -6,9 +6,11 @@ The user's own files are read and never written.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from os.path import abspath
 from pathlib import Path
 
@@ -32,12 +34,14 @@ from lora_doctor.dataset_reading import Looked, look_at
 from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown
 from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
+from lora_doctor.new_lora import files_in
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, Settings, from_plain
 from lora_doctor.training_config import TrainingConfig, read_training_config
+from lora_doctor.training_note import contents_of, refuse_other
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
-from lora_doctor.written_folder import DATASET, put, refuse, refuse_sources, staging
+from lora_doctor.written_folder import DATASET, digest_of, put, refuse, refuse_sources, staging
 
 _ONE_PROMPT = (
     "Corrected captions are not read: every picture has the one prompt. Give the trainer a dataset with metadata.jsonl "
@@ -101,8 +105,9 @@ class RetrainPlan:
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write the patched config, its diff and, if anything in it changes, a copy of the dataset to `folder`.
 
-        All or nothing. Raises UsageError where that would touch what is not ours, and where the written config would
-        not train on the copy, or on what it was trained on, as it is meant.
+        All or nothing. Raises UsageError where that would touch what is not ours, where `folder` has a LoRA of another
+        training already, and where the written config would not train on the copy, or on what it was trained on, as it
+        is meant.
         """
         diff = f"{self.patch.path.name}.diff"
         self._refuse(folder, diff)
@@ -115,8 +120,27 @@ class RetrainPlan:
                     path.write_bytes(text.encode("utf-8"))
                 self.ensure_used(stage)
             texts = {path.name: text.encode("utf-8") for path, text in self.texts_in(folder).items()}
+            refuse_other(folder, self.made(folder), contents_of(texts, self.trained_on(stage)))
             put(folder, stage, texts | {diff: self.patch.diff.encode("utf-8")}, tree)
         return (*(folder / name for name in texts), folder / diff, *([folder / DATASET] if self.copies else []))
+
+    def made(self, folder: Path) -> tuple[Path, ...]:
+        """The LoRAs that lie where a training by the config in `folder` writes its own."""
+        if not self._tells_folder:
+            return tuple(files_in(folder / OUTPUT))
+        path = self.lora_in(folder)
+        return (path,) if path.exists() else ()
+
+    def lora_in(self, folder: Path) -> Path:
+        """Where our own trainer writes the new LoRA."""
+        return folder / f"{self.settings.model.stem}.safetensors"
+
+    def trained_on(self, folder: Path) -> str:
+        """Digest of the pictures and captions that a training by the config in `folder` is shown."""
+        if self.copies:
+            return digest_of(folder / DATASET)
+        told = [[image.sha256, captions_in(image), image.repeats] for image in self.dataset.images]
+        return sha256(json.dumps(told).encode()).hexdigest()
 
     def ensure_used(self, folder: Path) -> None:
         """Raises UsageError where the config written to `folder` does not train on the copy there as it is meant.

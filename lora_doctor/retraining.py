@@ -5,19 +5,25 @@ Knows the stages of `checkup` and the reference trainer.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_doctor.checkup import run_checkup
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import look_at
+from lora_doctor.errors import UsageError
 from lora_doctor.instruments import Progress
+from lora_doctor.lora_file import read_lora
 from lora_doctor.plugins import data_folder
 from lora_doctor.retrain_hook import Hook, hook_of, train
 from lora_doctor.retrain_plan import OUTPUT, RetrainPlan
+from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.training_config import read_training_config
+from lora_doctor.training_note import contents_of, note_end, note_start, refuse_other, training_of
 from lora_doctor.types import Dataset, Diagnosis
 
 OWN_TRAINER = "lora-doctor"
@@ -46,6 +52,7 @@ def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
         configs=[folder / path.name for path in sorted(plan.texts, key=lambda path: path != plan.patch.path)],
         dataset=folder / "dataset" if plan.copies else plan.dataset.path, output=folder / OUTPUT,
         name=plan.settings.model.name, text=plan.texts_in(folder)[folder / plan.patch.path.name],
+        trained_on=None if plan.copies else plan.trained_on(folder),
     )  # fmt: skip
 
 
@@ -54,16 +61,15 @@ def train_and_check(
 ) -> Retrained:
     """Train with the written config and check the new LoRA on the same cells and seeds.
 
-    `told` is called with every line that another trainer prints. What was finished before is not done again. Raises the
-    children of LoraDoctorError.
+    `told` is called with every line that another trainer prints. What was finished before is not done again, and
+    nothing is trained where its check-up would be refused. Raises the children of LoraDoctorError.
     """
-    hook = hook_for(plan, folder)
+    hook, run = hook_for(plan, folder), folder / f"{plan.settings.model.stem}-checkup"
     if hook is None:
-        out = _trained(plan, folder, progress)
+        out = _trained(plan, folder, progress, lambda: _refuse_checkup(run))
     else:
         plan.ensure_used(folder)
-        out = train(hook, plan.before.inputs["lora"], told)
-    run = folder / f"{plan.settings.model.stem}-checkup"
+        out = train(hook, plan.before.inputs["lora"], told, lambda: _refuse_checkup(run))
     environments = plan.before.matrix["environments"]
     matrix = replace(
         plan.settings.matrix,
@@ -89,19 +95,35 @@ def _source(plan: RetrainPlan, folder: Path) -> Path:
     return folder / "dataset" if plan.copies else plan.dataset.path
 
 
-def _trained(plan: RetrainPlan, folder: Path, progress: Progress) -> Path:
-    """The new LoRA, by our own trainer."""
+def _refuse_checkup(run: Path) -> None:
+    """Raises UsageError where the folder of the new LoRA's check-up holds that of another LoRA already."""
+    if not os.path.lexists(run):
+        return
+    with RunFolder(run) as folder:
+        if folder.get_json("fingerprint") is not None:
+            what = "is the check-up of another LoRA, and the new one's would be there."
+            raise UsageError(what, path=run, advice="Train in another folder (--write DIR), or move it away.")
+
+
+def _trained(plan: RetrainPlan, folder: Path, progress: Progress, ready: Callable[[], None] = lambda: None) -> Path:
+    """The new LoRA, by our own trainer; `ready` and what is raised as in `train`."""
     from lora_doctor.training import train_lora
 
     training = read_training_config(folder / plan.patch.path.name).settings
-    out = folder / f"{plan.settings.model.stem}.safetensors"
+    out, known = plan.lora_in(folder), plan.settings
     dataset = _with_roles(read_dataset(_source(plan, folder)), plan)
-    base = data_folder("miniature") / "base" if plan.settings.base == "miniature" else Path(plan.settings.base)
-    if not out.exists():
+    base = data_folder("miniature") / "base" if known.base == "miniature" else Path(known.base)
+    texts = {path.name: (folder / path.name).read_bytes() for path in plan.texts}
+    which = training_of((OWN_TRAINER, str(base), known.trigger), contents_of(texts, plan.trained_on(folder)))
+    refuse_other(folder, plan.made(folder), which.contents, which.command)
+    if not out.exists():  # written at once and whole: one that is there is the whole training
+        ready()
+        note_start(folder, which)
         train_lora(
-            base, dataset, training, trigger=plan.settings.trigger, out=out, checkpoint=folder / "training.checkpoint",
+            base, dataset, training, trigger=known.trigger, out=out, checkpoint=folder / "training.checkpoint",
             progress=lambda step, steps, loss: progress("training", step, steps),
         )  # fmt: skip
+        note_end(folder, which, read_lora(out))
     return out
 
 

@@ -38,6 +38,7 @@ JOINERS = [
     "lora_doctor.comparison_files",
     "lora_doctor.training_config",
     "lora_doctor.new_lora",
+    "lora_doctor.training_note",
     "lora_doctor.retrain_hook",
     "lora_doctor.checkup",
     "lora_doctor.copy_check",

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from lora_doctor.errors import EnvironmentFailure, InputRefused, LoraDoctorError
 from lora_doctor.retrain_hook import Hook, hook_of, train
 from lora_doctor.safetensors_header import read_header
 from lora_doctor.settings import RetrainSettings
+from lora_doctor.training_note import NOTE
 from tests.hostile_names import NAMES
 
 NAME = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -41,7 +43,8 @@ def hook(place: Path, code: str, made: Path, **more: object) -> Hook:
     place.mkdir(exist_ok=True)
     config.write_text("rank = 4\n")
     settings = RetrainSettings(command=(sys.executable, "-c", code, "{output}", str(made)), **more)  # type: ignore[arg-type]
-    return hook_of(settings, "sd-scripts", "sdxl", configs=[config], dataset=place, output=place / "output", name="x")
+    return hook_of(settings, "sd-scripts", "sdxl", configs=[config], dataset=place / "dataset", output=place / "output",
+                   name="x")  # fmt: skip
 
 
 def run(folder: Path, code: str, made: Path, old: str = "0" * 64) -> tuple[Path, list[str]]:
@@ -56,17 +59,80 @@ def test_the_new_file_is_found_and_the_training_not_done_again(tmp_path: Path) -
     assert run(tmp_path / "a", f"print('training'); {WRITES}", made) == (found, [])
 
 
-def test_another_config_or_a_file_that_was_changed_is_trained_again(tmp_path: Path) -> None:
+def another_config(folder: Path) -> None:
+    (folder / "args.toml").write_text("rank = 8\n")
+
+
+def another_caption(folder: Path) -> None:
+    (folder / "dataset" / "a.txt").write_text("yuki, tall")
+
+
+def another_picture(folder: Path) -> None:
+    (folder / "dataset" / "b.png").write_bytes(b"new")
+
+
+def another_table(folder: Path) -> None:
+    (folder / "dataset" / "metadata.jsonl").write_text("{}")
+
+
+@pytest.mark.parametrize("change", [another_config, another_caption, another_picture, another_table])
+def test_another_training_is_neither_taken_for_the_first_nor_written_over_it(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    code, made = f"print('training'); {WRITES}", lora(tmp_path / "made.safetensors", 1.0)
+    (tmp_path / "a" / "dataset").mkdir(parents=True)
+    (tmp_path / "a" / "dataset" / "a.txt").write_text("yuki")
+    found, _ = run(tmp_path / "a", code, made)
+    asked, before = hook(tmp_path / "a", code, lora(made, 2.0)), sha(found)
+    change(tmp_path / "a")
+    with pytest.raises(UsageError, match=r"'output/yuki\.safetensors', which was trained with another config, dataset"):
+        train(asked, "0" * 64, lambda line, again: None)
+    assert sha(found) == before
+    found.unlink()
+    assert train(asked, "0" * 64, lambda line, again: None) == found and sha(found) == sha(made)
+
+
+def test_another_command_is_another_training(tmp_path: Path) -> None:
     made = lora(tmp_path / "made.safetensors", 1.0)
-    found, _ = run(tmp_path / "a", f"print('training'); {WRITES}", made)
-    lora(found, 2.0)
-    lora(made, 3.0)
-    assert run(tmp_path / "a", f"print('training'); {WRITES}", made)[1] == ["training"]
-    again = hook(tmp_path / "a", f"print('training'); {WRITES}", lora(made, 4.0))
-    (tmp_path / "a" / "args.toml").write_text("rank = 8\n")
-    said: list[str] = []
-    train(again, "0" * 64, lambda line, again: said.append(line))
-    assert said == ["training"]
+    run(tmp_path / "a", WRITES, made)
+    with pytest.raises(UsageError, match="another config, dataset or command"):
+        run(tmp_path / "a", f"print('longer'); {WRITES}", made)
+
+
+def test_a_new_lora_that_somebody_changed_is_not_written_over(tmp_path: Path) -> None:
+    made = lora(tmp_path / "made.safetensors", 1.0)
+    found, _ = run(tmp_path / "a", WRITES, made)
+    before = sha(lora(found, 2.0))
+    with pytest.raises(UsageError, match=r"'output/yuki\.safetensors', which was changed since it was trained"):
+        run(tmp_path / "a", WRITES, made)
+    assert sha(found) == before
+
+
+def test_a_training_that_was_stopped_goes_on_among_the_files_it_has_left(tmp_path: Path) -> None:
+    code = (
+        WRITES.replace("shutil.copy", "was = any(output.iterdir())\nshutil.copy") + "raise SystemExit(0 if was else 3)"
+    )
+    made = lora(tmp_path / "made.safetensors", 1.0)
+    with pytest.raises(EnvironmentFailure, match="exit code 3"):
+        run(tmp_path / "a", code, made)
+    assert run(tmp_path / "a", code, made)[0] == tmp_path / "a" / "output" / "yuki.safetensors"
+
+
+def test_nothing_is_started_where_a_lora_or_a_log_of_somebodys_own_would_be_written_over(tmp_path: Path) -> None:
+    made, code = lora(tmp_path / "made.safetensors", 1.0), f"print('training'); {WRITES}"
+    mine = lora(tmp_path / "a" / "output" / "yuki" / "yuki.safetensors", 7.0)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "training.log").write_text("mine")
+    for name, what in (
+        ("a", r"'output/yuki/yuki\.safetensors', which lora-doctor did not train"),
+        ("b", "training.log"),
+    ):
+        before = {path: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        with pytest.raises(UsageError, match=what):
+            run(tmp_path / name, code, made)
+        (tmp_path / name / "args.toml").unlink()
+        assert {path: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} == before
+    assert mine.is_file()
 
 
 def test_the_last_of_several_files_is_taken(tmp_path: Path) -> None:
@@ -116,10 +182,13 @@ def test_the_old_file_again_is_no_new_lora(tmp_path: Path) -> None:
         run(tmp_path / "a", WRITES, made, old=sha(made))
 
 
-def test_a_file_that_was_there_before_and_is_as_it_was_is_no_new_lora(tmp_path: Path) -> None:
+def test_a_file_that_a_stopped_training_left_and_is_as_it_was_is_no_new_lora(tmp_path: Path) -> None:
+    code = "import pathlib, sys; assert any(pathlib.Path(sys.argv[1]).iterdir())"
+    with pytest.raises(EnvironmentFailure, match="exit code 1"):
+        run(tmp_path / "a", code, tmp_path / "x")
     lora(tmp_path / "a" / "output" / "before.safetensors", 1.0)
     with pytest.raises(EnvironmentFailure, match="1 safetensors files there are as they were"):
-        run(tmp_path / "a", "pass", tmp_path / "x")
+        run(tmp_path / "a", code, tmp_path / "x")
 
 
 def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
@@ -145,7 +214,7 @@ def test_a_hostile_name_reaches_the_trainer_as_one_argument(name: str, tmp_path:
     given = json.loads((folder / "training.log").read_text("utf-8"))
     assert given == [str(config), str(data), str(output), str(output / name), str(made)]
     expected = {folder, made, config, output, output / "x.safetensors"}
-    assert set(tmp_path.rglob("*")) == expected | {folder / "training.log", folder / "training.json"}
+    assert set(tmp_path.rglob("*")) == expected | {folder / "training.log", folder / NOTE}
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
