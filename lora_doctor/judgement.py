@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -14,6 +13,7 @@ from typing import Any
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.evidence import evidence_cells
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
@@ -27,7 +27,6 @@ from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
 from lora_doctor.verdict import decide
 
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
-EVIDENCE_PICTURES = 6
 JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
 STORED = ("facts", "training", "label_sets")
@@ -183,7 +182,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     facts = facts if private else public_facts(facts, labels)
     findings, not_evaluated = evaluate(rules, facts.measurements, policy.weights)
     shows = {rule.id: rule.shows for rule in rules}
-    findings = tuple(replace(f, cells=_evidence_cells(shows[f.rule], facts)) for f in findings)
+    findings = tuple(replace(f, cells=evidence_cells(f, shows[f.rule], facts, labels)) for f in findings)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
     prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
     lora = facts.inputs.get("lora", "")
@@ -211,31 +210,6 @@ def training_and_labels(stored: Mapping[str, Any]) -> tuple[TrainingSettings, di
     except TypeError:
         what = "the run was made by another lora-doctor: its training settings are not those of this one."
         raise UsageError(what, advice="Use that one, or check the LoRA again into another folder.") from None
-
-
-def _evidence_cells(shows: Mapping[str, str], facts: Diagnosis) -> tuple[str, ...]:
-    """The cells that a rule points at, worst identity first, spread over environments.
-
-    Of several ship weights the highest is shown: there the LoRA has had its say.
-    """
-    weight = shows.get("weight", "ship")
-    shown = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
-    rest = {key: value for key, value in shows.items() if key != "weight"}
-    drawn = [c for c in (facts.arms if "arm" in shows else facts.cells) if f"{c['weight']:g}" == shown and c["image"]]
-    fitting = [c for c in drawn if all(_fits(c, key, value) for key, value in rest.items())]
-    ordered = sorted(fitting, key=lambda c: (c["identity"] is None, c["identity"] or 0.0, c["key"]))
-    seen: Counter[str] = Counter()
-    ranked = []
-    for cell in ordered:
-        ranked.append((seen[cell["environment"]], cell["key"]))
-        seen[cell["environment"]] += 1
-    return tuple(key for _, key in sorted(ranked, key=lambda pair: pair[0])[:EVIDENCE_PICTURES])
-
-
-def _fits(cell: Mapping[str, Any], key: str, value: str) -> bool:
-    if key == "environment_kind":
-        return bool(cell["trained"]) == (value == "trained")
-    return key not in cell or str(cell[key]) == value
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -200,6 +200,8 @@ class Picture:
     reason: str | None
     off_spec: tuple[tuple[str, str, str], ...]
     """Attribute, label read, label asked, where the two differ."""
+    elsewhere: tuple[str, ...] = ()
+    """The framing and the environment that it is read as, where they are not those asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,6 +265,7 @@ def _picture(cell: Mapping[str, Any], spec: Mapping[str, Any], album: Album) -> 
         state=str(cell.get("state") or ""),
         reason=cell.get("reason"),
         off_spec=tuple((name, labels[name], asked) for name, asked in spec.items() if labels.get(name, asked) != asked),
+        elsewhere=tuple(labels[k] for k in ("framing", "environment") if labels.get(k, cell[k]) != cell[k]),
     )
 
 

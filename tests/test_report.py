@@ -374,6 +374,15 @@ def test_numbers_have_one_format(value: Any, unit: str, text: str) -> None:
     assert format_number(value, unit) == text
 
 
+def test_a_picture_under_a_finding_says_which_framing_and_place_it_is_read_as(hold: Diagnosis) -> None:
+    key = hold.findings[0].cells[0]
+    read = {"framing": "upper_body", "environment": "classroom"}
+    cells = [{**c, "labels": {**c["labels"], **read}} if c["key"] == key else c for c in hold.cells]
+    text = Page(draw(replace(hold, cells=tuple(cells)))).text
+    assert "✕ read as upper body" in text and "✕ read as classroom" in text
+    assert "✕ read as" not in Page(draw(hold)).text
+
+
 # ---------------------------------------------------------------- in a browser
 
 
