@@ -71,7 +71,8 @@ class _Draft:
     """The prescription while it is written."""
 
     changes: list[tuple[Finding, Change]] = field(default_factory=list)
-    dataset: list[NewPictures] = field(default_factory=list)
+    dataset: list[tuple[str, Mapping[str, Any], NewPictures]] = field(default_factory=list)
+    """Rule, its fix, and that in numbers."""
     left_out: list[LeftOutPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -110,7 +111,7 @@ def prescribe(
             together = "Their fixes are tried together; where they differ, the first one's."
             draft.advice.append(f"{finding.rule}: {doubt} {together}")
     settled, conflicts = _settle(draft.changes)
-    asked = tuple(dict.fromkeys(draft.dataset))
+    asked = _without_nested(draft.dataset)
     if not any(change.field == "identity_ratio" for change in settled):
         asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
         settled += _undiluted(asked, asked_by, patient)
@@ -141,7 +142,7 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, d
         if attribute := cause.fix.dataset.get("leave_out"):
             draft.left_out += _left_out(attribute, patient)
         elif cause.fix.dataset and (asked := _new_pictures(cause.fix.dataset, patient)):
-            draft.dataset.append(asked)
+            draft.dataset.append((finding.rule, cause.fix.dataset, asked))
         if cause.fix.captions:
             draft.captions.append(_caption_fix(cause.fix.captions, patient))
 
@@ -287,6 +288,21 @@ def _new_environments(role: str, wanted: int, patient: _Patient) -> NewPictures 
     says = f"Add {count}{role} pictures in {more} or more environments that are not in the dataset{apiece}: {shown}."
     pictures = None if each is None else more * each
     return NewPictures(says=says, role=role, pictures=pictures, environments=more)
+
+
+def _without_nested(asked: Sequence[tuple[str, Mapping[str, Any], NewPictures]]) -> tuple[NewPictures, ...]:
+    """Of requests for more of the same, the largest, which holds the others; it names all that ask for it."""
+    alike: dict[tuple[str, str | None, bool], list[tuple[float, str, NewPictures]]] = {}
+    for rule, fix, new in asked:
+        amount = float(fix.get("environments_at_least", fix.get("until_share", 0.0)))
+        alike.setdefault((new.role, new.framing, "environments_at_least" in fix), []).append((amount, rule, new))
+    kept = []
+    for requests in alike.values():
+        _, _, largest = max(requests, key=lambda one: one[0])
+        rules = tuple(dict.fromkeys(rule for _, rule, _ in requests))
+        named = " and ".join(filter(None, (", ".join(rules[:-1]), rules[-1])))
+        kept.append(largest if len(rules) == 1 else replace(largest, says=f"{largest.says} For {named}."))
+    return tuple(kept)
 
 
 def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> list[Change]:

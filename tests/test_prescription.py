@@ -245,6 +245,41 @@ def test_the_pictures_to_add_reach_the_wanted_share_and_one_fewer_would_not(
     assert (share * n + more - 1) / (n + more - 1) < wanted + 1e-6
 
 
+@pytest.mark.parametrize("wanted", [(4, 6), (6, 4)])
+def test_a_request_that_another_one_contains_is_not_made_twice(wanted: tuple[int, int]) -> None:
+    """Six environments hold the four: 56 new pictures in all, and an identity ratio thinned by those alone."""
+    asking = [finding(rule=f"wants-{n}", dataset={"add": "in-context", "environments_at_least": n}) for n in wanted]
+    measured = [
+        number("dataset.images", 42), number("dataset.identity_ratio", 1 / 3), number("dataset.environments", 2),
+    ]  # fmt: skip
+    made = prescribe(asking, TrainingSettings(), measured)
+    (asked,) = made.dataset
+    assert (asked.pictures, asked.environments) == (56, 4)
+    assert asked.says.endswith(f"For wants-{wanted[0]} and wants-{wanted[1]}.")
+    (ratio,) = made.changes
+    assert "the 56 new pictures would thin the identity-emphasis ones from 33% to 14%" in ratio.because
+
+
+def test_requests_for_different_pictures_are_all_made() -> None:
+    fixes = [
+        {"add": "in-context", "environments_at_least": 4},
+        {"add": "in-context", "until_share": 0.75},
+        {"add": "in-context", "framing": "full_body", "until_share": 0.5},
+        {"add": "in-context", "framing": "full_body", "until_share": 0.33},
+        {"add": "identity-emphasis", "until_share": 0.4},
+    ]
+    measured = [
+        number("dataset.images", 40), number("dataset.identity_ratio", 0.3), number("dataset.environments", 2),
+        number("dataset.framing_share", 0.1, framing="full_body"),
+    ]  # fmt: skip
+    made = prescribe([finding(dataset=fix) for fix in fixes], TrainingSettings(), measured).dataset
+    assert [(one.role, one.framing, one.environments) for one in made] == [
+        ("in-context", None, 2), ("in-context", None, None), ("in-context", "full_body", None),
+        ("identity-emphasis", None, None),
+    ]  # fmt: skip
+    assert "50% are wanted" in made[2].says and "For" not in made[2].says
+
+
 def test_a_dataset_sentence_has_its_numbers() -> None:
     ask = finding(dataset={"add": "identity-emphasis", "until_share": 0.4})
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.05)]
