@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
 EXIT_OF_CHOICE = {"ship": 0, "none": 1, "close": 3, "inconclusive": 3}
 BUG = 70
+MOST_REASONS = 8
+"""Reasons of a verdict that `check` and `report` print; `gate` prints all."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -140,7 +142,7 @@ def gate(run: Path, rules: Path | None, policy: str | None) -> None:
 
     verdict = gate_run(run, rules=rules, policy=policy).verdict
     click.echo(f"{verdict.outcome}: {verdict.sentence}")
-    for line in verdict_lines(verdict, reasons=True):
+    for line in verdict_lines(verdict):
         click.echo(f"  {line}")
     sys.exit(EXIT_OF[verdict.outcome])
 
@@ -518,7 +520,7 @@ def _print(diagnosis: Diagnosis) -> None:
     verdict = diagnosis.verdict
     stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
     click.echo(f"\n{stamp}  {verdict.sentence}")
-    for line in verdict_lines(verdict):
+    for line in verdict_lines(verdict, most=MOST_REASONS):
         click.echo(f"  - {line}")
     for number, finding in enumerate(diagnosis.findings, 1):
         click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state}{effect_text(finding)})")

@@ -58,15 +58,18 @@ def measurement_text(m: Measurement) -> str:
     return f"{name} = {m.value:.2f}" + (f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else "")
 
 
-def verdict_lines(verdict: Verdict, *, reasons: bool = False) -> list[str]:
-    """What stands below the sentence of a verdict: waived findings, warnings, what a SHIP covers.
+def verdict_lines(verdict: Verdict, *, most: int | None = None) -> list[str]:
+    """What stands below the sentence of a verdict: reasons, waived findings, warnings, what a SHIP covers.
 
-    With `reasons`, those of a HOLD or an INCONCLUSIVE before them; a single one is the sentence itself.
+    The reasons are those of a HOLD or an INCONCLUSIVE, `most` of them (None = all), and how many more there are; a
+    single one is the sentence itself.
     """
-    against = verdict.reasons if reasons and verdict.outcome != "SHIP" and len(verdict.reasons) > 1 else ()
+    against = verdict.reasons if verdict.outcome != "SHIP" and len(verdict.reasons) > 1 else ()
+    rest = 0 if most is None else len(against[most:])
     covered = verdict.limits if verdict.outcome == "SHIP" else ()
     texts = (
-        *against,
+        *against[:most],
+        *([f"and {rest} more: the report and `lora-doctor gate` list them all"] if rest else []),
         *(f"waived: {t}" for t in verdict.waived),
         *(f"warning: {t}" for t in verdict.warnings),
         *covered,

@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from lora_doctor.cli import cli
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.judgement import DIAGNOSIS, REPORT, gate_run, judge_run, today
@@ -169,3 +171,15 @@ def test_a_run_with_a_setting_that_is_unknown_here_was_made_by_another_version(r
         opened.put_json(where, {**opened.get_json(where), "of_tomorrow": 1})
     with pytest.raises(UsageError, match="made by another lora-doctor"):
         judge_run(run)
+
+
+def test_the_report_command_prints_why_a_run_is_inconclusive(tmp_path: Path) -> None:
+    """What to act on stands in the terminal, not a count of it."""
+    lost = ("identity.score", "body.deficit", "identity.no_face")
+    run = make_finished_run(tmp_path / "run", [m for m in healthy() if m.name not in lost])
+    told = CliRunner().invoke(cli, ["report", str(run)])
+    verdict = stored(run).verdict
+    assert told.exit_code == 3 and verdict.outcome == "INCONCLUSIVE" and len(verdict.reasons) > 8
+    lines = told.stdout.splitlines()
+    assert all(f"  - {reason}" in lines for reason in verdict.reasons[:8])
+    assert f"  - and {len(verdict.reasons) - 8} more: the report and `lora-doctor gate` list them all" in lines

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from lora_doctor.terminal import lines_shown, measurement_text
-from lora_doctor.types import Measurement
+import pytest
+
+from lora_doctor.terminal import lines_shown, measurement_text, verdict_lines
+from lora_doctor.types import Measurement, Verdict
 
 
 def measurement(value: float | None, reason: str | None = None, **where: str) -> Measurement:
@@ -39,3 +41,15 @@ def test_a_diff_is_shown_line_by_line_and_moves_no_cursor() -> None:
         "--- 0.txt",
         "+\tyuki_nk\\x1b[2J\\x1b]0;title\\x07, \\u202egnp\\u2066, caf\u00e9 \\xed",
     ]
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, 2), (8, 8), (11, 9)])
+def test_the_reasons_of_a_verdict_are_told_up_to_the_limit_and_the_rest_counted(count: int, told: int) -> None:
+    reasons = tuple(f"identity at weight 0.{n}: not measured" for n in range(count))
+    verdict = Verdict(outcome="INCONCLUSIVE", sentence="No.", reasons=reasons, warnings=("small faces",))
+    assert verdict_lines(verdict) == [*reasons, "warning: small faces"]
+    lines = verdict_lines(verdict, most=8)
+    assert len(lines) == told + 1 and lines[:2] == list(reasons[:2]) and lines[-1] == "warning: small faces"
+    assert [line for line in lines if line.startswith("and ")] == (
+        ["and 3 more: the report and `lora-doctor gate` list them all"] if count > 8 else []
+    )
