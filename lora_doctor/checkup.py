@@ -55,7 +55,7 @@ from lora_doctor.redrawing import pictures_to_redraw
 from lora_doctor.roles import classify_roles
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
-from lora_doctor.sequence import Sequenced, until_decided
+from lora_doctor.sequence import Sequenced, require_budget, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.training_config import training_settings
@@ -147,6 +147,7 @@ def run_checkup(
             ),
             settings.matrix.arms,
         )  # fmt: skip
+        require_budget(plan, settings.matrix, beside)
         fingerprint = _fingerprint(settings, lora, dataset, renderer, instruments, base)
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,

@@ -11,8 +11,9 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -50,6 +51,7 @@ class RunFolder:
         """
         self.path = path
         _refuse_strange_folder(path, create)
+        self._made = [folder for folder in (path, *path.parents) if create and not folder.exists()]
         with disk_errors(path):
             if create:
                 (path / IMAGES).mkdir(parents=True, exist_ok=True)
@@ -76,8 +78,13 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it."""
+        """Closes it; one that this opening made is taken away again where a usage error came before any picture."""
         self.close()
+        if self._made and isinstance(error, UsageError) and not any((self.path / IMAGES).iterdir()):
+            shutil.rmtree(self.path, ignore_errors=True)
+            with suppress(OSError):
+                for parent in self._made[1:]:
+                    parent.rmdir()
 
     def close(self) -> None:
         """Releases the folder; harmless when done twice."""

@@ -65,11 +65,11 @@ def until_decided(
     same run took is taken again as it was: a run that was stopped ends as one that never was. `lora` is its SHA-256,
     for waivers of its own. Raises UsageError for a budget below the first round.
     """
+    require_budget(plan, matrix, beside)
     most = max(cell.replicate for cell in plan) + 1
     stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
-    _require_budget(matrix, len(cells))
     ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
     for rounds in ledger.schedule:
         bound = ledger.look(rounds)
@@ -88,6 +88,18 @@ def until_decided(
     if probes and (matrix.budget is None or len(cells) + len(probes) <= matrix.budget):
         study, measurements = see((*cells, *probes), probes, bound)
     return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
+
+
+def require_budget(plan: Sequence[Cell], matrix: MatrixSettings, beside: ArmPlan = _NOTHING) -> None:
+    """Raises UsageError for a budget below the first round of the matrix `plan` and the arms `beside` it."""
+    most = max(cell.replicate for cell in plan) + 1
+    rounds = most if matrix.full else min(matrix.replicates, most)
+    alone, arms = len(first_round(plan, rounds)), len(first_round(beside.arms, rounds))
+    if matrix.budget is None or matrix.budget >= alone + arms:
+        return
+    what = f"a budget of {matrix.budget} pictures is less than the first round, which is {alone + arms}."
+    without = f", or `--arms none` with {alone} or more" if arms else ""
+    raise UsageError(what, advice=f"Give it {alone + arms} or more{without}; fewer replicates or weights take less.")
 
 
 def _asked_by_findings(beside: ArmPlan, measurements: Sequence[Measurement], judges: Judges) -> tuple[Cell, ...]:
@@ -156,9 +168,3 @@ def _alpha(plan: Sequence[Cell], judges: Judges) -> float:
 
 def _novel(plan: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell.environment for cell in plan if not cell.trained))
-
-
-def _require_budget(matrix: MatrixSettings, least: int) -> None:
-    if matrix.budget is not None and matrix.budget < least:
-        what = f"a budget of {matrix.budget} pictures is less than the first round, which is {least}."
-        raise UsageError(what, advice="Raise it, or take fewer replicates, weights or framings.")

@@ -378,3 +378,13 @@ def _check_matrix(matrix: MatrixSettings, where: str) -> None:
     if both := set(matrix.trained_environments or ()) & set(matrix.novel_environments or ()):
         what = f"{_shown(min(both))} is both a trained and a novel environment."
         raise UsageError(what, path=where, advice="Name it in one of the two lists.")
+    if matrix.budget is not None and matrix.budget < (least := least_pictures(matrix)):
+        what = f"`matrix.budget` is {matrix.budget}, and the first round of the matrix alone is {least} or more."
+        raise UsageError(what, path=where, advice="Raise it, or take fewer replicates, weights or framings.")
+
+
+def least_pictures(matrix: MatrixSettings) -> int:
+    """Pictures that the first round of the matrix has at least; how many environments there are, the dataset tells."""
+    environments = len((*(matrix.trained_environments or ()), *(matrix.novel_environments or ())))
+    rounds = matrix.most_replicates if matrix.full else matrix.replicates
+    return len(matrix.weights) * max(1, environments) * len(matrix.framings) * rounds

@@ -265,6 +265,25 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
 
 
+def test_a_usage_error_before_any_picture_leaves_no_folder_that_was_not_there(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    RunFolder(old).close()
+    for folder in (old, tmp_path / "made" / "on" / "the way"):
+        with pytest.raises(UsageError), RunFolder(folder) as opened:
+            opened.put_json("looks", 1)
+            raise UsageError("a budget of 3 pictures is less than the first round.")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"] and RunFolder(old).get_json("looks") == 1
+
+
+def test_a_usage_error_takes_no_picture_away(tmp_path: Path) -> None:
+    with pytest.raises(UsageError), RunFolder(tmp_path / "run") as opened:
+        opened.put_plan(FINGERPRINT, CELLS)
+        opened.save_image(CELLS[0], PICTURE)
+        raise UsageError("another thing.")
+    with RunFolder(tmp_path / "run") as again:
+        assert CELLS[0] not in again.pending()
+
+
 def test_reading_a_run_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="is not a run folder"):
         RunFolder(tmp_path / "run", create=False)

@@ -16,7 +16,7 @@ from lora_doctor.looks import Look, next_bound
 from lora_doctor.metrics import identity
 from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.sequence import LOOKS, Sequenced, until_decided
+from lora_doctor.sequence import LOOKS, Sequenced, require_budget, until_decided
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Condition, Measurement, Rule, Study
 from tests.metrics.make_study import make_study
@@ -118,6 +118,19 @@ def test_a_budget_is_never_overdrawn(tmp_path: Path) -> None:
 def test_a_budget_below_the_first_round_is_refused_with_its_number(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="first round, which is 96"):
         went(Eyes(drawn(0.9)), tmp_path / "run", replace(MATRIX, budget=50))
+
+
+@pytest.mark.parametrize(("budget", "full", "least"), [(96 + 11, False, (96 + 12, 96)), (400, True, (384 + 48, 384))])
+def test_a_budget_that_the_arms_overdraw_names_what_the_matrix_alone_takes(
+    budget: int, full: bool, least: tuple[int, int]
+) -> None:
+    arms = tuple(replace(cell, arm="outfits") for cell in FULL.cells if cell.weight == 1.0 and cell.replicate < 8)
+    beside = ArmPlan(arms=arms[: len(arms) // 2] if full else tuple(c for c in arms if c.replicate < 2)[:12])
+    matrix = replace(MATRIX, budget=budget, full=full)
+    with pytest.raises(UsageError, match=f"Give it {least[0]} or more, or `--arms none` with {least[1]} or more"):
+        require_budget(FULL.cells, matrix, beside)
+    require_budget(FULL.cells, replace(matrix, budget=least[0]), beside)
+    require_budget(FULL.cells, replace(matrix, budget=least[1]))
 
 
 @pytest.mark.parametrize("stopped_at", [0, 1, 3])

@@ -215,6 +215,18 @@ def test_an_environment_is_trained_or_novel_not_both(model: Path) -> None:
         load_settings(model, {})
 
 
+def test_a_budget_below_the_least_first_round_is_refused_before_anything_is_read(model: Path) -> None:
+    """Three weights, one framing and two replicates in four environments: 24 pictures, arms or not."""
+    places = 'trained_environments = ["city"]\nnovel_environments = ["beach", "snow", "desert"]\n'
+    matrix = f'[matrix]\nweights = [0, 0.7, 1.0]\nframings = ["close-up"]\n{places}'
+    source = write(model, f"{LEAST}{matrix}budget = 23\n")
+    with pytest.raises(UsageError, match=f"{source.name}: `matrix.budget` is 23.*alone is 24 or more"):
+        load_settings(model, {})
+    assert load_settings(model, {"matrix.budget": 24}).matrix.budget == 24
+    with pytest.raises(UsageError, match="alone is 96 or more"):
+        load_settings(model, {"matrix.budget": 95, "matrix.full": True})
+
+
 def test_a_hub_id_stays_a_name(model: Path) -> None:
     write(model, LEAST + 'base = "stabilityai/stable-diffusion-xl-base-1.0"')
     assert load_settings(model, {}).base == "stabilityai/stable-diffusion-xl-base-1.0"
