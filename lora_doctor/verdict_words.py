@@ -8,7 +8,7 @@ from lora_doctor.demands import claim_check, gap_check
 from lora_doctor.effects import rule_of
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import Claim, Policy
-from lora_doctor.types import FRAMINGS, Finding, NotEvaluated
+from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated
 
 
 def texts_of(findings: Iterable[Finding], effect: str) -> list[str]:
@@ -65,17 +65,30 @@ _BY: dict[Claim, str] = {"point": "its point estimate alone", "interval": "its w
 def limits_of(
     book: Book, policy: Policy, novel: Collection[str], failing_at: Mapping[float, Sequence[str]]
 ) -> tuple[str, ...]:
-    """What the verdict covers, and by which kind of claim."""
+    """What was judged, and by which kind of claim; what the policy asks for and was not judged is told apart."""
+    weights = {f"{w:g}": book.get("identity.score", weight=f"{w:g}") for w in policy.weights}
+    framings = {f: book.get("identity.score", weight="ship", framing=f) for f in policy.framings}
     names = sorted(book.environments())
     listed = ", ".join(f"{name} (new)" if name in novel else name for name in names) or "none"
     return (
-        f"Weights: {', '.join(f'{weight:g}' for weight in policy.weights)}; each judged by {_BY[policy.weight_claim]}.",
-        f"Framings: {', '.join(policy.framings)}.",
+        f"Weights: {_judged(weights)}; each judged by {_BY[policy.weight_claim]}.",
+        f"Framings: {_judged(framings)}.",
         f"Environments: {listed}; each judged by {_BY[policy.environment_claim]}.",
         f"Policy: {policy.name}{f', which extends {policy.extends}' if policy.extends else ''}.",
         _working_range(book, policy, failing_at),
         *_others(book),
     )
+
+
+def _judged(scores: Mapping[str, Measurement | None]) -> str:
+    """`1 (asked for by the policy, not rendered: 0.7)`."""
+    judged = [name for name, score in scores.items() if score is not None and score.value is not None]
+    lacking = {
+        "not rendered": [name for name, score in scores.items() if score is None],
+        "not measured": [name for name, score in scores.items() if score is not None and score.value is None],
+    }
+    told = "; ".join(f"{why}: {', '.join(names)}" for why, names in lacking.items() if names)
+    return (", ".join(judged) or "none") + (f" (asked for by the policy, {told})" if told else "")
 
 
 def _failures(failing_at: Mapping[float, Sequence[str]]) -> str:

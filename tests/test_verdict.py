@@ -400,6 +400,23 @@ def test_a_finding_of_an_optional_rule_warns_since_hiding_its_measurement_would_
 # ---------------------------------------------------------------- what a ship covers
 
 
+def test_what_the_policy_asks_for_and_nobody_rendered_is_not_said_to_be_covered() -> None:
+    seen = [
+        m for m in ship_readings() if m.where.get("weight") != "0.7" and m.where.get("framing") in (None, "close-up")
+    ]
+    told = decide((), (), seen, STANDARD, novel=NOVEL).limits
+    assert (
+        told[0] == "Weights: 1 (asked for by the policy, not rendered: 0.7); each judged by its point estimate alone."
+    )
+    assert told[1] == "Framings: close-up (asked for by the policy, not rendered: upper_body, full_body)."
+    blind = replaced(seen, score(None, weight="1"), score(None, weight="ship", framing="close-up"))
+    told = decide((), (), blind, STANDARD, novel=NOVEL).limits
+    assert told[0].startswith("Weights: none (asked for by the policy, not rendered: 0.7; not measured: 1);")
+    assert told[1] == (
+        "Framings: none (asked for by the policy, not rendered: upper_body, full_body; not measured: close-up)."
+    )
+
+
 def limits(*new: Measurement) -> str:
     return " ".join(decide((), (), replaced(ship_readings(), *new), STANDARD, novel=NOVEL).limits)
 
