@@ -32,6 +32,7 @@
 
   const AXES = ["weight", "environment", "framing"];
   const values = { weight: [], environment: [], framing: [] };
+  if (!byId("values")) return; // the pages of an audit and a comparison have no matrix
   for (const item of byId("values").children) {
     values[item.dataset.axis].push({ value: item.dataset.value, text: item.textContent, note: item.dataset.note });
   }

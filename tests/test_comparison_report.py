@@ -13,6 +13,7 @@ from lora_doctor.comparison_report import render_comparison
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.types import UPPER_BODY, Cell
+from tests.in_browser import in_browser, needs_chromium
 from tests.make_compared_run import make_compared_run
 from tests.test_comparison import EFFECTS, scaled
 
@@ -42,3 +43,11 @@ def test_the_pictures_of_an_environment_are_shown_whatever_its_name(environment:
     shown = replace(compared, changed=(changed,))
     page = render_comparison(shown, templates=data_folder("reports"), folders=folders)
     assert page.count("data:image/webp") == 3  # the base model's and one of each version
+
+
+@needs_chromium
+def test_the_script_runs_on_the_page_of_a_comparison_without_an_error(tmp_path: Path) -> None:
+    compared = compare([make_compared_run(name, identity=scaled(0.9)) for name in NAMES], EFFECTS)
+    page = render_comparison(compared, templates=data_folder("reports"), folders={})
+    _, logged = in_browser(page, tmp_path)
+    assert not logged

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -21,9 +19,11 @@ from PIL import Image, PngImagePlugin
 
 from lora_doctor.diagnosis import from_json, to_json
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.report import format_number, render_report
+from lora_doctor.report import format_number, render_audit, render_report
 from lora_doctor.types import Diagnosis, Prescription, Verdict
+from tests.in_browser import in_browser, needs_chromium
 from tests.make_diagnosis import make_diagnosis
+from tests.test_audit_page import audit_of
 
 TEMPLATES = Path(__file__).parents[1] / "reports"
 
@@ -386,22 +386,33 @@ def test_a_picture_under_a_finding_says_which_framing_and_place_it_is_read_as(ho
 # ---------------------------------------------------------------- in a browser
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@needs_chromium
 def test_the_script_runs_under_its_own_policy_and_pivots_the_matrix(html: str, tmp_path: Path) -> None:
     change: Callable[[str, str], str] = lambda name, value: (  # noqa: E731
         f"f.elements.{name}.value='{value}';f.elements.{name}.dispatchEvent(new Event('change',{{bubbles:true}}));"
     )
     probe = f"const f=document.getElementById('axes');{change('rows', 'framing')}{change('page', 'beach')}"
-    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
-    file = tmp_path / "report.html"
-    allowed = html.replace("script-src ", f"script-src 'sha256-{digest}' ")
-    file.write_text(allowed.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
-        f"--disable-component-update --enable-logging=stderr --user-data-dir={tmp_path / 'profile'} --dump-dom"
-    )
-    seen = subprocess.run(["chromium", *options.split(), file.as_uri()], capture_output=True, text=True, timeout=60)
-    assert "CONSOLE" not in seen.stderr
-    tables = re.findall(r'<table class="matrix">(.*?)</table>', seen.stdout, re.DOTALL)
+    elements, logged = in_browser(html, tmp_path, probe=probe)
+    assert not logged
+    tables = re.findall(r'<table class="matrix">(.*?)</table>', elements, re.DOTALL)
     assert len(tables) == 1 and "<caption>beach</caption>" in tables[0]
     assert tables[0].count('<div class="square"') == 6 * 3
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1400, 1100, 800, 500])
+def test_the_switch_of_light_and_dark_stands_at_the_right_of_the_name(html: str, tmp_path: Path, width: int) -> None:
+    probe = (
+        "const parts = [...document.querySelectorAll('.masthead > *')].map(e => e.getBoundingClientRect());"
+        "const [name, nav, button] = parts;"
+        "document.body.dataset.seen = [button.top < name.bottom, button.left >= name.right, nav.width > 300].join();"
+    )
+    elements, _ = in_browser(html, tmp_path, probe=probe, width=width)
+    assert re.findall(r'<body data-seen="([^"]*)"', elements) == ["true,true,true"]
+
+
+@needs_chromium
+def test_the_page_of_an_audit_runs_the_same_script_without_an_error(tmp_path: Path) -> None:
+    page = render_audit(audit_of().record, templates=TEMPLATES, run=None, private=False)
+    elements, logged = in_browser(page, tmp_path)
+    assert not logged and re.search(r'<button type="button" id="theme">(Light|Dark)<', elements)
