@@ -1,8 +1,10 @@
 """The command line: bad input is one line and its exit code, and nothing half-written stays behind."""
 
+import contextlib
 import json
 import os
 import pickle
+import pty
 import shutil
 import subprocess
 import sys
@@ -319,6 +321,21 @@ def test_policy_lint_exits_by_what_it_found_and_show_prints_where_keys_come_from
 def test_rules_prints_a_rules_own_words():
     result = doctor("rules", "environment-lock")
     assert result.returncode == 0 and "caption_token_dropout" in result.stdout
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_honoured_on_a_terminal(no_color, coloured):
+    """A terminal of its own: a pipe never has colours."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm", "NO_COLOR": no_color}
+    with subprocess.Popen([sys.executable, "-m", "lora_doctor", "rules"], stdout=theirs, env=environment) as listing:
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+            while part := os.read(ours, 65536):
+                told += part
+    os.close(ours)
+    assert listing.returncode == 0 and b"body-drift" in told and (b"\x1b[" in told) is coloured
 
 
 def test_an_unknown_rule_names_the_known_ones():
