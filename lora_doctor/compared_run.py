@@ -24,7 +24,7 @@ class ComparedRun:
     """One version of a character, as its run saw it."""
 
     name: str
-    """The LoRA's file name, with a number where two have the same."""
+    """The LoRA's file name; where several have the same, that of the run folder."""
     folder: Path
     fingerprint: Mapping[str, Any]
     """All that changes a render or a reading."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from lora_doctor.metrics.identity_choice import seen_by
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, from_plain
 from lora_doctor.types import LabelSet, Reading
+
+CHECKUP = "-checkup"
+"""How the name of a run folder ends that nobody named otherwise."""
 
 
 def read_runs(
@@ -39,8 +42,9 @@ def read_runs(
             judges = judges or load_judges(rules or settings.judge.rules, policy or settings.judge.policy)
             identity = identity or _identity(run, settings)
             ship_weights = settings.matrix.ship_weights
-            runs.append(_compared(run, judges, identity, ship_weights, [each.name for each in runs]))
-    return tuple(runs)
+            runs.append(_compared(run, judges, identity, ship_weights))
+    names = told_apart([run.name for run in runs], [run.folder for run in runs])
+    return tuple(replace(run, name=name) for run, name in zip(runs, names, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +69,7 @@ def _identity(run: RunFolder, settings: Settings) -> _Identity:
 
 
 def _compared(
-    run: RunFolder, judges: Judges, identity: _Identity, ship_weights: tuple[float, ...], taken: Sequence[str]
+    run: RunFolder, judges: Judges, identity: _Identity, ship_weights: tuple[float, ...]
 ) -> ComparedRun:  # fmt: skip
     diagnosis = diagnose(run, judges)
     fingerprint: dict[str, Any] = run.get_json("fingerprint") or {}
@@ -74,7 +78,7 @@ def _compared(
     known = identity.sees(run.get_readings(f"render-{instruments}"))
     told = run.get_json("identity") or {}
     return ComparedRun(
-        name=_numbered(str(diagnosis.lora.get("name") or run.path.name), taken),
+        name=str(diagnosis.lora.get("name") or run.path.name),
         folder=run.path.resolve(),
         fingerprint=fingerprint,
         cells={each.cell.key: each.cell for each in done if not each.cell.arm},
@@ -101,7 +105,25 @@ def _references(run: RunFolder, kind: str) -> dict[str, Reading]:
     return known if listed is None else {key: known[key] for key in listed if key in known}
 
 
-def _numbered(name: str, taken: Sequence[str]) -> str:
-    """The name, with a number behind it where it is taken."""
-    names = [name, *(f"{name} ({number})" for number in range(2, len(taken) + 2))]
-    return next(each for each in names if each not in taken)
+def told_apart(names: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
+    """The versions' names: their files', and where several have one name, for all of those that of the run folder.
+
+    Of a folder's path the last component, without `-checkup`, and as many before it as tell the folders apart.
+    """
+    alike = [[f for f, other in zip(folders, names, strict=True) if other == name] for name in names]
+    return tuple(
+        name if len(group) == 1 else _by_folder(folder, [*(f for f in group if f != folder)], set(names))
+        for name, folder, group in zip(names, folders, alike, strict=True)
+    )
+
+
+def _by_folder(folder: Path, others: Sequence[Path], taken: Collection[str]) -> str:
+    for depth in range(1, len(folder.parts)):
+        whole = {"/".join(other.parts[-depth:]) for other in others}
+        short = {each.removesuffix(CHECKUP) for each in whole}
+        name = "/".join(folder.parts[-depth:])
+        if (shorter := name.removesuffix(CHECKUP)) not in whole | short | set(taken):
+            return shorter
+        if name not in whole | set(taken):
+            return name
+    return str(folder)

@@ -201,6 +201,17 @@ def test_versions_may_be_named_otherwise_than_their_files(runs: list[Path]) -> N
 
 
 @pytest.mark.miniature
+def test_files_of_one_name_lead_back_to_their_run_folders_and_no_path_is_told(runs: list[Path], tmp_path: Path) -> None:
+    places = [tmp_path / "secret-place" / name / "full" for name in ("monday", "tuesday")]
+    for place in places:
+        shutil.copytree(runs[0], place)
+    shown = CliRunner().invoke(cli, ["compare", *map(str, places), "--out", str(tmp_path / "out")])
+    assert "tuesday/full against monday/full" in shown.output
+    texts = [(tmp_path / "out" / name).read_text("utf-8") for name in (JSON, HTML)]
+    assert all("tuesday/full" in text and "secret-place" not in text for text in texts)
+
+
+@pytest.mark.miniature
 def test_none_is_shipped_where_the_policy_ships_none(runs: list[Path]) -> None:
     comparison, _ = compare_folders(runs[1:])
     assert comparison.choice.answer == "none"
