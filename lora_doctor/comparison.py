@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, reduce
 from typing import Literal
 
 from lora_doctor.compared_run import ComparedRun, Terms, agree_on_terms
 from lora_doctor.comparison_choice import Candidate, Choice, ParetoRow, choose, pareto
-from lora_doctor.comparison_samples import IDENTITY, WHOLE, common_scale, quantities, sample_of, sign
+from lora_doctor.comparison_samples import IDENTITY, WHOLE, common_scale, quantities, sample_of, sign, unit_of
 from lora_doctor.metrics.estimates import mean, paired_difference, told
 from lora_doctor.metrics.units import Sample
 from lora_doctor.smallest_effects import SmallestEffects
@@ -144,7 +144,7 @@ def compare(runs: Sequence[ComparedRun], effects: SmallestEffects) -> Comparison
         contrasts=contrasts,
         choice=choice,
         rivals=rivals,
-        pareto=pareto(candidates, {q: effects.of(q) for q in WHOLE}, sign),
+        pareto=pareto(book.alike(candidates), {q: effects.of(q) for q in WHOLE}, sign),
         changed=_changed(runs, book, {first.name, *shown}),
     )
 
@@ -180,6 +180,16 @@ class _Book:
         cells = [cell for cell in self._cells[name] if f"{cell.weight:g}" in wanted]
         return sample_of(self._runs[name], quantity, cells, self.scale, self.terms)
 
+    def alike(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates with levels over the units that every one of them has, as the differences are taken."""
+        levels: list[dict[str, Measurement]] = [{} for _ in candidates]
+        for quantity in WHOLE:
+            samples = [self._sample_of(each.run, quantity, each.weight) for each in candidates]
+            for each, own, one in zip(candidates, levels, samples, strict=True):
+                shared = reduce(Sample.masked, samples, one)
+                own[quantity] = told(mean(shared), f"compare.{quantity}", {"weight": each.weight}, unit_of(quantity))
+        return [replace(each, levels=own) for each, own in zip(candidates, levels, strict=True)]
+
     def contrast(
         self, run: ComparedRun, against: ComparedRun, quantity: str, weight: str, other: str, effects: SmallestEffects
     ) -> Contrast:
@@ -187,8 +197,7 @@ class _Book:
         mine, theirs = self.of(run, quantity, weight), self.of(against, quantity, other)
         found = paired_difference(mine.masked(theirs), theirs.masked(mine))
         place = weight if weight == other else f"{weight} and {other}"
-        unit = "score" if quantity == IDENTITY else "share"
-        difference = told(found, f"compare.{quantity}", {"weight": place}, unit)
+        difference = told(found, f"compare.{quantity}", {"weight": place}, unit_of(quantity))
         state = state_of(difference, effects.of(quantity), sign(quantity))
         return Contrast(
             quantity=quantity, weight=place, run=run.name, against=against.name, difference=difference, state=state
@@ -216,8 +225,7 @@ def state_of(difference: Measurement, effect: float, direction: int) -> State:
 
 def _standing(run: ComparedRun, book: _Book, names: Iterable[str], slices: Sequence[str]) -> Standing:
     levels = tuple(
-        told(mean(book.of(run, quantity, weight)), f"compare.{quantity}", {"weight": weight},
-             "score" if quantity == IDENTITY else "share")
+        told(mean(book.of(run, quantity, weight)), f"compare.{quantity}", {"weight": weight}, unit_of(quantity))
         for quantity in names for weight in slices
     )  # fmt: skip
     verdict = run.diagnosis.verdict

@@ -51,7 +51,7 @@ class ParetoRow:
     run: str
     weight: str
     levels: Mapping[str, float]
-    """Quantity -> point estimate."""
+    """Quantity -> point estimate, over the units that every candidate has."""
     beaten_by: str | None
     """`version at weight`; None = nobody: it is on the front."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lora_doctor.comparison_samples import WHOLE
+from lora_doctor.comparison_samples import WHOLE, unit_of
 from lora_doctor.comparison_words import difference_text, level_text, place, quantity_name
 from lora_doctor.terminal import heading, pairs, plain
+from lora_doctor.types import Measurement
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lora_doctor.comparison import Comparison, Contrast, Standing
+    from lora_doctor.comparison import Comparison, Contrast
 
 _OUTCOME = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 _ANSWER = {"ship": "green", "close": "yellow", "inconclusive": "yellow", "none": "red"}
@@ -100,10 +101,9 @@ def _trade_offs(comparison: Comparison) -> Iterable[RenderableType]:
     table.add_column("", overflow="fold")
     for name in ("weight", *(name.replace("_", " ") for name in WHOLE)):
         table.add_column(name, header_style="dim", justify="right", no_wrap=True)
-    standings: dict[str, Standing] = {run.name: run for run in comparison.runs}
     for row in front[:_ROWS]:
-        levels = [level_text(standings[row.run].level(name, row.weight)) for name in WHOLE]
-        table.add_row(plain(row.run), row.weight, *levels)
+        levels = [Measurement(name=name, value=row.levels.get(name), unit=unit_of(name)) for name in WHOLE]
+        table.add_row(plain(row.run), row.weight, *map(level_text, levels))
     yield table
     if len(front) > _ROWS:
         yield f"  [dim]and {len(front) - _ROWS} more in --json[/]"

@@ -28,6 +28,11 @@ def sign(quantity: str) -> int:
     return -1 if quantity in LOWER_IS_BETTER else 1
 
 
+def unit_of(quantity: str) -> str:
+    """`score` for identity, `share` for all others."""
+    return "score" if quantity == IDENTITY else "share"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
     """The one ruler that all runs are scored on."""

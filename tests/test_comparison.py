@@ -86,6 +86,25 @@ def test_pairing_takes_out_what_a_seed_does_to_both() -> None:
     assert contrast(found, "identity").state == "worse" if high < -0.1 else "open"
 
 
+def test_no_version_is_ahead_because_its_worst_pictures_are_missing() -> None:
+    """Both draw the same; one has no readings of the environment that both draw badly."""
+
+    def drawn(cell: Cell) -> float:
+        return scaled(0.2 if cell.environment == "beach" else 0.9)(cell)
+
+    first, second = (make_compared_run(name, identity=drawn) for name in "ab")
+    gone = {key for key, cell in second.cells.items() if cell.environment == "beach" and cell.weight}
+    second = replace(second, renders={key: one for key, one in second.renders.items() if key not in gone},
+                     missing=dict.fromkeys(gone, "lost"))  # fmt: skip
+    found = both(first, second)
+    rows = {(row.run, row.weight): row for row in found.pareto}
+    for weight in found.ship_weights:
+        assert rows["a", weight].levels["identity"] == pytest.approx(rows["b", weight].levels["identity"])
+        own = [run.level("identity", weight) for run in found.runs]
+        assert own[0] and own[1] and (own[1].value or 0) - (own[0].value or 0) > 0.05
+    assert not any((row.beaten_by or "").startswith("b ") for row in found.pareto if row.run == "a")
+
+
 @pytest.mark.parametrize(
     ("interval", "direction", "state"),
     [((0.11, 0.3), 1, "better"), ((0.09, 0.3), 1, "open"), ((-0.3, -0.11), 1, "worse"), ((-0.1, 0.1), 1, "alike"),

@@ -50,7 +50,8 @@ def measure(study: Study) -> list[Measurement]:
 def _peak_loss(study: Study, ruler: Ruler | str, full: float | None) -> Estimate:
     above = [cell for cells in (study.cells, study.arms.get(STRONG, ())) for cell in cells if cell.weight > (full or 0)]
     if full is None or not above:
-        return Estimate(reason="no weight above the full one was planned")
+        above_what = "0" if full is None else f"{full:g}"
+        return Estimate(reason=f"no weight above {above_what} was rendered")
     beyond = [cell for cell in above if cell.weight == min(one.weight for one in above)]
     at_full = alike(pick(study, {"weight": f"{full:g}"}), beyond)
     (before, _), (after, _) = scores(study, ruler, at_full), scores(study, ruler, beyond)

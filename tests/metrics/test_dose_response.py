@@ -91,7 +91,7 @@ def test_a_matrix_that_goes_beyond_the_full_weight_needs_no_arm() -> None:
 
 def test_where_nothing_goes_beyond_the_full_weight_there_is_no_peak() -> None:
     one = get(measure(make_study(identity=noisy)), "dose.peak_loss")
-    assert (one.value, one.reason) == (None, "no weight above the full one was planned")
+    assert (one.value, one.reason) == (None, "no weight above 1 was rendered")
 
 
 def column(*means: float) -> Sample:
