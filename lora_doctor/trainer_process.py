@@ -19,7 +19,8 @@ MOST_LOG = 16 * 2**20
 GRACE_SECONDS = 10.0
 """How long a trainer that is told to end may take to save what it has."""
 LONGEST_LINE = 2**16
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
+"""Sequences for a terminal (ECMA-48): control sequences, strings such as titles and links, and short ones."""
 Told = Callable[[str, bool], None]
 """Called with each line of output, and whether the next one takes its place (a progress bar)."""
 
@@ -48,7 +49,7 @@ def run_trainer(
             for raw, again in _lines(process.stdout):
                 if kept.tell() < MOST_LOG:
                     kept.write(raw + b"\n")
-                line = shown(_COLOURS.sub("", raw.decode("utf-8", "replace")))
+                line = shown(_ESCAPES.sub("", raw.decode("utf-8", "replace")))
                 last = line if line.strip() and not again else last
                 told(line, again)
         code = process.wait()

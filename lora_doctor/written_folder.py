@@ -21,6 +21,8 @@ from lora_doctor.named_places import real
 
 LIST = ".lora-doctor-written.json"
 """Name of the list: file, as its place below the folder -> the hashes of all that was written there."""
+STAGE = ".lora-doctor-stage-"
+"""How the name of the folder begins in which all is made before it is moved to its place."""
 DATASET = "dataset"
 _ELSEWHERE = "Write to a folder of its own."
 _CACHE_FOLDERS = ("_latent_cache", "_t_e_cache", "_clip_vision_cache")
@@ -72,10 +74,16 @@ def _refuse_tree(folder: Path, tree: str, listed: Mapping[str, Collection[str]])
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A new folder below `folder`, which is made too; both are gone after an error, only the new one without it."""
+    """A new folder below `folder`, which is made too; both are gone after an error, only the new one without it.
+
+    What a killed call left of its own goes first; two calls at once into one folder are not meant to be.
+    """
     made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     folder.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".lora-doctor-", dir=folder))
+    for left in folder.glob(f"{STAGE}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder))
     try:
         yield stage
     except BaseException:

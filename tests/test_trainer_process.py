@@ -31,8 +31,19 @@ def test_a_progress_bar_takes_its_own_place_again(tmp_path: Path) -> None:
     assert run(code, tmp_path) == [("", True), ("1%", True), ("50%", True), ("100%", False), ("windows", False)]
 
 
-def test_what_moves_the_cursor_is_shown_and_colours_are_gone(tmp_path: Path) -> None:
-    assert run(r"print('\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202e')", tmp_path)[0][0] == r"red \x1b]0;title\x07 \u202e"
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        r"\x1b[31m", r"\x1b[38;2;1;2;3m", r"\x1b[2K", r"\x1b[1A", r"\x1b[?25l", r"\x1b[>4;1m", r"\x1b[!p",
+        r"\x1b]0;title\x07", r"\x1b]8;;https://example.org\x1b\\", r"\x1b(B", r"\x1b=", r"\x1b7", r"\x1bPq#0\x1b\\",
+    ],
+)  # fmt: skip
+def test_sequences_for_a_terminal_are_gone(sequence: str, tmp_path: Path) -> None:
+    assert run(f"print('step {sequence}7 of 9')", tmp_path) == [("step 7 of 9", False)]
+
+
+def test_what_else_moves_the_cursor_is_spelled_out(tmp_path: Path) -> None:
+    assert run(r"print('one\x08\x9b2J \u202e')", tmp_path)[0][0] == r"one\x08\x9b2J \u202e"
 
 
 def test_bytes_that_are_no_text_do_not_stop_it(tmp_path: Path) -> None:
