@@ -15,7 +15,7 @@ import click
 
 from lora_doctor import __version__
 from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown
-from lora_doctor.wording import setting_text, too_close
+from lora_doctor.wording import caption_text, setting_text, too_close
 
 if TYPE_CHECKING:
     from lora_doctor.retrain_hook import Hook
@@ -540,6 +540,7 @@ def _print(diagnosis: Diagnosis) -> None:
     ]
     lines += [asked.says for asked in diagnosis.prescription.dataset]
     lines += [asked.says for asked in diagnosis.prescription.left_out]
+    lines += [caption_text(fix) for fix in diagnosis.prescription.captions]
     lines += [*diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
     if lines:
         click.echo(f"\n{click.style('Prescription', bold=True)}")

@@ -319,7 +319,7 @@ def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> li
     if thinned >= ratio:
         return []
     because = f"the {new} new pictures would thin the identity-emphasis ones from {ratio:.0%} to {thinned:.0%}"
-    return [Change(field="identity_ratio", before=ratio, after=round(ratio, 2), rule=rule, because=because)]
+    return [Change(field="identity_ratio", before=thinned, after=round(ratio, 2), rule=rule, because=because)]
 
 
 def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:

@@ -30,3 +30,15 @@ def setting_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return str(value)
+
+
+def caption_text(fix: Mapping[str, Any]) -> str:
+    """A fix of captions as text: `Captions: add trigger in the captions of all pictures`."""
+    where = f" in the captions of {fix['to']} pictures" if "to" in fix else ""
+    tokens, added, corrected = setting_text(fix.get("tokens") or ()), fix.get("add_tokens"), fix.get("correct_tokens")
+    if added is not None:
+        return f"Captions: add {tokens if fix.get('tokens') else setting_text(added)}{where}"
+    if corrected is not None:
+        kind = str(corrected).replace("_", " ")
+        return f"Captions: name {tokens if fix.get('tokens') else f'the true {kind}'} and no other {kind}{where}"
+    return f"Captions: {setting_text(fix)}"

@@ -334,8 +334,16 @@ def test_new_in_context_pictures_do_not_thin_out_the_face() -> None:
     ]  # fmt: skip
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert (change.field, change.after, change.rule) == ("identity_ratio", 0.33, "body-type-wrong")
+    assert change.before == pytest.approx(1 / 6)  # what it would be with them
     assert "the 42 new pictures" in change.because and "from 33% to 17%" in change.because
     assert prescribe([ask], TrainingSettings(identity_ratio=0.4), measured).changes == ()
+
+
+def test_a_ratio_in_whole_hundredths_is_kept_too() -> None:
+    ask = finding(dataset={"add": "in-context", "until_share": 0.875})
+    measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.25)]
+    (change,) = prescribe([ask], TrainingSettings(), measured).changes
+    assert (change.before, change.after) == (0.125, 0.25)
 
 
 def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:

@@ -383,6 +383,11 @@ def test_a_picture_under_a_finding_says_which_framing_and_place_it_is_read_as(ho
     assert "✕ read as" not in Page(draw(hold)).text
 
 
+def test_why_stands_before_the_warnings(hold: Diagnosis) -> None:
+    text = Page(draw(replace(hold, verdict=replace(hold.verdict, warnings=("a small face",))))).text
+    assert text.index("Why this verdict") < text.index("a small face")
+
+
 # ---------------------------------------------------------------- in a browser
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import caption_text, setting_text
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,22 @@ from lora_doctor.wording import setting_text
 )
 def test_settings_have_one_format(value: Any, text: str) -> None:
     assert setting_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("fix", "text"),
+    [
+        ({"add_tokens": "trigger", "tokens": [], "to": "all"}, "add trigger in the captions of all pictures"),
+        (
+            {"add_tokens": "body", "tokens": ["slender", "tall"], "to": "in-context"},
+            "add slender, tall in the captions of in-context pictures",
+        ),
+        (
+            {"correct_tokens": "eye_colour", "tokens": ["red_eyes"], "remove": ["blue_eyes"], "to": "all"},
+            "name red_eyes and no other eye colour in the captions of all pictures",
+        ),
+        ({"correct_tokens": "eye_colour"}, "name the true eye colour and no other eye colour"),
+    ],
+)
+def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None:
+    assert caption_text(fix) == f"Captions: {text}"
