@@ -66,7 +66,7 @@ def test_what_a_killed_call_left_is_gone_with_the_next_and_nothing_else_is(tmp_p
     assert killed.returncode == -signal.SIGKILL and [name.startswith(STAGE) for name in names(folder)] == [True]
     (folder / ".lora-doctor-notes").mkdir()
     with staging(folder) as stage:
-        put(folder, stage, {"training.toml": "rank = 4\n"}, None)
+        put(folder, stage, {"training.toml": b"rank = 4\n"}, None)
     assert names(folder) == [".lora-doctor-notes", LIST, "training.toml"]
 
 
