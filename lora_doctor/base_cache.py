@@ -2,8 +2,8 @@
 
 A cached picture must be the picture that rendering would give, to the bit. The last bits of a picture depend on the
 batch it was made in, so a picture is known by the whole batch and its place in it, and by everything that changes the
-arithmetic: the base model's files, how the pipeline is set up, the libraries, the device. Where anything differs,
-nothing is found, and the batch is rendered.
+arithmetic: the base model's files, how the pipeline is set up, the libraries, our own rendering, the device. Where
+anything differs, nothing is found, and the batch is rendered.
 """
 
 from __future__ import annotations
@@ -177,6 +177,7 @@ def conditions_of(renderer: Any, base: Any) -> dict[str, Any] | None:
         "files": files,
         "options": {name: str(value) for name, value in base.options.items()},
         "pipeline": {"class": type(pipeline).__name__, "parts": _parts(pipeline)},
+        "rendering": renderer.version,
         "picture": [renderer.steps, renderer.guidance, renderer.width, renderer.height],
         "arithmetic": _arithmetic(str(pipeline._execution_device), renderer.threads),
     }

@@ -3,11 +3,67 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _CHUNK = 1 << 24
 _PARTS = (".safetensors", ".json", ".txt")
 """What of a folder makes the model: weights, configs, vocabularies."""
+_KEPT, _HEX = ".digest", 64
+
+
+def base_digest(source: Any, *, kept_in: Path | None = None) -> str:
+    """What a base model is, wherever it lies: the hub's commit, else a SHA-256 of all that it is made of.
+
+    `source` is a BaseSource. A folder's own is `folder_digest`; a checkpoint's includes the folder of its configs.
+    `kept_in`: a folder in which digests of files that have not changed since are found, and kept; None = made anew, a
+    second for every gigabyte or two.
+    """
+    if source.commit:
+        return str(source.commit)
+    kept = None if kept_in is None else kept_in / f"{_state_of(source)[:40]}{_KEPT}"
+    if kept is not None:
+        with suppress(OSError, UnicodeDecodeError):
+            if len(known := kept.read_text("ascii")) == _HEX:
+                return known
+    found = _content_of(source)
+    if kept is not None:
+        with suppress(OSError):
+            _keep(kept, found)
+    return found
+
+
+def _content_of(source: Any) -> str:
+    if source.kind != "file":
+        return folder_digest(source.path)
+    parts = [file_digest(source.path), folder_digest(source.config) if source.config else ""]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _state_of(source: Any) -> str:
+    """Names, sizes, times and inodes: a changed file cannot keep all of them."""
+    total = hashlib.sha256(source.kind.encode())
+    for root in (source.path, source.config):
+        if root is None:
+            continue
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                state = path.stat()
+                told = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+                total.update(repr(told).encode("utf-8", "backslashreplace"))
+    return total.hexdigest()
+
+
+def _keep(path: Path, digest: str) -> None:
+    """Whole or not at all: several processes may share the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(digest)
+    os.replace(temporary, path)
 
 
 def folder_digest(folder: Path) -> str:

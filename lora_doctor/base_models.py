@@ -11,6 +11,7 @@ from lora_doctor.base_folder import HALF, INDEX, check_folder, loaded_parts, rea
 from lora_doctor.base_scheduler import check_sampler, make_scheduler, prediction_name
 from lora_doctor.base_single_file import check_single_file, load_single_file, read_shapes, single_file_prediction
 from lora_doctor.base_source import BaseSource, resolve_base
+from lora_doctor.devices import resolved
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.memory import check_mode, choose_memory, first_line, free_memory, part_bytes, place
 from lora_doctor.render_defaults import DEFAULTS, RenderDefaults, distilled, render_defaults
@@ -87,7 +88,7 @@ def load_pipeline(
     """
     _check_options(prediction_type, clip_skip, sampler, memory)
     source = base if isinstance(base, BaseSource) else resolve_base(base, announce, config=config)
-    goal = _device(device)
+    goal = resolved(device)
     free = free_memory(goal)  # before gigabytes are read: the device may not be there
     if source.kind == "file":
         pipeline, family, sizes, marked = _load_file(source, goal)
@@ -113,12 +114,6 @@ def _check_options(prediction_type: str | None, clip_skip: int | None, sampler: 
         check_sampler(sampler)
     if clip_skip is not None and not 1 <= clip_skip <= MAX_CLIP_SKIP:
         raise UsageError(f"clip skip is a layer from 1 (the last) to {MAX_CLIP_SKIP}, not {clip_skip}")
-
-
-def _device(device: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _dtype(device: str, family: str) -> Any:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,9 +21,7 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.arm_plan import plan_arms
 from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
-from lora_doctor.base_digest import folder_digest
 from lora_doctor.base_identity import compare_base
-from lora_doctor.captions import named
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
@@ -45,14 +42,14 @@ from lora_doctor.look_alikes import copies_among
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
 from lora_doctor.lora_variants import most_directions
-from lora_doctor.matrix import choose_environments, plan_cells
+from lora_doctor.matrix_plan import asking, plan_matrix, require_places
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
 from lora_doctor.plugins import find
 from lora_doctor.policy import Policy
-from lora_doctor.prompts import build_prompt
 from lora_doctor.public_measurements import public
 from lora_doctor.redrawing import pictures_to_redraw
 from lora_doctor.roles import classify_roles
+from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, require_budget, until_decided
@@ -61,16 +58,12 @@ from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.training_config import training_settings
 from lora_doctor.types import (
     ArmCase,
-    Ask,
     Case,
     Cell,
-    Dataset,
     Diagnosis,
-    LabelSet,
     LoraFile,
     Measurement,
     Prescription,
-    Reading,
     Study,
     TrainingSettings,
     Verdict,
@@ -128,7 +121,11 @@ def run_checkup(
         renderer = _renderer(settings, base.pipeline, lora)
         renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)
         instruments = open_instruments(settings, announce or warn)
+        places = require_places(instruments.label_sets, settings)
+    with clock.stage("files"):
+        fingerprint = fingerprint_of(settings, lora, dataset, renderer, instruments, base)
     with RunFolder(settings.out) as run:
+        run.refuse_other(fingerprint)
         with clock.stage("dataset"):
             references = read_references(dataset, instruments, run, progress)
             least_face = least_face_of(dataset, references, instruments, run)
@@ -136,8 +133,8 @@ def run_checkup(
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
         outfit = {name: spec[name] for name in asked}
-        ask = _ask(settings, instruments.label_sets, outfit)
-        plan = _plan(settings, dataset, references, instruments.label_sets, ask)
+        ask = asking(settings, instruments.label_sets, outfit)
+        plan, remarks = plan_matrix(settings, dataset, references, places, ask)
         beside = plan_arms(
             ArmCase(
                 matrix=plan, ask=ask, trigger=settings.trigger, class_token=settings.character.class_token, spec=spec,
@@ -148,7 +145,6 @@ def run_checkup(
             settings.matrix.arms,
         )  # fmt: skip
         require_budget(plan, settings.matrix, beside)
-        fingerprint = _fingerprint(settings, lora, dataset, renderer, instruments, base)
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
@@ -161,7 +157,7 @@ def run_checkup(
         with clock.stage("dataset"):
             redrawn = read_redrawn(
                 dataset, pictures_to_redraw(references, instruments.label_sets, copies),
-                renderer.redraw, instruments, run, progress,
+                renderer.redraw, instruments, run, progress, drawn_by=decoder_digest(fingerprint),
             )  # fmt: skip
         choices: list[Choice] = []
 
@@ -188,7 +184,7 @@ def run_checkup(
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
-        facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
+        facts = replace(facts, warnings=(*notes, *remarks), timings=clock.seconds)
         choice = choices[-1]
         if choice.sentence is not None:
             told = {**facts.instruments, "identity": choice.described}
@@ -223,78 +219,6 @@ def _renderer(settings: Settings, pipeline: Any, lora: LoraFile) -> Any:
 
     own = ("steps", "guidance", "width", "height", "batch_size")
     return Renderer(pipeline, lora, **{name: getattr(settings.render, name) for name in own})
-
-
-def _trained_counts(dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet) -> dict[str, int]:
-    """How many pictures show each environment: the caption's word if it has one, else what CLIP reads."""
-    counts: Counter[str] = Counter()
-    for image, reading in zip(dataset.images, references, strict=True):
-        seen = reading.top_label(environments) if reading is not None else None
-        for label in {*named(image.caption, environments.labels), *([seen] if seen else [])}:
-            counts[label] += 1
-    fair = max(2, round(0.05 * len(dataset.images)))  # one misread picture makes no environment
-    return {label: count for label, count in counts.items() if count >= fair}
-
-
-def _ask(settings: Settings, label_sets: Mapping[str, LabelSet], outfit: Mapping[str, str]) -> Ask:
-    """What makes prompts for the matrix and its arms."""
-
-    def ask(
-        environment: str, framing: str, *, trigger: bool = True, class_token: str | None = None,
-        tokens: Sequence[str] = (), outfit: Sequence[str] | None = None, pose: str | None = None,
-    ) -> str:  # fmt: skip
-        shown = [label for name, label in worn.items() if framing in label_sets[name].framings]
-        return build_prompt(
-            class_token=settings.character.class_token if class_token is None else class_token,
-            trigger=settings.trigger if trigger else "", identity_tokens=tokens,
-            outfit=shown if outfit is None else outfit, framing=framing, environment=environment, pose=pose,
-        )  # fmt: skip
-
-    worn = outfit
-    return ask
-
-
-def _plan(
-    settings: Settings, dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet],
-    ask: Ask,
-) -> tuple[Cell, ...]:  # fmt: skip
-    matrix = settings.matrix
-    known = label_sets["environment"]
-    counts = _trained_counts(dataset, references, known)
-    chosen = choose_environments(counts, known.labels, seed=settings.seed)
-    trained = matrix.trained_environments or tuple(name for name, is_trained in chosen if is_trained)
-    novel = matrix.novel_environments or tuple(name for name, is_trained in chosen if not is_trained)
-    return plan_cells(
-        weights=sorted({0.0, *matrix.weights}),
-        environments=[*((name, True) for name in trained), *((name, False) for name in novel)],
-        framings=matrix.framings,
-        replicates=matrix.most_replicates,
-        prompt_of=ask,
-        negative_prompt=settings.render.negative_prompt or "",
-        seed=settings.seed,
-    )
-
-
-def _fingerprint(
-    settings: Settings, lora: LoraFile, dataset: Dataset, renderer: Any, instruments: Instruments, base: Base
-) -> dict[str, Any]:
-    """All that changes a render or a reading; a run folder made under another one is refused."""
-    # peft keeps the scale in a file of its own, which the LoRA's hash does not see.
-    scales = {"scales": sorted({module.scale for module in lora.modules})} if lora.format == "peft" else {}
-    return {
-        "lora": lora.sha256,
-        **scales,
-        "dataset": dossier.dataset_digest(dataset),
-        "base": base.source.commit
-        or (folder_digest(base.source.path) if settings.base == "miniature" else str(base.source.path)),
-        **{name: value for name, value in base.options.items() if value is not None},
-        "instruments": instruments.digest,
-        "steps": renderer.steps,
-        "guidance": renderer.guidance,
-        "size": [renderer.width, renderer.height],
-        "seed": settings.seed,
-        "trigger": settings.trigger,
-    }
 
 
 def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, progress: Progress) -> None:

@@ -12,10 +12,12 @@ from lora_doctor.types import Cell, Diagnosis, LabelSet, Reading
 
 OWN = ("lora", "dataset")
 """The keys of a run's fingerprint that may differ: the version itself, and what it was trained on."""
+HOW = ("device", "precision", "tiles")
+"""Those that change the last bits of a picture alone: they may differ, and it is said."""
 _SAID = {
     "base": "another base model", "instruments": "other instruments", "seed": "another seed",
     "trigger": "another trigger", "size": "another picture size", "steps": "another number of steps",
-    "guidance": "another guidance",
+    "guidance": "another guidance", "rendering": "another version of lora-doctor's rendering",
 }  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def agree_on_terms(runs: Sequence[ComparedRun]) -> Terms:
         if any(run.folder == other.folder for other in runs[:number]):
             raise UsageError("the same run is named twice.", path=run.folder, advice="Name each once.")
         _refuse_other_conditions(first, run)
-    notes = [*_same_files(runs)]
+    notes = [*_same_files(runs), *_rendered_otherwise(runs)]
     planned = [set(run.cells) for run in runs]
     shared = set.intersection(*planned)
     asked = {key for key in shared if any(_asked(r.cells[key]) != _asked(first.cells[key]) for r in runs)}
@@ -118,11 +120,24 @@ _ANEW = "Check all versions with the same lora-doctor.toml, base model and seed.
 
 
 def _refuse_other_conditions(first: ComparedRun, run: ComparedRun) -> None:
-    keys = sorted(first.fingerprint.keys() | run.fingerprint.keys())
+    keys = sorted((first.fingerprint.keys() | run.fingerprint.keys()) - _untold(first, run))
     for key in keys:
-        if key not in OWN and first.fingerprint.get(key) != run.fingerprint.get(key):
+        if key not in (*OWN, *HOW) and first.fingerprint.get(key) != run.fingerprint.get(key):
             what = _SAID.get(key, f"another {key.replace('_', ' ')}")
             raise UsageError(f"was checked with {what} than {first.folder}.", path=run.folder, advice=_ANEW)
+
+
+def _untold(*runs: ComparedRun) -> set[str]:
+    """What a run of an older lora-doctor does not say of itself, and so contradicts nobody in."""
+    return {key for key in (*HOW, "rendering") if any(key not in run.fingerprint for run in runs)}
+
+
+def _rendered_otherwise(runs: Sequence[ComparedRun]) -> list[str]:
+    """A note where not all runs were rendered on one kind of device, in one precision."""
+    told = {key: dict.fromkeys(str(run.fingerprint[key]) for run in runs if key in run.fingerprint) for key in HOW}
+    differ = [f"{key} {' and '.join(values)}" for key, values in told.items() if len(values) > 1]
+    what = "the runs were rendered in different ways, which changes the last bits of pictures"
+    return [f"{what}: {', '.join(differ)}"] if differ else []
 
 
 def _asked(cell: Cell) -> tuple[str, str, int]:

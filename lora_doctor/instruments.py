@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.devices import is_out_of_memory, resolved
+from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.clip import head_crop
 from lora_doctor.extractors.colours import read_colours
@@ -85,7 +86,16 @@ class Instruments:
         return told | {one.name: one.described for one in self.identity}
 
     def read(self, images: Sequence[Any]) -> list[Reading]:
-        """Everything the instruments see in some pictures (PIL, RGB)."""
+        """Everything the instruments see in some pictures (PIL, RGB); EnvironmentFailure when memory runs out."""
+        try:
+            return self._seen(images)
+        except Exception as error:  # onnxruntime's classes derive from nothing narrower
+            if not is_out_of_memory(error):
+                raise
+            advice = "Set `memory` to a more sparing mode (offload), or `device` to cpu."
+            raise EnvironmentFailure("out of memory while the instruments read pictures", advice=advice) from error
+
+    def _seen(self, images: Sequence[Any]) -> list[Reading]:
         faces = self.face.read(images)
         seen = self.clip.read(images, faces, self.label_sets)
         readings = [
@@ -127,7 +137,7 @@ def open_instruments(settings: Settings, announce: Announce = warn) -> Instrumen
     from lora_doctor.extractors import clip, dino, tagger
 
     names = settings.instruments
-    device = "cuda" if settings.device.startswith("cuda") else "cpu"
+    device = resolved(settings.device)
     face_source = data_folder("miniature") / "face" if names.face == "miniature" else names.face
     clip_source = data_folder("miniature") / "clip" if names.clip == "miniature" else names.clip
     beside = Path(clip_source) / "labels.toml"
@@ -172,13 +182,15 @@ def read_references(
 
 def read_redrawn(
     dataset: Dataset, chosen: Sequence[int], redraw: Callable[[Any], Any], instruments: Instruments, run: RunFolder,
-    progress: Progress,
+    progress: Progress, *, drawn_by: str,
 ) -> dict[int, Reading]:  # fmt: skip
     """Index of each `chosen` dataset picture -> reading of what `redraw` (PIL -> PIL or None) makes of it.
 
+    `drawn_by` names what redraws: readings of pictures that another base model, or another size, made are not reused.
+
     From the run folder where all are there, else all made now: a reading's last bits depend on its company.
     """
-    kind, keys = f"redrawn-{instruments.digest}", {index: dataset.images[index].sha256 for index in chosen}
+    kind, keys = f"redrawn-{instruments.digest}-{drawn_by}", {index: dataset.images[index].sha256 for index in chosen}
     stored = {index: run.get_reading(kind, key) for index, key in keys.items()}
     if any(reading is None for reading in stored.values()):
         drawn: dict[int, Any] = {}
@@ -202,7 +214,8 @@ def least_face_of(
 
     Where the dataset has too few large faces for that, what the instrument is commonly used for.
     """
-    name = f"least-face-{instruments.face.digest}"
+    pictures = hashlib.sha256("".join(image.sha256 for image in dataset.images).encode()).hexdigest()[:16]
+    name = f"least-face-{instruments.digest}-{pictures}"
     known = run.get_json(name)
     if known is None:
         faces = [None if one is None else one.face for one in references]

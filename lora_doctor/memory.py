@@ -119,13 +119,6 @@ def _is_half(pipeline: Any) -> bool:
     return bool(next(pipeline.vae.parameters()).element_size() < 4)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, or Python, ran out of memory, on a GPU or a CPU."""
-    import torch
-
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that says anything."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -8,10 +8,11 @@ from itertools import compress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lora_doctor.devices import is_out_of_memory
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.lora_merge import read_updates
-from lora_doctor.memory import is_out_of_memory, weights_at_hand
+from lora_doctor.memory import weights_at_hand
 from lora_doctor.render_lanes import Lanes, lanes_for
 from lora_doctor.render_prompts import (
     Encoded,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+RENDERING_VERSION = 1
+"""Counted up when the same prompt, seed and settings come to be drawn otherwise (prompts encoded, weights merged, noise
+made): kept pictures of weight 0 are then not taken, and a run of another version is not resumed."""
 SMALL_PICTURE = 128 * 128
 """Pixels; up to here a UNet's batch is limited by arithmetic, not by memory."""
 
@@ -52,6 +56,8 @@ class Renderer:
     generator per cell (`cell.seed`), hence a picture does not depend on what else is in its batch, but for the last
     bits of its arithmetic; those are the same whenever the batch is made up the same.
     """
+
+    version = RENDERING_VERSION
 
     def __init__(
         self,

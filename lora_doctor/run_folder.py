@@ -93,6 +93,15 @@ class RunFolder:
 
     # ------------------------------------------------------------ the plan
 
+    def refuse_other(self, fingerprint: Mapping[str, Any]) -> None:
+        """Raises UsageError, naming the first key that differs, when the folder was made under another fingerprint.
+
+        Nothing is written: what comes before the first plan may fail, and then binds nobody.
+        """
+        made_with, wanted = self.get_json("fingerprint"), json.loads(json.dumps(fingerprint, allow_nan=False))
+        if made_with is not None and made_with != wanted:
+            raise UsageError(_difference(made_with, wanted), path=self.path, advice=_ELSEWHERE)
+
     def put_plan(self, fingerprint: Mapping[str, Any], cells: Sequence[Cell]) -> None:
         """Binds the folder to `fingerprint` (JSON-able: all that changes a render) and makes `cells` its plan.
 
@@ -104,11 +113,8 @@ class RunFolder:
         plan = {cell.key: cell for cell in cells}
         known = plan | self._known
         with self._transaction():
-            made_with = self.get_json("fingerprint")
-            if made_with is None:
-                self.put_json("fingerprint", wanted)
-            elif made_with != wanted:
-                raise UsageError(_difference(made_with, wanted), path=self.path, advice=_ELSEWHERE)
+            self.refuse_other(wanted)
+            self.put_json("fingerprint", wanted)
             for cell in cells:
                 if known[cell.key] != cell:
                     raise UsageError(f"was made with another cell {cell.key}.", path=self.path, advice=_ELSEWHERE)

@@ -22,6 +22,21 @@ def test_other_conditions_are_refused_by_name(key: str, said: str) -> None:
         agree_on_terms(runs)
 
 
+def test_another_device_is_no_other_model_and_is_said() -> None:
+    here = {"device": "cpu", "precision": "float32, float32", "tiles": False, "rendering": 1}
+    runs = [make_compared_run("a", fingerprint=here), make_compared_run("b", fingerprint=here | {"device": "cuda"})]
+    notes = agree_on_terms(runs).notes
+    assert any("rendered in different ways" in note and "device cpu and cuda" in note for note in notes)
+    assert not any("precision" in note for note in notes)
+
+
+def test_what_an_older_run_does_not_say_of_itself_is_no_difference() -> None:
+    newer = make_compared_run("b", fingerprint={"device": "cpu", "precision": "p", "tiles": False, "rendering": 2})
+    assert not agree_on_terms([make_compared_run("a"), newer]).notes
+    with pytest.raises(UsageError, match="another version of lora-doctor's rendering"):
+        agree_on_terms([make_compared_run("a", fingerprint={"rendering": 1}), newer])
+
+
 def test_one_run_and_the_same_run_twice_are_refused() -> None:
     one = make_compared_run("a")
     with pytest.raises(UsageError, match="one run is nothing to compare"):

@@ -17,6 +17,7 @@ from lora_doctor.instruments import (
     Instruments,
     least_face_of,
     open_instruments,
+    read_redrawn,
     read_references,
     read_renders,
     silent,
@@ -96,11 +97,33 @@ def test_a_render_that_cannot_be_decoded_or_shows_nothing_is_broken_and_stops_no
 
 
 @pytest.mark.miniature
-def test_the_smallest_face_is_measured_once(instruments: Instruments, tmp_path: Path) -> None:
+def test_the_smallest_face_is_measured_once_for_a_dataset(
+    instruments: Instruments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = read_dataset(DATASET)
     with RunFolder(tmp_path / "run") as run:
         references = read_references(dataset, instruments, run, silent)
         limit = least_face_of(dataset, references, instruments, run)
-        blind = dataclasses.replace(dataset, images=())
-        assert least_face_of(blind, (), instruments, run) == limit
+        monkeypatch.setattr(instruments.face, "read", lambda images: pytest.fail("measured again"))
+        assert least_face_of(dataset, references, instruments, run) == limit
+        other = dataclasses.replace(dataset, images=())
+        assert least_face_of(other, (), instruments, run) == instruments.face.least_face != limit
     assert 6 <= limit <= 16
+
+
+@pytest.mark.miniature
+def test_what_another_base_model_or_size_redrew_is_redrawn(instruments: Instruments, tmp_path: Path) -> None:
+    dataset = read_dataset(DATASET)
+    drawn: list[str] = []
+
+    def by(name: str, side: int) -> dict[int, Reading]:
+        def redraw(picture: Any) -> Any:
+            drawn.append(name)
+            return picture.resize((side, side))
+
+        return read_redrawn(dataset, [0, 1], redraw, instruments, run, silent, drawn_by=name)
+
+    with RunFolder(tmp_path / "run") as run:
+        assert {one.width for one in (*by("small", 64).values(), *by("small", 64).values())} == {64}
+        assert {one.width for one in by("large", 128).values()} == {128}
+    assert drawn == ["small", "small", "large", "large"]

@@ -176,6 +176,16 @@ def test_other_settings_are_refused_and_the_key_is_named(run: RunFolder, change:
         assert len(str(caught.value)) < 300 + len(str(run.path))
 
 
+def test_what_a_run_is_not_bound_to_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as new:
+        new.refuse_other(FINGERPRINT)
+        assert new.get_json("fingerprint") is None
+        new.put_plan(FINGERPRINT, CELLS)
+        new.refuse_other(FINGERPRINT)
+        with pytest.raises(UsageError, match='`lora` was "abc"'):
+            new.refuse_other(FINGERPRINT | {"lora": "abd"})
+
+
 def test_the_same_key_for_another_cell_is_refused(run: RunFolder) -> None:
     with pytest.raises(UsageError, match=r"another cell w0.00"):
         run.put_plan(FINGERPRINT, [replace(CELLS[0], seed=99)])

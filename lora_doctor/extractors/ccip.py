@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.devices import onnx_providers
 from lora_doctor.errors import InputRefused
 from lora_doctor.instrument_files import Announce, digest, from_folder, from_hub, warn
 
@@ -91,7 +92,7 @@ def load(source: str | Path = NAME, device: str = "cpu", announce: Announce = wa
         else from_hub(wanted, f"the instrument CCIP {model}", LICENCE, announce)
     )
     advice = f"CCIP needs {', '.join(FILES)} of one model of {REPOSITORY}."
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    providers = onnx_providers(device)
     try:
         features, metric = (onnxruntime.InferenceSession(str(path), providers=providers) for path in files[:2])
         name = folder.name if local else model

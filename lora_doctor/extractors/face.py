@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.devices import onnx_providers
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.face_views import NATIVE_FACE, RESCUED_SCORE, View, closer_view, rescue_views
 from lora_doctor.instrument_files import Announce, digest, warn
@@ -108,7 +109,7 @@ def load(source: str | Path, device: str = "cpu", announce: Announce = warn, *, 
 
     onnxruntime.set_default_logger_severity(3)
     folder = Path(source)
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    providers = onnx_providers(device)
     home = Path("~/.insightface/models").expanduser()
     if not folder.is_dir() and not (home / str(source)).is_dir():
         terms = _LICENCES.get(str(source), "see its makers")

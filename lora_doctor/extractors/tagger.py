@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.devices import onnx_providers
 from lora_doctor.errors import InputRefused
 from lora_doctor.instrument_files import Announce, digest, from_folder, from_hub, warn
 from lora_doctor.types import LabelSet
@@ -111,7 +112,7 @@ def load(source: str | Path = NAME, device: str = "cpu", announce: Announce = wa
         else from_hub([(repo, name) for name in FILES], f"the tagger {repo}", licence, announce)
     )  # fmt: skip
     advice = f"A tagger needs {' and '.join(FILES)} of one model, in the form of SmilingWolf's."
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    providers = onnx_providers(device)
     tags = _tags(files[1], advice)
     try:
         session = onnxruntime.InferenceSession(str(files[0]), providers=providers)
