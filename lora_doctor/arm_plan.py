@@ -18,6 +18,8 @@ class ArmPlan:
     """Rendered from the first round on, where they have replicates."""
     probes: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
     """Probe -> its cells, rendered only when a finding asks for it."""
+    remarks: tuple[str, ...] = ()
+    """What the arms have to say of what they could not ask as it is meant, a sentence each."""
 
 
 def plan_arms(case: ArmCase, names: Sequence[str] | None) -> ArmPlan:
@@ -33,7 +35,10 @@ def plan_arms(case: ArmCase, names: Sequence[str] | None) -> ArmPlan:
     if stray := [name for name in names or () if name not in arms]:
         raise UsageError(f"there is no arm `{stray[0]}`.", advice=f"Known: {', '.join(arms)}.")
     chosen = arms if names is None else {name: arms[name] for name in arms if name in names}
+    planned = {name: module.plan(case) for name, module in chosen.items()}
+    told = [module.remark(case, planned[name]) for name, module in chosen.items() if hasattr(module, "remark")]
     return ArmPlan(
-        arms=tuple(cell for module in chosen.values() for cell in module.plan(case)),
+        arms=tuple(cell for cells in planned.values() for cell in cells),
         probes={name: module.plan(case) for name, module in probes.items()},
+        remarks=tuple(remark for remark in told if remark is not None),
     )

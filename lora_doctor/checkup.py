@@ -22,6 +22,7 @@ from lora_doctor.arm_plan import plan_arms
 from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.base_identity import compare_base
+from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
@@ -133,18 +134,21 @@ def run_checkup(
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
         asked = asked_by_name(spec, dataset, references, instruments.label_sets)
         outfit = {name: spec[name] for name in asked}
+        kind, remark = class_token_of(dataset, settings.character.class_token, load_class_words())
+        settings = replace(settings, character=replace(settings.character, class_token=kind))
         ask = asking(settings, instruments.label_sets, outfit)
         plan, remarks = plan_matrix(settings, dataset, references, places, ask)
         beside = plan_arms(
             ArmCase(
-                matrix=plan, ask=ask, trigger=settings.trigger, class_token=settings.character.class_token, spec=spec,
+                matrix=plan, ask=ask, trigger=settings.trigger, class_token=kind, spec=spec,
                 asked=asked, label_sets=instruments.label_sets, dataset=dataset, references=references,
                 ship_weights=settings.matrix.ship_weights, seed=settings.seed,
-                rank=most_directions(lora.modules),
+                rank=most_directions(lora.modules), fitted=renderer.fitted,
             ),
             settings.matrix.arms,
         )  # fmt: skip
         require_budget(plan, settings.matrix, beside)
+        notes += [remark, *remarks, *beside.remarks] if remark else [*remarks, *beside.remarks]
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
@@ -184,7 +188,9 @@ def run_checkup(
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
-        facts = replace(facts, warnings=(*notes, *remarks), timings=clock.seconds)
+        facts = replace(
+            facts, warnings=(*notes, *([remark] if remark else []), *remarks, *beside.remarks), timings=clock.seconds
+        )
         choice = choices[-1]
         if choice.sentence is not None:
             told = {**facts.instruments, "identity": choice.described}

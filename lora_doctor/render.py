@@ -17,6 +17,7 @@ from lora_doctor.render_lanes import Lanes, lanes_for
 from lora_doctor.render_prompts import (
     Encoded,
     encode,
+    fitted,
     guidance_arguments,
     join,
     reads_negative_prompt,
@@ -127,6 +128,10 @@ class Renderer:
                 yield from self._column(column, done)
         finally:
             self._merge(0.0)
+
+    def fitted(self, prompt: str) -> str:
+        """The prompt, or as much of its start as the text encoder reads; empty when that is nothing."""
+        return fitted(self.pipeline, prompt)
 
     def redraw(self, picture: Image.Image) -> Image.Image | None:
         """An RGB picture as the base model's encoder and decoder give it back, at as many pixels as a render.

@@ -93,6 +93,21 @@ def too_long(pipeline: Any, prompt: str) -> str | None:
     return f"the prompt is {length} tokens long, the text encoder reads {limit}" if length > limit else None
 
 
+def fitted(pipeline: Any, prompt: str) -> str:
+    """The prompt, or as much of its start as the text encoder reads: cut behind a comma, a lone piece behind a word.
+
+    That is what trainers make of it that read no further. Empty when not even one word is read whole.
+    """
+    for separator in (",", " "):
+        parts = prompt.split(separator)
+        for count in range(len(parts), 0, -1):
+            start = separator.join(parts[:count]).strip()
+            if too_long(pipeline, start) is None:
+                return start if count < len(parts) else prompt
+        prompt = parts[0]
+    return ""
+
+
 # ---------------------------------------------------------------- encoding, family by family
 
 

@@ -20,7 +20,8 @@ FILE_NAME = "lora-doctor.toml"
 class CharacterSettings:
     """`[character]`: who the LoRA must show."""
 
-    class_token: str = "1girl"
+    class_token: str | None = None
+    """What prompts call the character a kind of; None = the class word that most captions say, empty = nothing."""
     spec: Mapping[str, str] = field(default_factory=dict)
     """Attribute -> label; empty = induced from the dataset."""
     with_others: bool = False
@@ -176,7 +177,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "max_header": read.whole_number(1, 1024),
     "memory": read.one_of("auto", "full", "tiled", "offload", "sequential"),
     "base_cache": read.flag,
-    "character.class_token": read.token,
+    "character.class_token": read.token_or_nothing,
     "character.spec": read.spec,
     "character.with_others": read.flag,
     "instruments.face": read.name_or_folder,

@@ -35,6 +35,11 @@ def token(value: Any, folder: Path) -> str:
     return text
 
 
+def token_or_nothing(value: Any, folder: Path) -> str:
+    """A text that stays one token in a caption, or that may be empty."""
+    return "" if value == "" else token(value, folder)
+
+
 def line_or_nothing(value: Any, folder: Path) -> str:
     """A text of one line that may be empty."""
     return "" if value == "" else line(value, folder)

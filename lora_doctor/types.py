@@ -665,6 +665,8 @@ class ArmCase:
     rank: int
     """The LoRA's largest; 0 where not every update of it is a product of two factors, which can be cut off."""
     seed: int
+    fitted: Callable[[str], str] = str
+    """What the base model's text encoder reads of a prompt: all of it, its start, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,12 @@ def test_all_arms_are_planned_when_none_is_named() -> None:
     assert set(planned.probes) == PROBES
 
 
+def test_what_an_arm_could_not_ask_as_it_is_meant_is_said_where_it_is_rendered() -> None:
+    case = make_case(captions=["yuki_nk, beach, far away"] * 12, fitted=lambda prompt: prompt[:15])
+    assert [said[:14] for said in plan_arms(case, None).remarks] == ["12 of 12 capti"]
+    assert plan_arms(case, ["described"]).remarks == plan_arms(CASE, None).remarks == ()
+
+
 def test_no_arm_means_no_probe_either() -> None:
     planned = plan_arms(CASE, ())
     assert (planned.arms, dict(planned.probes)) == ((), {})

@@ -11,7 +11,7 @@ import torch
 from lora_doctor import base_classes
 from lora_doctor.base_models import load_pipeline
 from lora_doctor.errors import UsageError
-from lora_doctor.render_prompts import encode, join, reads_negative_prompt, too_long
+from lora_doctor.render_prompts import encode, fitted, join, reads_negative_prompt, too_long
 from tests.tiny_pipeline import TEXT_WIDTH, tiny_folder, tiny_xl_pipeline
 
 
@@ -96,3 +96,17 @@ def test_the_limit_counts_the_start_and_end_marks(folder: Path, letters: int, fi
     reason = too_long(load_pipeline(folder, "cpu"), "x" * letters)
     assert (reason is None) is fits
     assert fits or reason == "the prompt is 78 tokens long, the text encoder reads 77"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("aaaa,bbbb", "aaaa,bbbb"),
+        (f"{'a' * 40},{'b' * 30},{'c' * 20}", f"{'a' * 40},{'b' * 30}"),
+        (f"{'a' * 40} {'b' * 40}", "a" * 40),
+        ("a" * 90, ""),
+    ],
+)
+def test_what_is_too_long_is_cut_at_the_last_whole_tag_and_then_word(folder: Path, prompt: str, read: str) -> None:
+    pipeline = load_pipeline(folder, "cpu")
+    assert fitted(pipeline, prompt) == read and too_long(pipeline, read) is None

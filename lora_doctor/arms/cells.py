@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from lora_doctor.captions import named
 from lora_doctor.seeds import cell_seed
-from lora_doctor.types import ArmCase, Cell, DatasetImage
+from lora_doctor.types import ArmCase, Cell
 
 MOST = 4
 """Replicates of an arm at most: of the pictures that a release is worth, most are the matrix's."""
@@ -54,28 +54,47 @@ def like(
 def like_captions(case: ArmCase, arm: str, *, weights: Collection[float]) -> tuple[Cell, ...]:
     """Cells with training captions as they are; `asked` is the number of the picture.
 
-    Which captions does not depend on their order. A caption's place and framing are those it names; replicates are few.
+    Captions that the text encoder reads whole come first; of the others, as much as it reads. Which ones does not
+    depend on their order. A caption's place and framing are those it names; replicates are few.
     """
-    captioned = [(number, image) for number, image in enumerate(case.dataset.images) if image.caption]
-    chosen = sorted(captioned, key=lambda pair: hashlib.sha256(f"{case.seed}/{pair[1].sha256}".encode()).digest())
+    read = {number: case.fitted(image.caption) for number, image in enumerate(case.dataset.images) if image.caption}
+
+    def turn(number: int) -> tuple[bool, bytes]:
+        image = case.dataset.images[number]
+        return read[number] != image.caption, hashlib.sha256(f"{case.seed}/{image.sha256}".encode()).digest()
+
+    chosen = sorted((number for number, caption in read.items() if caption), key=turn)[:CAPTIONS]
     return tuple(
-        replace(_captioned(case, number, image, replicate), weight=weight, arm=arm)
+        replace(_captioned(case, number, read[number], replicate), weight=weight, arm=arm)
         for weight in sorted(weights)
-        for number, image in sorted(chosen[:CAPTIONS], key=lambda pair: pair[0])
+        for number in sorted(chosen)
         for replicate in range(MOST)
     )
 
 
-def _captioned(case: ArmCase, number: int, image: DatasetImage, replicate: int) -> Cell:
+def _captioned(case: ArmCase, number: int, caption: str, replicate: int) -> Cell:
     places, framings = case.label_sets.get("environment"), case.label_sets.get("framing")
-    place = next(iter(named(image.caption, places.labels)), SOMEWHERE) if places else SOMEWHERE
+    place = next(iter(named(caption, places.labels)), SOMEWHERE) if places else SOMEWHERE
     shown = list(dict.fromkeys(cell.framing for cell in case.matrix))
-    framing = next((f for f in named(image.caption, framings.labels) if f in shown), None) if framings else None
+    framing = next((f for f in named(caption, framings.labels) if f in shown), None) if framings else None
+    sha256 = case.dataset.images[number].sha256
     return replace(
         case.matrix[0], environment=place, trained=True, framing=framing or shown[-1], replicate=replicate,
-        prompt=image.caption or "", seed=cell_seed(case.seed, f"caption/{image.sha256}", "", replicate),
-        asked=str(number),
+        prompt=caption, seed=cell_seed(case.seed, f"caption/{sha256}", "", replicate), asked=str(number),
     )  # fmt: skip
+
+
+def cut_captions(case: ArmCase, cells: Iterable[Cell]) -> str | None:
+    """What to say of replayed captions that were cut, or left out, because the text encoder reads no further."""
+    captions = [image.caption for image in case.dataset.images]
+    long = sum(bool(caption) and case.fitted(caption or "") != caption for caption in captions)
+    if not long:
+        return None
+    replayed = {cell.asked: cell.prompt for cell in cells}
+    cut = sum(prompt != captions[int(number)] for number, prompt in replayed.items())
+    told = f"{cut} of the {len(replayed)} that are replayed were cut behind their last whole tag"
+    said = f"{long} of {sum(map(bool, captions))} captions are longer than the base model's text encoder reads"
+    return f"{said}; {told if replayed else 'none is replayed'}"
 
 
 def turn_of(case: ArmCase, cell: Cell) -> int:

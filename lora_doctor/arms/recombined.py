@@ -24,7 +24,8 @@ def plan(case: ArmCase) -> tuple[Cell, ...]:
     cells = []
     for cell in like_captions(case, "recombined", weights=(top_weight(case),)):
         own = named(cell.prompt, labels)
-        prompt = next((p for p in _elsewhere(cell.prompt, own, places) if p not in known), None)
+        others = (other for p in _elsewhere(cell.prompt, own, places) if (other := case.fitted(p)) not in known)
+        prompt = next((other for other in others if other), None)
         if prompt is not None:
             cells.append(replace(cell, prompt=prompt))
     return tuple(cells)

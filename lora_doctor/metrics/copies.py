@@ -6,6 +6,7 @@ dataset says itself: nearer than its own pictures are to their nearest neighbour
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -40,13 +41,21 @@ def measure(study: Study) -> list[Measurement]:
         ("matrix", {"weight": "ship"}, {"weight": "0"}),
         ("captions", {"arm": "captions", "weight": "top"}, {"arm": "captions", "weight": "0"}),
     ):
-        with_lora, without = (_near(study, rows, line, _units(pick(study, where)), arm) for where in (lora, base))
+        drawn, plain = pick(study, lora), pick(study, base)
+        with_lora, without = (_near(study, rows, line, _units(cells), arm) for cells in (drawn, plain))
         where = {"arm": arm}
-        found.append(told(mean(with_lora), "copies.share", where, "share"))
+        found.append(told(_why_lost(mean(with_lora), study, drawn), "copies.share", where, "share"))
         with_lora, without = with_lora.masked(without), without.masked(with_lora)
         excess = _beyond(with_lora, without, alike) if arm == "captions" else paired_difference(with_lora, without)
+        excess = _why_lost(excess, study, (*drawn, *plain))
         found.append(told(excess, "copies.excess", where, "share"))
     return [*found, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+
+
+def _why_lost(estimate: Estimate, study: Study, cells: Sequence[Cell]) -> Estimate:
+    """With the commonest reason why pictures of these cells are missing, where any is."""
+    reasons = Counter(study.missing[cell.key] for cell in cells if cell.key in study.missing)
+    return replace(estimate, reason=join(estimate.reason, reasons.most_common(1)[0][0])) if reasons else estimate
 
 
 def _beyond(lora: Sample, base: Sample, alike: Sample) -> Estimate:

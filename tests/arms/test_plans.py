@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lora_doctor.arms import captions, no_trigger, other_people, outfits, places, poses, recombined
 from lora_doctor.arms.cells import CAPTIONS as REPLAYED
 from tests.arms.make_case import LABEL_SETS, make_case
@@ -65,6 +67,38 @@ def test_captions_are_replayed_as_they_are_at_their_place_and_not_all_of_them() 
     assert {cell.prompt for cell in cells} <= set(CAPTIONS)
     assert len({cell.asked for cell in cells}) == REPLAYED
     assert all(CAPTIONS[int(cell.asked)].split(", ")[3] == cell.environment for cell in cells)
+
+
+def cut_at(tags: int) -> Callable[[str], str]:
+    """A text encoder that reads no more than so many tags."""
+    return lambda prompt: ",".join(prompt.split(",")[:tags])
+
+
+def test_captions_that_the_text_encoder_reads_whole_are_replayed_first_and_others_cut() -> None:
+    few, long = [f"yuki_nk, beach, {n}" for n in range(REPLAYED - 2)], [f"yuki_nk, city, {n}, far" for n in range(20)]
+    case = make_case(captions=[*few, *long], fitted=cut_at(3))
+    cells = captions.plan(case)
+    prompts = {cell.asked: cell.prompt for cell in cells}
+    assert len(prompts) == REPLAYED and set(few) <= set(prompts.values())
+    assert all(prompt.count(",") == 2 for prompt in prompts.values())
+    assert all(prompts[number] == cut_at(3)(case.dataset.images[int(number)].caption or "") for number in prompts)
+    said = captions.remark(case, cells)
+    assert said is not None and said.startswith("20 of 30 captions") and "2 of the 12 that are replayed" in said
+
+
+def test_nothing_is_said_of_captions_that_are_read_whole() -> None:
+    case = make_case(captions=CAPTIONS)
+    assert captions.remark(case, captions.plan(case)) is None
+
+
+def test_captions_of_which_nothing_can_be_read_are_not_replayed_and_it_is_said() -> None:
+    case = make_case(captions=CAPTIONS, fitted=lambda prompt: "")
+    assert captions.plan(case) == () and "none is replayed" in (captions.remark(case, ()) or "")
+
+
+def test_recombined_captions_are_within_what_the_text_encoder_reads() -> None:
+    cells = recombined.plan(make_case(captions=CAPTIONS, fitted=cut_at(4)))
+    assert cells and all(cell.prompt.count(",") == 3 and cell.prompt not in CAPTIONS for cell in cells)
 
 
 def test_which_captions_are_replayed_does_not_depend_on_their_order() -> None:

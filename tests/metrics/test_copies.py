@@ -105,3 +105,15 @@ def test_losing_pictures_of_the_control_excuses_nothing() -> None:
     torn = replace(whole, renders={key: one for key, one in whole.renders.items() if key not in gone})
     before, after = (get(measure(one), "copies.excess", arm="captions").value for one in (whole, torn))
     assert before is not None and after is not None and after >= before
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_why_replayed_captions_are_missing_is_said(kept: int) -> None:
+    made = study(0.99)
+    lost = {c.key: "the prompt is 95 tokens long" for c in made.arms["captions"] if c.replicate >= kept}
+    renders = {key: one for key, one in made.renders.items() if key not in lost}
+    found = measure(replace(made, renders=renders, missing=lost))
+    for name in ("copies.share", "copies.excess"):
+        told = get(found, name, arm="captions")
+        assert (told.value is None) is (kept == 0) and "the prompt is 95 tokens long" in str(told.reason)
+        assert "tokens" not in str(get(found, name, arm="matrix").reason)
