@@ -69,6 +69,8 @@ from lora_doctor.types import (
     TrainingSettings,
     Verdict,
 )
+from lora_doctor.upright import reading_key
+from lora_doctor.upright import remark as lying
 
 
 @dataclass
@@ -148,7 +150,7 @@ def run_checkup(
             settings.matrix.arms,
         )  # fmt: skip
         require_budget(plan, settings.matrix, beside)
-        notes += [remark, *remarks, *beside.remarks] if remark else [*remarks, *beside.remarks]
+        notes += [one for one in (remark, lying(dataset), *remarks, *beside.remarks) if one is not None]
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
@@ -198,10 +200,10 @@ def run_checkup(
         run.put_json("facts", json.loads(diagnosis_file.to_json(facts)))
         run.put_json("training", _plain_settings(training))
         run.put_json("label_sets", {name: [s.kind, *s.labels] for name, s in instruments.label_sets.items()})
-        run.put_json("references", [image.sha256 for image in dataset.images])
+        run.put_json("references", [reading_key(dataset, image) for image in dataset.images])
         run.put_json("identity", {
             "measured_with": choice.chosen, "least_face": least_face,
-            "copies": [[dataset.images[index].sha256 for index in group] for group in copies],
+            "copies": [[reading_key(dataset, dataset.images[index]) for index in group] for group in copies],
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)

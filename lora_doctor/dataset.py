@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lora_doctor.caption_bytes import has_mark, text_of
 from lora_doctor.caption_files import captions_of
-from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, shown
+from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart, shown
 from lora_doctor.dataset_skips import Skips
 from lora_doctor.dataset_tree import Bounds, bounds_of, check_folder, files_below, read_inside
 from lora_doctor.errors import InputRefused
@@ -74,6 +74,8 @@ class _Survey:
     caption_bytes: int = 0
     marked: int = 0
     """Captions that begin with a byte order mark."""
+    apart: int = 0
+    """Masks and controls of other pictures."""
 
     def dataset(self) -> Dataset:
         """Everything."""
@@ -111,6 +113,7 @@ class _Survey:
         beside = subset.caption_folder in (None, subset.folder)
         captions = listed if beside else self._listed(subset.caption_folder, subset.recursive, bounds) or []
         pictures = pictures_of(listed, self.layout.trainer)
+        self.apart += len(set_apart(listed, self.layout.trainer))
         if subset.files is not None:
             pictures = list(dict.fromkeys(subset.files))
         elif not subset.regularisation:
@@ -228,6 +231,8 @@ class _Survey:
         if self.marked:
             told = "a trainer that opens files as plain UTF-8 makes it part of the first token."
             notes.append(f"{self.marked} of the captions begin with a byte order mark, left out here: {told}")
+        if self.apart:
+            notes.append(f"{self.apart} files are named as masks or controls of other pictures, and are no pictures.")
         if self.skips.unnamed:
             notes.append(f"{self.skips.unnamed} more files are left out or odd than could be named.")
         return notes

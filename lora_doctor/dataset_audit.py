@@ -55,6 +55,7 @@ from lora_doctor.types import (
     Role,
     TrainingSettings,
 )
+from lora_doctor.upright import remark
 
 _SAYS = {
     "config": "the config says so",
@@ -156,6 +157,8 @@ def audit_dataset(
         tools = instruments or open_audit_instruments(settings)
         references = read_dataset_pictures(dataset, tools, run, progress)
         dataset = classify_roles(overruled(dataset, settings.roles), references, tools.label_sets)
+        if (lying := remark(dataset)) is not None:
+            dataset = replace(dataset, notes=(*dataset.notes, lying))
         case, trigger_reason, public_reason = _case(settings, layout, dataset, references, tools)
         measurements = tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
         findings, not_evaluated = evaluate(rules, measurements)

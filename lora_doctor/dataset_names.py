@@ -38,6 +38,11 @@ OTHER_PICTURES: tuple[str, ...] = (
 CAPTIONS: tuple[str, ...] = (".txt", ".caption", ".cap", ".tags")
 """Endings of captions that are named when they are not read."""
 
+MASKS = ("-masklabel", "-condlabel")
+"""How the stem of a mask, or of a control picture, of another picture ends, as OneTrainer names them."""
+ANY_TRAINER = ("folder", "lora-doctor")
+"""Values of `Layout.trainer` for a folder that any trainer may train on."""
+
 _CASE = "differs only in capital letters"
 
 
@@ -57,16 +62,29 @@ def endings_of(trainer: str) -> tuple[str, ...]:
 
 
 def pictures_of(names: Iterable[str], trainer: str) -> list[str]:
-    """The names that are pictures to `trainer`, in their order."""
+    """The names that are pictures to `trainer`, in their order; `names` are all files of a folder."""
+    apart = set(set_apart(names := list(names), trainer))
+    return [name for name in _of_pictures(names, trainer) if name not in apart]
+
+
+def set_apart(names: Iterable[str], trainer: str) -> list[str]:
+    """The names that are masks or controls of other pictures, by OneTrainer's and ai-toolkit's own names for them.
+
+    In a folder that any trainer may train on, where the picture that it is the mask of is there.
+    """
+    pictures = _of_pictures(names, trainer)
+    if trainer == "ai-toolkit":
+        return [name for name in pictures if _file(os.path.dirname(name)) == "_controls"]
+    if trainer not in ("OneTrainer", *ANY_TRAINER):
+        return []
+    stems = {_stem(name) for name in pictures}
+    ends = [(name, end) for name in pictures for end in MASKS if _stem(name).endswith(end)]
+    return [name for name, end in ends if trainer == "OneTrainer" or _stem(name).removesuffix(end) in stems]
+
+
+def _of_pictures(names: Iterable[str], trainer: str) -> list[str]:
     endings = endings_of(trainer)
-    return [name for name in names if _ending(name) in endings and not _set_apart(name, trainer)]
-
-
-def _set_apart(name: str, trainer: str) -> bool:
-    """Whether a picture is a mask or a control of another: OneTrainer's and ai-toolkit's own names for them."""
-    if trainer == "OneTrainer":
-        return _stem(name).endswith(("-masklabel", "-condlabel"))
-    return trainer == "ai-toolkit" and _file(os.path.dirname(name)) == "_controls"
+    return [name for name in names if _ending(name) in endings]
 
 
 def caption_names(picture: str, subset: Subset) -> list[str]:

@@ -24,13 +24,14 @@ from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings
-from lora_doctor.types import Dataset, LabelSet, Reading
+from lora_doctor.types import Dataset, DatasetImage, LabelSet, Reading
+from lora_doctor.upright import AS_STORED, reading_key, remark, turn_of, turned
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how much of it is done and how much there is."""
 READ_AT_ONCE = 32
-READING_VERSION = 6
-"""Counted up when a reading holds more than it did: older ones are then made again."""
+READING_VERSION = 7
+"""Counted up when a reading holds more than it did, or another picture is read: older ones are then made again."""
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
 THUMBNAIL = 192
@@ -160,10 +161,14 @@ def open_instruments(settings: Settings, announce: Announce = warn) -> Instrumen
 def read_dataset_pictures(
     dataset: Dataset, instruments: Instruments, run: RunFolder, progress: Progress
 ) -> tuple[Reading | None, ...]:
-    """A reading per dataset image; None for a picture that has become unreadable since the dataset was surveyed."""
-    pictures = [(image.sha256, image.path) for image in dataset.images]
+    """A reading per dataset image, turned as `upright` says.
+
+    None for a picture that is not looked at, and for one that has become unreadable since the dataset was surveyed.
+    """
+    turns = [(image, turn_of(dataset, image)) for image in dataset.images]
+    pictures = [(reading_key(dataset, image), image.path, turn) for image, turn in turns if turn is not None]
     known = _read(f"dataset-{instruments.digest}", pictures, instruments, run, progress, "reading the dataset")
-    return tuple(known.get(image.sha256) for image in dataset.images)
+    return tuple(None if turn is None else known.get(reading_key(dataset, image)) for image, turn in turns)
 
 
 def read_references(
@@ -172,8 +177,10 @@ def read_references(
     """A reading per dataset image; InputRefused when not one shows a face."""
     readings = read_dataset_pictures(dataset, instruments, run, progress)
     if not any(reading is not None and (reading.face.faces or reading.identities) for reading in readings):
+        lying = remark(dataset)
         raise InputRefused(
-            f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures.",
+            f"the face instrument `{instruments.face.name}` finds no face in any of {len(dataset.images)} pictures"
+            f"{'' if lying is None else f' ({lying})'}.",
             path=dataset.path,
             advice="Check that it is the dataset the LoRA was trained on, or set [instruments] face.",
         )
@@ -190,13 +197,14 @@ def read_redrawn(
 
     From the run folder where all are there, else all made now: a reading's last bits depend on its company.
     """
-    kind, keys = f"redrawn-{instruments.digest}-{drawn_by}", {index: dataset.images[index].sha256 for index in chosen}
+    kind = f"redrawn-{instruments.digest}-{drawn_by}"
+    keys = {index: reading_key(dataset, dataset.images[index]) for index in chosen}
     stored = {index: run.get_reading(kind, key) for index, key in keys.items()}
     if any(reading is None for reading in stored.values()):
         drawn: dict[int, Any] = {}
         for done, index in enumerate(chosen):
             progress("redrawing the dataset", done, len(chosen))
-            opened = _opened(dataset.images[index].path)
+            opened = _looked_at(dataset, dataset.images[index])
             made = None if opened is None else redraw(opened)
             drawn |= {} if made is None else {index: made}
         progress("redrawing the dataset", len(chosen), len(chosen))
@@ -214,13 +222,15 @@ def least_face_of(
 
     Where the dataset has too few large faces for that, what the instrument is commonly used for.
     """
-    pictures = hashlib.sha256("".join(image.sha256 for image in dataset.images).encode()).hexdigest()[:16]
+    pictures = hashlib.sha256("".join(reading_key(dataset, image) for image in dataset.images).encode()).hexdigest()[
+        :16
+    ]
     name = f"least-face-{instruments.digest}-{pictures}"
     known = run.get_json(name)
     if known is None:
         faces = [None if one is None else one.face for one in references]
         chosen = [(face, place) for place in chosen_faces(faces) if (face := faces[place]) is not None]
-        opened = [(face, _opened(dataset.images[place].path)) for face, place in chosen]
+        opened = [(face, _looked_at(dataset, dataset.images[place])) for face, place in chosen]
         seen = [(face, picture) for face, picture in opened if picture is not None]
         measured = least_face(instruments.face, [picture for _, picture in seen], [face for face, _ in seen])
         known = getattr(instruments.face, "least_face", NATIVE_FACE) if measured is None else measured
@@ -234,26 +244,26 @@ def read_renders(
     """Cell key -> reading of every render of the run, and cell key -> reason of every render that is missing."""
     renders = run.renders()
     missing = {r.cell.key: r.reason or "no image" for r in renders if r.image is None}
-    drawn = [(r.cell.key, r.image) for r in renders if r.image is not None]
+    drawn = [(r.cell.key, r.image, AS_STORED) for r in renders if r.image is not None]
     readings = _read(f"render-{instruments.digest}", drawn, instruments, run, progress, "reading the renders")
-    unreadable = {key: UNREADABLE for key, _ in drawn if key not in readings}
+    unreadable = {key: UNREADABLE for key, _, _ in drawn if key not in readings}
     return readings, missing | unreadable
 
 
 def _read(
-    kind: str, pictures: Sequence[tuple[str, Path]], instruments: Instruments, run: RunFolder, progress: Progress,
+    kind: str, pictures: Sequence[tuple[str, Path, int]], instruments: Instruments, run: RunFolder, progress: Progress,
     stage: str,
 ) -> dict[str, Reading]:  # fmt: skip
-    """Key -> reading of each (key, path), from the run folder or made now.
+    """Key -> reading of each (key, path, turn), from the run folder or made now.
 
     In batches cut from all the pictures, and a batch is read whole: a reading's last bits depend on its company.
     """
     readings: dict[str, Reading] = {}
     for start in range(0, len(pictures), READ_AT_ONCE):
         batch = pictures[start : start + READ_AT_ONCE]
-        stored = {key: run.get_reading(kind, key) for key, _ in batch}
+        stored = {key: run.get_reading(kind, key) for key, _, _ in batch}
         if any(reading is None for reading in stored.values()):
-            opened = [(key, _opened(path)) for key, path in batch]
+            opened = [(key, _opened(path, turn)) for key, path, turn in batch]
             seen = [(key, picture) for key, picture in opened if picture is not None]
             fresh = instruments.read([picture for _, picture in seen]) if seen else []
             for (key, _), reading in zip(seen, fresh, strict=True):
@@ -265,8 +275,13 @@ def _read(
     return readings
 
 
-def _opened(path: Path) -> Any:
-    """The picture (PIL, RGB) as it is stored, EXIF ignored, no side above `LARGEST_SIDE`; None if not decodable."""
+def _looked_at(dataset: Dataset, image: DatasetImage) -> Any:
+    """The picture as the instruments see it; as it is stored where they are not shown it."""
+    return _opened(image.path, turn_of(dataset, image) or AS_STORED)
+
+
+def _opened(path: Path, turn: int = AS_STORED) -> Any:
+    """The picture (PIL, RGB), turned by an EXIF orientation, no side above `LARGEST_SIDE`; None if not decodable."""
     from PIL import Image
 
     try:
@@ -276,7 +291,7 @@ def _opened(path: Path) -> Any:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for damaged files
         return None
     picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    return picture
+    return turned(picture, turn)
 
 
 def save_thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
@@ -287,7 +302,8 @@ def save_thumbnails(dataset: Dataset, run: RunFolder) -> list[str]:
     folder.mkdir(exist_ok=True)
     names = [f"dataset/{number:04d}.png" for number in range(min(SHEET, len(dataset.images)))]
     for name, image in zip(names, dataset.images, strict=False):
-        picture = Image.open(image.path).convert("RGB")
+        turn = turn_of(dataset, image) or AS_STORED
+        picture = turned(Image.open(image.path).convert("RGB"), turn)
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         picture.save(run.path / name)
     return names

@@ -20,6 +20,7 @@ from lora_doctor.errors import UsageError
 from lora_doctor.role_geometry import Geometry, geometry
 from lora_doctor.role_mixture import EMPHASIS_SHOTS, SHOTS, Seen, shots_of
 from lora_doctor.types import FRAMINGS, IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, LabelSet, Reading, Role
+from lora_doctor.upright import why_not
 
 PLAIN = "simple_background"
 SUREST = 0.999
@@ -48,7 +49,10 @@ def classify_roles(
     legible = [i for i, (_, reading) in enumerate(pairs) if reading is not None and _legible(reading, label_sets)]
     rows = shots_of(_seen([pairs[i] for i in legible], label_sets)) if legible else ()
     shots = {index: [float(each) for each in row] for index, row in zip(legible, rows, strict=True)}
-    told = [_classified(image, reading, shots.get(i), label_sets) for i, (image, reading) in enumerate(pairs)]
+    told = [
+        _classified(image, reading, shots.get(i), label_sets, why_not(dataset, image))
+        for i, (image, reading) in enumerate(pairs)
+    ]
     return replace(dataset, images=tuple(_with_folder(image, dataset) for image in told))
 
 
@@ -167,12 +171,13 @@ def _seen(pairs: Sequence[tuple[DatasetImage, Reading | None]], label_sets: Mapp
 
 
 def _classified(
-    image: DatasetImage, reading: Reading | None, shots: Sequence[float] | None, label_sets: Mapping[str, LabelSet]
-) -> DatasetImage:
+    image: DatasetImage, reading: Reading | None, shots: Sequence[float] | None, label_sets: Mapping[str, LabelSet],
+    kept_out: str | None,
+) -> DatasetImage:  # fmt: skip
     if _is_given(image):
         return image
     if reading is None or shots is None:
-        reason = "could not be read" if reading is None else "neither framing nor face could be read"
+        reason = kept_out or "could not be read" if reading is None else "neither framing nor face could be read"
         return replace(image, role=None, role_reason=reason, emphasis=None)
     near = sum(shots[:EMPHASIS_SHOTS])
     emphasis = min(SUREST, max(1 - SUREST, near))

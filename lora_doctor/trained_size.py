@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from lora_doctor.types import Case, DatasetImage, Subset
+from lora_doctor.upright import SIDEWAYS
 
-TURNED = frozenset({5, 6, 7, 8})
-"""EXIF orientations that exchange width and height."""
 UNKNOWN_SIZE = "nothing says at which resolution it is trained"
 
 
@@ -33,5 +32,5 @@ def seen_orientation(case: Case, image: DatasetImage) -> int:
 
 def seen_size(case: Case, image: DatasetImage) -> tuple[int, int]:
     """Width and height in pixels as the trainer opens the picture."""
-    turned = seen_orientation(case, image) in TURNED
+    turned = seen_orientation(case, image) in SIDEWAYS
     return (image.height, image.width) if turned else (image.width, image.height)

@@ -324,9 +324,10 @@ def test_masks_and_controls_of_a_trainer_are_no_pictures(tmp_path: Path) -> None
         write(tmp_path / name, picture())
     read = {
         trainer: len(survey(Layout(trainer=trainer, subsets=plain(tmp_path).subsets), tmp_path).images)
-        for trainer in ("OneTrainer", "ai-toolkit", "sd-scripts")
+        for trainer in ("OneTrainer", "ai-toolkit", "sd-scripts", "folder")
     }
-    assert read == {"OneTrainer": 2, "ai-toolkit": 2, "sd-scripts": 3}
+    assert read == {"OneTrainer": 2, "ai-toolkit": 2, "sd-scripts": 3, "folder": 2}
+    assert read_dataset(tmp_path).notes[0].startswith("1 files are named as masks or controls of other pictures")
 
 
 def test_marks_of_utf_8_are_counted_in_a_note(tmp_path: Path) -> None:

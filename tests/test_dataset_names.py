@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, shown
+from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart, shown
 from lora_doctor.types import Subset
 
 PLAIN = Subset(folder=Path("d"))
@@ -23,6 +23,18 @@ def said(names: list[str], subset: Subset = PLAIN, trainer: str = "folder") -> d
 def test_endings_count_in_any_case_of_letters() -> None:
     names = ["a.png", "b.JPG", "c.Jpeg", "d.webp", "e.bmp", "f.avif", "g.gif", "h.txt", "png", "i.png.npz"]
     assert pictures_of(names, "folder") == names[:6]
+
+
+@pytest.mark.parametrize("trainer", ["folder", "lora-doctor", "OneTrainer"])
+def test_masks_that_onetrainer_names_are_no_pictures_in_any_folder(trainer: str) -> None:
+    names = ["a.png", "a-masklabel.png", "x/b.jpg", "x/b-condlabel.png"]
+    assert pictures_of(names, trainer) == ["a.png", "x/b.jpg"]
+    assert set_apart(names, trainer) == ["a-masklabel.png", "x/b-condlabel.png"]
+
+
+def test_what_is_named_as_a_mask_of_no_picture_is_one_and_other_trainers_read_them_all() -> None:
+    assert pictures_of(["a-masklabel.png", "x/a.png"], "folder") == ["a-masklabel.png", "x/a.png"]
+    assert pictures_of(["a.png", "a-masklabel.png"], "sd-scripts") == ["a.png", "a-masklabel.png"]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ SHARED = {
     "lora_doctor.types",
     "lora_doctor.errors",
     "lora_doctor.devices",
+    "lora_doctor.upright",
     "lora_doctor.captions",
     "lora_doctor.caption_files",
     "lora_doctor.caption_source",

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from lora_doctor.buckets import Fit, fit
-from lora_doctor.trained_size import TURNED, seen_orientation, seen_size, subset_of, trained_resolution
+from lora_doctor.trained_size import seen_orientation, seen_size, subset_of, trained_resolution
 from lora_doctor.types import Case, DatasetImage, FaceReading, Measurement, Reading
+from lora_doctor.upright import AS_STORED, SIDEWAYS, turn_of, undone
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of the picture."""
@@ -68,7 +69,7 @@ def _heads(case: Case, assumed: Sequence[Fit], without: Sequence[Fit]) -> list[M
     """Share of the pictures with a face whose head is cut; of random crops, how often that is so."""
     name, images = "pictures.head_cut_share", case.dataset.images
     heads = {
-        index: _turned(head, seen_orientation(case, images[index]))
+        index: _as_trained(case, images[index], head)
         for index, reading in enumerate(case.references)
         if (head := head_of(reading)) is not None
     }
@@ -110,6 +111,12 @@ def head_of(reading: Reading | None) -> Box | None:
     return shares[0], shares[1], shares[2], shares[3]
 
 
+def _as_trained(case: Case, image: DatasetImage, head: Box) -> Box:
+    """Where a box of the picture as it was looked at lies in the picture as the trainer opens it."""
+    looked_at, trained = turn_of(case.dataset, image) or AS_STORED, seen_orientation(case, image)
+    return head if looked_at == trained else _turned(_turned(head, undone(looked_at)), trained)
+
+
 def _turned(box: Box, orientation: int) -> Box:
     """Where a box of the stored picture lies once it is turned as its EXIF orientation says."""
     left, top, right, bottom = box
@@ -117,7 +124,7 @@ def _turned(box: Box, orientation: int) -> Box:
         left, right = 1 - right, 1 - left
     if orientation in (3, 4):
         top, bottom = 1 - bottom, 1 - top
-    if orientation in TURNED:
+    if orientation in SIDEWAYS:
         left, top, right, bottom = top, left, bottom, right
         if orientation in (6, 7):
             left, right = 1 - right, 1 - left

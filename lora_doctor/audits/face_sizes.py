@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from lora_doctor.face_shares import normal_chance, quantile, share, sure_faces
 from lora_doctor.types import IN_CONTEXT, Case, DatasetImage, FaceReading, Measurement
+from lora_doctor.upright import looked_at_size
 
 PIXELS = (32, 48, 64, 80)
 """Heights asked for; rules choose one."""
@@ -75,8 +76,9 @@ def _measured(case: Case, index: int, face: FaceReading) -> _Face | None:
     if not tall > 0 or reading.height <= 0:
         return None
     part = tall / reading.height  # of the picture as read, which may be smaller than as stored
-    scale = _scale(image, _resolution(case, image), _buckets(case, image))
-    return _Face(index=index, repeats=image.repeats, part=part, pixels=part * image.height * scale)
+    size = looked_at_size(case.dataset, image)
+    scale = _scale(size, _resolution(case, image), _buckets(case, image))
+    return _Face(index=index, repeats=image.repeats, part=part, pixels=part * size[1] * scale)
 
 
 def _resolution(case: Case, image: DatasetImage) -> tuple[int, int] | None:
@@ -93,14 +95,14 @@ def _buckets(case: Case, image: DatasetImage) -> bool:
     return told is not False
 
 
-def _scale(image: DatasetImage, resolution: tuple[int, int] | None, buckets: bool) -> float:
+def _scale(size: tuple[int, int], resolution: tuple[int, int] | None, buckets: bool) -> float:
     """By how much the picture is made smaller: to the area trained at, or until it just covers the resolution."""
     if resolution is None:
         return 1.0
     wide, tall = resolution
     if buckets:
-        return min(1.0, math.sqrt(wide * tall / max(1, image.width * image.height)))
-    return min(1.0, max(wide / max(1, image.width), tall / max(1, image.height)))
+        return min(1.0, math.sqrt(wide * tall / max(1, size[0] * size[1])))
+    return min(1.0, max(wide / max(1, size[0]), tall / max(1, size[1])))
 
 
 def _below(

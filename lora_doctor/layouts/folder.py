@@ -5,6 +5,7 @@
 | `10_name concept` | a subset of ten repeats, as sd-scripts has it; the nearest such folder around a picture counts |
 | `images` beside `captions`, `labels`, `txt` ... | captions are looked for there, with the pictures' relative names |
 | `metadata.jsonl`, `metadata.csv` | the pictures and captions it lists; caption files beside the pictures come first |
+| `mask` or `masks` without captions, with the names of the pictures beside it | masks: no pictures |
 | `img` beside `reg`, `log`, `model` | the folders of kohya_ss: `reg` is regularisation, the other two are no pictures |
 | anything else | one subset, pictures of sub-folders included, once each |
 """
@@ -26,6 +27,7 @@ IMAGES = ("images", "image", "imgs", "img", "pictures", "pics", "photos")
 CAPTIONS = ("captions", "caption", "labels", "label", "txt", "txts", "text", "texts", "tags", "prompts")
 """Names of sibling folders, in any case of letters."""
 REGULARISATION = ("reg", "regs", "regularisation", "regularization", "reg_images", "regularization_images")
+MASKS = ("mask", "masks")
 CAPTION_FILES = (".txt", ".caption")
 _NUMBERED = re.compile(r"(\d{1,9})_(.*)", re.DOTALL)
 
@@ -91,6 +93,7 @@ class _Found:
     unread_tables: int = 0
     captionless_tables: int = 0
     outside: int = 0
+    masks: int = 0
     notes_of: list[str] = field(default_factory=list)
 
     def subsets_of(self, place: _Place) -> Iterator[Subset]:
@@ -101,7 +104,8 @@ class _Found:
                 yield self._told(folder, replace(like, recursive=True))
             return
         self.links += folder.names.links
-        inner = {each.path.name: each for each in folder.inner}
+        inner = {each.path.name: each for each in folder.inner if not _is_masks(each, folder)}
+        self.masks += sum(_is_masks(each, folder) for each in folder.inner)
         if pair := _pair(folder):
             images, captions = pair
             yield self._told(images, replace(like, folder=images.path, recursive=True, caption_folder=captions.path))
@@ -162,6 +166,7 @@ class _Found:
              "counted once here, and sd-scripts leaves them out."),
             (self.regularisation, "The pictures of the folder for regularisation are not part of the character."),
             (self.left_out, f"{self.left_out} folders beside img, which kohya_ss keeps results in, are left out."),
+            (self.masks, f"{self.masks} folders of masks, by their names and those of their files, are left out."),
             (self.tables, "Captions are read from a metadata table; pictures that it does not list are left out, as "
              "Hugging Face's imagefolder does. sd-scripts and ai-toolkit would look for caption files instead."),
             (self.captionless_tables, "A metadata table has no column that looks like captions."),
@@ -182,6 +187,8 @@ def _looked(path: Path, found: _Found, depth: int) -> _Folder:
     inner = tuple(_looked(path / name, found, depth - 1) for name in below)
     special = any(_NUMBERED.fullmatch(name) for name in names.folders) or _has_table(names)
     folder = _Folder(path, names, inner, not special and all(each.plain for each in inner))
+    if any(_is_masks(each, folder) for each in inner):
+        return replace(folder, plain=False)
     return replace(folder, plain=False) if _pair(folder) else folder
 
 
@@ -199,6 +206,22 @@ def _pair(folder: _Folder) -> tuple[_Folder, _Folder] | None:
     if _holds(images, CAPTION_FILES) or not _holds(captions, CAPTION_FILES) or not _holds(images, PICTURES):
         return None
     return images, captions
+
+
+def _is_masks(one: _Folder, around: _Folder) -> bool:
+    """Whether a folder in `around` holds the masks of the pictures there: called so, without captions, named alike.
+
+    A folder of pictures that show masks has captions, or names of its own.
+    """
+    if one.path.name.lower() not in MASKS or _holds(one, CAPTION_FILES):
+        return False
+    others = set(_stems(around)).union(*(_stems(each) for each in around.inner if each is not one))
+    return bool(own := set(_stems(one))) and 2 * len(own & others) > len(own)
+
+
+def _stems(folder: _Folder) -> Iterator[str]:
+    """Names of the pictures directly in the folder, without their endings."""
+    return (Path(name).stem for name in folder.names.files if name.lower().endswith(PICTURES))
 
 
 def _project(inner: dict[str, _Folder]) -> tuple[dict[str, _Folder], list[_Folder]]:

@@ -37,6 +37,8 @@ class File:
     subset: int = 0
     face: tuple[float, float, float, float] | None = None
     """Box in pixels; None = no face."""
+    looked_at: tuple[int, int] | None = None
+    """Size in which the instruments saw it; None = `size`."""
     features: Sequence[tuple[float, float]] | None = None
     embedding: Sequence[float] | None = None
     readable: bool = True
@@ -72,4 +74,5 @@ def _reading(file: File) -> Reading | None:
     face = FaceReading(faces=0)
     if file.face is not None:
         face = FaceReading(faces=1, score=0.9, box=file.face, landmarks=tuple(file.features) if file.features else None)
-    return Reading(width=file.size[0], height=file.size[1], face=face, probabilities={}, embedding=embedding)
+    wide, tall = file.looked_at or file.size
+    return Reading(width=wide, height=tall, face=face, probabilities={}, embedding=embedding)

@@ -124,13 +124,17 @@ def test_a_box_turns_as_its_picture_does(orientation: int) -> None:
     assert _turned((10 / 80, 5 / 40, 30 / 80, 15 / 40), orientation) == pytest.approx(shares)
 
 
-def test_a_trainer_that_obeys_exif_cuts_the_turned_picture() -> None:
-    # Stored on its side: the head is at the left, and at the top once it is turned.
-    file = File(size=(256, 128), facts={"orientation": 6}, face=(10.0, 40.0, 60.0, 80.0))
-    kept = File(size=(256, 128), facts={"orientation": 6}, face=(110.0, 40.0, 150.0, 80.0))
-    options = {"buckets": False, "obeys_orientation": True}
-    case = case_of([file, kept], training=AT_128, subsets=(subset(**options),))
+@pytest.mark.parametrize("obeys", [True, None])
+def test_heads_are_looked_at_upright_and_cut_as_the_trainer_opens_the_picture(obeys: bool | None) -> None:
+    """Stored on its side: a square crop takes off the top once it is turned, or the left, which is the same end."""
+    sideways: dict[str, Any] = {"size": (256, 128), "facts": {"orientation": 6}, "looked_at": TALL}
+    options = {"buckets": False, "obeys_orientation": obeys}
+    case = case_of([File(**sideways, face=TOP), File(**sideways, face=MIDDLE)], training=AT_128,
+                   subsets=(subset(**options),))  # fmt: skip
     assert told(case).pictures == (0,)
+    wide = subset(buckets=False, obeys_orientation=obeys, resolution=(256, 128))
+    cut = told(replace(case, dataset=replace(case.dataset, subsets=(wide,))))
+    assert bool(cut.pictures) is (obeys is True), "a wide crop holds the whole picture only as it is stored"
 
 
 def test_the_area_that_is_lost() -> None:

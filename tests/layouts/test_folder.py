@@ -201,3 +201,34 @@ def test_a_name_in_no_encoding_does_no_harm(tmp_path: Path) -> None:
         pass
     (subset,) = layout_of(tmp_path).subsets
     assert subset.repeats == 7
+
+
+@pytest.mark.parametrize(
+    ("pictures", "masks", "subset"),
+    [(".", "masks", (1, False)), ("images", "Mask", (1, True)), ("10_ohwx", "10_ohwx/masks", (10, False))],
+)
+def test_a_folder_of_masks_is_left_out_and_noted(
+    pictures: str, masks: str, subset: tuple[int, bool], tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        write(
+            tmp_path / pictures / f"{name}.jpg", tmp_path / pictures / f"{name}.txt", tmp_path / masks / f"{name}.png"
+        )
+    layout = layout_of(tmp_path)
+    assert told(layout, tmp_path) == {pictures: subset} and noted(layout, "1 folders of masks")
+
+
+@pytest.mark.parametrize(("names", "ending"), [(("a", "b"), ".txt"), (("c", "d"), ".npz")])
+def test_pictures_of_somebody_masked_are_pictures(names: tuple[str, str], ending: str, tmp_path: Path) -> None:
+    """They have captions, or names of their own."""
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.png")
+    for name in names:
+        write(tmp_path / "mask" / f"{name}.png", tmp_path / "mask" / f"{name}{ending}")
+    assert told(layout_of(tmp_path), tmp_path) == {".": (1, True)}
+
+
+def write(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
