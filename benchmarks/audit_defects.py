@@ -68,6 +68,7 @@ def found_in(draft: Draft, place: Path, tools: Any) -> list[dict[str, Any]]:
 def audit_character(job: Job) -> dict[str, Any]:
     """Every dataset of one character: `healthy`, and by defect and severity; from the work folder where it is known."""
     from lora_doctor.dataset_audit import AuditSettings, open_audit_instruments
+    from lora_doctor.instrument_choice import BUNDLED
 
     path = job.work / f"{job.seed}.json"
     known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
@@ -76,7 +77,7 @@ def audit_character(job: Job) -> dict[str, Any]:
     for name, draft in _drafts(job, defects):
         if name in known:
             continue
-        tools = tools or open_audit_instruments(AuditSettings(dataset=cache, out=cache))
+        tools = tools or open_audit_instruments(AuditSettings(dataset=cache, out=cache, instruments=BUNDLED))
         known[name] = found_in(draft(), cache / "run", tools)
         path.write_text(json.dumps(known, indent=1))
         print(f"{job.seed} {name}: {', '.join(f['rule'] for f in known[name])}", file=sys.stderr, flush=True)

@@ -192,6 +192,7 @@ def _tell(tool: Tool, planted: Planted, style: str) -> Told:
 def main() -> None:
     """Plant, run both tools, print the table."""
     from lora_doctor.dataset_audit import AuditSettings, open_audit_instruments
+    from lora_doctor.instrument_choice import BUNDLED
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--characters", type=int, default=6)
@@ -200,7 +201,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        instruments = open_audit_instruments(AuditSettings(dataset=place, out=place))
+        instruments = open_audit_instruments(AuditSettings(dataset=place, out=place, instruments=BUNDLED))
         tools: dict[str, Tool] = {
             "caption-audit": caption_audit,
             "lora-doctor": lambda where, draft, _: lora_doctor(where, draft, instruments, place / "run"),

@@ -79,10 +79,11 @@ def answer(measurements: Any, token: str) -> tuple[str, float | None]:
 def trials(seeds: range) -> Iterator[tuple[str, str, Severity, str, float | None]]:
     """Attribute, planted cause, severity, answer and share of every dataset."""
     from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_instruments
+    from lora_doctor.instrument_choice import BUNDLED
 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        tools = open_audit_instruments(AuditSettings(dataset=place, out=place))
+        tools = open_audit_instruments(AuditSettings(dataset=place, out=place, instruments=BUNDLED))
         for seed in seeds:
             for attribute in ATTRIBUTES:
                 for i, (cause, severity) in enumerate(SHOWN):

@@ -21,6 +21,7 @@ from fixtures.miniature.world.drawing import draw_scene
 from fixtures.miniature.world.scene import random_scene
 from lora_doctor.audits.identity_ratio import audit
 from lora_doctor.dataset_audit import AuditSettings, open_audit_instruments
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.roles import classify_roles
 from lora_doctor.types import (
     CLOSE_UP,
@@ -115,7 +116,7 @@ def _share(held: Sequence[bool]) -> str:
 
 def miniature(seeds: Iterable[int], pictures: int) -> tuple[list[PaperSet], dict[str, LabelSet]]:
     """All pictures of every character, read by the miniature's instruments."""
-    tools = open_audit_instruments(AuditSettings(dataset=Path(), out=Path()))
+    tools = open_audit_instruments(AuditSettings(dataset=Path(), out=Path(), instruments=BUNDLED))
     drawn = []
     for seed in seeds:
         rng, character = random.Random(f"roles-{seed}"), Character.from_seed(seed)

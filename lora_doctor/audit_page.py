@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lora_doctor.dossier import name_in
+from lora_doctor.instrument_choice import ADVICE
 from lora_doctor.terminal import finding_told, heading, measured, pairs, plain
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Measurement
 
@@ -67,6 +68,10 @@ def _what(audit: Audit) -> Table:
     table.add_row("read as", plain(habits))
     for note in dataset.notes:
         table.add_row("", f"[dim]{plain(note)}[/]")
+    for kind, told in audit.record.instruments.items():
+        unread = f"[yellow]nothing: {plain(str(told))}.[/] [dim]Files and captions alone are judged. {plain(ADVICE)}[/]"
+        named = f"{kind} {told['name']} ({told['licence']})" if kind != "none" else ""
+        table.add_row("looked at by", plain(named) if named else unread)
     for subset in dataset.subsets if len(dataset.subsets) > 1 else ():
         own = sum(dataset.subsets[image.subset] is subset for image in dataset.images)
         table.add_row("", plain(f"{name_in(dataset, subset.folder)}: {own} pictures x {subset.repeats:g}"))

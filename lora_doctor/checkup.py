@@ -26,6 +26,7 @@ from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
+from lora_doctor.instrument_choice import MINIATURE, with_instruments
 from lora_doctor.instrument_files import warn
 from lora_doctor.instruments import (
     Instruments,
@@ -119,7 +120,10 @@ def run_checkup(
         training = training_settings(settings.training_config, lora)
     with clock.stage("load"), _noted_warnings() as notes:
         settings = replace(settings, base=chosen_base(settings.base, lora))
+        if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
+            settings = with_instruments(settings, MINIATURE if settings.base == MINIATURE else lora.family)
         base = open_base(settings, lora, announce)
+        settings = with_instruments(settings, base.family)
         settings = with_render_defaults(settings, base)
         renderer = _renderer(settings, base.pipeline, lora)
         renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)

@@ -21,9 +21,11 @@ from lora_doctor.dataset import survey
 from lora_doctor.dataset_layout import layout_of
 from lora_doctor.diagnosis import FORMAT_VERSION, to_json
 from lora_doctor.errors import UsageError
+from lora_doctor.instrument_choice import for_pictures
 from lora_doctor.instruments import (
     Instruments,
     Progress,
+    label_sets_of,
     open_instruments,
     read_dataset_pictures,
     save_thumbnails,
@@ -47,12 +49,14 @@ from lora_doctor.types import (
     Case,
     Dataset,
     Finding,
+    LabelSet,
     Layout,
     Measurement,
     NotEvaluated,
     PictureFacts,
     Reading,
     Role,
+    Rule,
     TrainingSettings,
 )
 from lora_doctor.upright import remark
@@ -63,6 +67,8 @@ _SAYS = {
     "folder": "the folder's name says so",
 }
 """By `Layout.trigger_from`, how a trigger is known."""
+_NOT_MEASURED = "not measured"
+"""What a rule says of a measurement that nobody made."""
 AUDIT, REPORT = "audit.json", "audit.html"
 FACTS_VERSION = 2
 """Counted up when `picture_facts` tells more than it did: what run folders remember is then looked at again."""
@@ -154,20 +160,25 @@ def audit_dataset(
         dataset = survey(
             layout, settings.dataset, known=partial(_known, run), remember=partial(_remember, run), progress=progress
         )
-        tools = instruments or open_audit_instruments(settings)
-        references = read_dataset_pictures(dataset, tools, run, progress)
-        dataset = classify_roles(overruled(dataset, settings.roles), references, tools.label_sets)
+        tools = instruments or _tools(settings, dataset)
+        blind = None if isinstance(tools, Instruments) else tools
+        label_sets = tools.label_sets if isinstance(tools, Instruments) else label_sets_of(settings.instruments)
+        references: tuple[Reading | None, ...] = (
+            read_dataset_pictures(dataset, tools, run, progress) if isinstance(tools, Instruments)
+            else (None,) * len(dataset.images)
+        )  # fmt: skip
+        dataset = classify_roles(overruled(dataset, settings.roles), references, label_sets, unread=blind)
         if (lying := remark(dataset)) is not None:
             dataset = replace(dataset, notes=(*dataset.notes, lying))
-        case, trigger_reason, public_reason = _case(settings, layout, dataset, references, tools)
-        measurements = tuple(m for module in find("audits", needs="audit").values() for m in module.audit(case))
-        findings, not_evaluated = evaluate(rules, measurements)
+        case, trigger_reason, public_reason = _case(settings, layout, dataset, references, label_sets)
+        measurements = _measured(case, blind)
+        findings, not_evaluated = _judged(rules, measurements, blind)
         ways = ways_to(dataset)
         texts = [text for image in dataset.images for text in captions_of(image)]
-        spellings = other_spellings(texts, case.trigger, Vocabulary(tools.label_sets).knows) if case.trigger else ()
+        spellings = other_spellings(texts, case.trigger, Vocabulary(label_sets).knows) if case.trigger else ()
         pictures = save_thumbnails(dataset, run) if settings.private else None
-        told = measurements if settings.private else public(measurements, tools.label_sets)
-        shown = (findings, not_evaluated) if settings.private else evaluate(rules, told)
+        told = measurements if settings.private else public(measurements, label_sets)
+        shown = (findings, not_evaluated) if settings.private else _judged(rules, told, blind)
         record = AuditRecord(
             format_version=FORMAT_VERSION,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -178,14 +189,14 @@ def audit_dataset(
                 "known": trigger_reason if settings.private else public_reason,
                 "spec": dict(case.spec),
             },
-            instruments=tools.described,
+            instruments=tools.described if isinstance(tools, Instruments) else {"none": tools},
             dataset=dossier.describe_dataset(
-                dataset, references, tools.label_sets, measurements=measurements, pictures=pictures, ways=ways.says
+                dataset, references, label_sets, measurements=measurements, pictures=pictures, ways=ways.says
             ),
             measurements=told,
             findings=shown[0],
             not_evaluated=shown[1],
-            prescription=prescribe(shown[0], settings.training, told, spec=case.spec, label_sets=tools.label_sets),
+            prescription=prescribe(shown[0], settings.training, told, spec=case.spec, label_sets=label_sets),
             timings={"seconds": round(time.monotonic() - began, 2)},
         )
         run.write_text(AUDIT, to_json(record))
@@ -198,21 +209,48 @@ def audit_dataset(
     )  # fmt: skip
 
 
+def _tools(settings: AuditSettings, dataset: Dataset) -> Instruments | str:
+    """The instruments; or why nothing is read off the pictures."""
+    names = for_pictures(settings.instruments, dataset.images)
+    return names if isinstance(names, str) else open_audit_instruments(replace(settings, instruments=names))
+
+
+def _measured(case: Case, blind: str | None) -> tuple[Measurement, ...]:
+    """What all audits measure; where nothing was read, those that look at pictures say so first."""
+    found: list[Measurement] = []
+    for module in find("audits", needs="audit").values():
+        looks = blind is not None and getattr(module, "LOOKS", False)
+        for one in module.audit(case):
+            found.append(replace(one, reason=f"{blind}: {one.reason}") if looks and one.value is None else one)
+    return tuple(found)
+
+
+def _judged(
+    rules: Sequence[Rule], measurements: Sequence[Measurement], blind: str | None
+) -> tuple[tuple[Finding, ...], tuple[NotEvaluated, ...]]:
+    """Findings, and what could not be evaluated; where nothing was read, that is why something is not measured."""
+    findings, silent = evaluate(rules, measurements)
+    if blind is None:
+        return findings, silent
+    told = f"{_NOT_MEASURED}, as {blind}"
+    return findings, tuple(replace(one, reason=one.reason.replace(_NOT_MEASURED, told)) for one in silent)
+
+
 def _case(
     settings: AuditSettings, layout: Layout, dataset: Dataset, references: tuple[Reading | None, ...],
-    tools: Instruments,
+    label_sets: Mapping[str, LabelSet],
 ) -> tuple[Case, str, str]:  # fmt: skip
     """All that audits may look at, and how the trigger is known: for the user, and for everybody."""
-    induced = induce_trigger(dataset, tools.label_sets)
+    induced = induce_trigger(dataset, label_sets)
     trigger, told = (
         (settings.trigger, "given") if settings.trigger
         else (layout.trigger, _SAYS[layout.trigger_from]) if layout.trigger and _calls(layout, dataset)
         else (induced.word or "", induced.reason)
     )  # fmt: skip
-    spec = induce_spec(dataset, references, tools.label_sets, settings.spec)
+    spec = induce_spec(dataset, references, label_sets, settings.spec)
     case = Case(
         lora=None, dataset=dataset, references=references, training=settings.training, trigger=trigger,
-        label_sets=tools.label_sets, spec=spec,
+        label_sets=label_sets, spec=spec,
     )  # fmt: skip
     public_reason = induced.public_reason if told == induced.reason else None
     return case, told, public_reason or told

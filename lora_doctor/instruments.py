@@ -19,11 +19,12 @@ from lora_doctor.face_limit import chosen_faces, least_face
 from lora_doctor.face_views import NATIVE_FACE
 from lora_doctor.identity_instruments import IdentityInstrument, open_face, open_identity
 from lora_doctor.image_states import UNREADABLE
+from lora_doctor.instrument_choice import ADVICE, MINIATURE, left_out
 from lora_doctor.instrument_files import Announce, warn
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import Settings
+from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.types import Dataset, DatasetImage, LabelSet, Reading
 from lora_doctor.upright import AS_STORED, reading_key, remark, turn_of, turned
 
@@ -133,16 +134,16 @@ class Instruments:
 def open_instruments(settings: Settings, announce: Announce = warn) -> Instruments:
     """The instruments that the settings name; `announce` is told in a sentence what is about to be downloaded.
 
-    Raises what their loaders raise, UsageError when two of `identity` have the same name.
+    Raises what their loaders raise, UsageError when face or CLIP is not named, or two of `identity` have one name.
     """
     from lora_doctor.extractors import clip, dino, tagger
 
     names = settings.instruments
+    if names.face is None or names.clip is None:
+        raise UsageError(f"{left_out(names)}.", advice=ADVICE)
     device = resolved(settings.device)
-    face_source = data_folder("miniature") / "face" if names.face == "miniature" else names.face
-    clip_source = data_folder("miniature") / "clip" if names.clip == "miniature" else names.clip
-    beside = Path(clip_source) / "labels.toml"
-    labels = names.labels or (beside if beside.is_file() else data_folder("rules") / "labels" / "character.toml")
+    face_source = data_folder(MINIATURE) / "face" if names.face == MINIATURE else names.face
+    clip_source = data_folder(MINIATURE) / "clip" if names.clip == MINIATURE else names.clip
     seer = clip.load(clip_source, device, announce)
     identity = tuple(open_identity(text, device, announce, same_clip=seer) for text in names.identity)
     found = open_face(face_source, device, announce)
@@ -152,10 +153,21 @@ def open_instruments(settings: Settings, announce: Announce = warn) -> Instrumen
     if names.body not in ("clip", "none"):
         body = dino.load(names.body, device, announce)
     return Instruments(
-        face=found, clip=seer, label_sets=load_labels(labels), identity=identity,
+        face=found, clip=seer, label_sets=label_sets_of(names), identity=identity,
         tagger=None if names.tagger is None else tagger.load(names.tagger, device, announce),
         body=body,
     )  # fmt: skip
+
+
+def label_sets_of(names: InstrumentSettings) -> dict[str, LabelSet]:
+    """What CLIP is asked about: the user's own file, the one in its folder, else rules/labels/character.toml.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    folder = None if names.clip is None else data_folder(MINIATURE) / "clip" if names.clip == MINIATURE else names.clip
+    beside = None if folder is None else Path(folder) / "labels.toml"
+    usual = beside if beside is not None and beside.is_file() else data_folder("rules") / "labels" / "character.toml"
+    return load_labels(names.labels or usual)
 
 
 def read_dataset_pictures(

@@ -36,13 +36,14 @@ FOLDER_NAMES: Mapping[Role, frozenset[str]] = {
 
 
 def classify_roles(
-    dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet]
-) -> Dataset:
+    dataset: Dataset, references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet], *,
+    unread: str | None = None,
+) -> Dataset:  # fmt: skip
     """`dataset` with `role`, `role_reason` and `emphasis` filled; `references` are its readings, in its order.
 
     Roles that the user gave (`overruled`, `Subset.role`) stay, with a probability of 0 or 1, and help to judge the
     others. `emphasis` is the probability of identity-emphasis, the role the likelier one. A picture that could not be
-    read, or shows neither framing nor face, keeps no role, and the reason why.
+    read, or shows neither framing nor face, keeps no role, and the reason why; `unread` = why none was read.
     """
     images = [_told_by_subset(image, dataset) for image in dataset.images]
     pairs = list(zip(images, references, strict=True))
@@ -50,7 +51,7 @@ def classify_roles(
     rows = shots_of(_seen([pairs[i] for i in legible], label_sets)) if legible else ()
     shots = {index: [float(each) for each in row] for index, row in zip(legible, rows, strict=True)}
     told = [
-        _classified(image, reading, shots.get(i), label_sets, why_not(dataset, image))
+        _classified(image, reading, shots.get(i), label_sets, why_not(dataset, image) or unread)
         for i, (image, reading) in enumerate(pairs)
     ]
     return replace(dataset, images=tuple(_with_folder(image, dataset) for image in told))

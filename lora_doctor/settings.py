@@ -32,10 +32,11 @@ class CharacterSettings:
 class InstrumentSettings:
     """`[instruments]`: what looks at the pictures."""
 
-    face: str = "miniature"
-    """`miniature`, the name of an insightface pack, `yunet-sface`, or the absolute path of a folder of either."""
-    clip: str = "miniature"
-    """`miniature`, an open_clip name, or the absolute path of a folder."""
+    face: str | None = None
+    """`miniature`, the name of an insightface pack, `yunet-sface`, or the absolute path of a folder of either; None =
+    the miniature's where that is what is looked at, else it has to be named."""
+    clip: str | None = None
+    """`miniature`, an open_clip name, or the absolute path of a folder; None = as for `face`."""
     labels: Path | None = None
     """A label file of the user's own."""
     identity: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lora_doctor.dataset_audit import AUDIT, REPORT, Audit, AuditSettings, audit_dataset, open_audit_instruments
 from lora_doctor.errors import InputRefused
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import Instruments
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT
 
@@ -20,7 +21,7 @@ MISA = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "misa
 
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
-    return open_audit_instruments(AuditSettings(dataset=MISA, out=MISA))
+    return open_audit_instruments(AuditSettings(dataset=MISA, out=MISA, instruments=BUNDLED))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_instruments
 from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, Mending, plan_mending
 from lora_doctor.errors import UsageError
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import Instruments
 from lora_doctor.repeats_plan import ways_to
 from lora_doctor.types import IDENTITY_EMPHASIS, Finding, Fix, Measurement, RankedCause
@@ -33,7 +34,7 @@ def everything(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
-    return open_audit_instruments(AuditSettings(dataset=YUKI, out=YUKI))
+    return open_audit_instruments(AuditSettings(dataset=YUKI, out=YUKI, instruments=BUNDLED))
 
 
 @pytest.fixture(scope="module")

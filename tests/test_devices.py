@@ -10,12 +10,12 @@ import pytest
 from lora_doctor.devices import is_out_of_memory, onnx_providers, resolved
 from lora_doctor.errors import EnvironmentFailure
 from lora_doctor.extractors import clip
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import open_instruments
-from lora_doctor.settings import InstrumentSettings, Settings
+from lora_doctor.settings import Settings
 from tests.test_instruments import instruments
 
 __all__ = ["instruments"]
-MINIATURE = InstrumentSettings(face="miniature", clip="miniature")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_instruments_are_opened_on_the_device_that_the_base_model_is_loaded_on(
     monkeypatch.setattr(clip, "load", asked)
     nowhere = Path()
     settings = Settings(
-        model=nowhere, trigger="", dataset=nowhere, out=nowhere, device=device, instruments=MINIATURE
+        model=nowhere, trigger="", dataset=nowhere, out=nowhere, device=device, instruments=BUNDLED
     )  # fmt: skip
     with pytest.raises(EnvironmentFailure, match=f"asked for {goal}[.]$"):
         open_instruments(settings)

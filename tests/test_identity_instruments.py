@@ -11,10 +11,11 @@ import pytest
 from lora_doctor.checkup import run_checkup
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import UsageError
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import READING_VERSION, Instruments, open_instruments, read_dataset_pictures, silent
 from lora_doctor.plugins import data_folder
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import InstrumentSettings, Settings, load_settings
+from lora_doctor.settings import Settings, load_settings
 from lora_doctor.types import Dataset
 from tests.make_sface_pack import make_sface_pack
 from tests.tiny_instruments import THRESHOLD, make_ccip, make_dino, make_tagger
@@ -30,7 +31,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(**names: object) -> Instruments:
-    settings = InstrumentSettings(**names)  # type: ignore[arg-type]
+    settings = dataclasses.replace(BUNDLED, **names)  # type: ignore[arg-type]
     nowhere = Path()
     return open_instruments(
         Settings(model=nowhere, trigger="", dataset=DATASET, out=nowhere, device="cpu", instruments=settings)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.image_states import broken
+from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import (
     Instruments,
     least_face_of,
@@ -32,7 +33,9 @@ DATASET = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "y
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
     nowhere = Path()
-    return open_instruments(Settings(model=nowhere, trigger="", dataset=DATASET, out=nowhere, device="cpu"))
+    return open_instruments(
+        Settings(model=nowhere, trigger="", dataset=DATASET, out=nowhere, device="cpu", instruments=BUNDLED)
+    )
 
 
 def same(one: Reading | None, other: Reading | None) -> bool:

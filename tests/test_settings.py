@@ -85,7 +85,7 @@ def test_two_keys_are_enough(model: Path) -> None:
     assert settings.matrix.novel_environments is None
     assert settings.render.steps is None
     assert not settings.report.private
-    assert (settings.base, settings.instruments.face, settings.instruments.clip) == ("auto", "miniature", "miniature")
+    assert (settings.base, settings.instruments.face, settings.instruments.clip) == ("auto", None, None)
 
 
 def test_every_key_arrives_and_paths_are_relative_to_the_file(model: Path) -> None:

@@ -16,6 +16,9 @@ from lora_doctor.frequent_tokens import frequent_tokens
 from lora_doctor.types import IN_CONTEXT, Case, LabelSet, Measurement
 from lora_doctor.visible import Share, Visible, look, said, said_share
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 if TYPE_CHECKING:
     import numpy as np
 

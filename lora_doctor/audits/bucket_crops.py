@@ -15,6 +15,9 @@ from lora_doctor.trained_size import seen_orientation, seen_size, subset_of, tra
 from lora_doctor.types import Case, DatasetImage, FaceReading, Measurement, Reading
 from lora_doctor.upright import AS_STORED, SIDEWAYS, turn_of, undone
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of the picture."""
 

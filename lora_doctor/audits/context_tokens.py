@@ -13,6 +13,9 @@ from lora_doctor.caption_words import kind_words
 from lora_doctor.captions import names, pieces, stripped
 from lora_doctor.types import IN_CONTEXT, Case, Measurement
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 KINDS = ("environment", "pose", "outfit")
 PLAIN = "simple_background"
 """A backdrop is no environment."""

@@ -18,6 +18,9 @@ from lora_doctor.association import corrected_v, holm, permutation_p
 from lora_doctor.types import IN_CONTEXT, Case, LabelSet, Measurement
 from lora_doctor.visible import look
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -93,7 +96,7 @@ def audit(case: Case) -> list[Measurement]:
 
 def _none_varies(name: str, told: Sequence[_Told]) -> list[Measurement]:
     """What is known where there is no pair: nothing to be entangled, or too few pictures to tell."""
-    where, n = {"pair": "any"}, max((len(each.shows) for each in told), default=0)
+    where, n = {"pair": "any"}, sorted([0, 0, *(len(each.shows) for each in told)])[-2]  # a pair needs two
     few = None if n >= ENOUGH else f"only {n} pictures could be read, and {ENOUGH} are wanted"
     return [
         Measurement(name=name, value=None if few else 0.0, unit="score", n=n, where=where, reason=few),

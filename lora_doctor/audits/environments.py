@@ -13,6 +13,9 @@ from lora_doctor.effective_number import DRAWS, SEED, evenly, near, of_alike, of
 from lora_doctor.types import IN_CONTEXT, Case, Measurement
 from lora_doctor.visible import Visible, look, said_share
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 PLAIN = "simple_background"
 REACH = 0.8
 """Distance of unit embeddings, 0 to 2, over which two pictures grow into two. With it, pictures of one place (cosine

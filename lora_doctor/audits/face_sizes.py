@@ -16,6 +16,9 @@ from lora_doctor.face_shares import normal_chance, quantile, share, sure_faces
 from lora_doctor.types import IN_CONTEXT, Case, DatasetImage, FaceReading, Measurement
 from lora_doctor.upright import looked_at_size
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 PIXELS = (32, 48, 64, 80)
 """Heights asked for; rules choose one."""
 HEIGHTS = {"1/10": 1 / 10, "1/7": 1 / 7}

@@ -24,6 +24,9 @@ from lora_doctor.types import (
     Role,
 )
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 INSTRUMENT_ERROR = 0.003
 """How often a role that the classifier is surest of is wrong, at most. Measured (`benchmarks.roles`): none of 6000 on
 the miniature, below 0.001 on paper (photos, anime, big-headed); three times that, for what neither shows."""

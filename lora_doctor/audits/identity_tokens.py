@@ -13,6 +13,9 @@ from lora_doctor.captions import is_prose, says, texts
 from lora_doctor.rival_labels import rivals
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, Measurement, Reading
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 _ROLES = (IDENTITY_EMPHASIS, IN_CONTEXT)
 _AGREED = 0.8
 """Share of the captions that name one and the same other label, from which the spec is in doubt rather than they."""

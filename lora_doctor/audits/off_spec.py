@@ -6,6 +6,9 @@ from lora_doctor.off_spec import shown_instead
 from lora_doctor.types import Case, Measurement
 from lora_doctor.visible import look
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 KINDS = ("identity", "body")
 """Clothes may change from picture to picture; face, hair and figure may not."""
 

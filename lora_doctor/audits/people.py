@@ -16,6 +16,9 @@ from lora_doctor.face_shares import left_out, share, sure_faces
 from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
 from lora_doctor.types import Case, FaceReading, Measurement
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 FACE_ERROR = 0.02
 """How often a second face as large as the first is none. Assumed; detectors reach an average precision of 0.95 on large
 faces (SCRFD-10GF, WIDER FACE easy), which counts missed ones too."""

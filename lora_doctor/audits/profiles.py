@@ -14,6 +14,9 @@ from lora_doctor.face_shares import QUANTILE, normal_chance, quantile, share, su
 from lora_doctor.head_pose import Points, drawn_proportions, eyes_apart, nose_shift, yaw
 from lora_doctor.types import Case, Measurement
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 BEYOND = (15, 30, 45)
 """Degrees asked for; rules choose one. 30 to 45 is what portraitists call three quarters."""
 QUANTILES = {"10": 0.1, "50": 0.5, "90": 0.9}

@@ -15,6 +15,9 @@ from lora_doctor.caption_share import NO_CAPTIONS, captioned, weight
 from lora_doctor.captions import texts
 from lora_doctor.types import Case, Measurement
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 _TOLD_APART = ("environment", "pose", "outfit", "framing")
 """Kinds of attribute in which pictures differ for everybody to see."""
 _Z90 = 1.645

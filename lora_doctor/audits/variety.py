@@ -13,6 +13,9 @@ from lora_doctor.effective_number import DRAWS, SEED, evenly, near, of_alike, of
 from lora_doctor.types import IN_CONTEXT, Case, LabelSet, Measurement
 from lora_doctor.visible import Visible, look, said_share
 
+LOOKS = True
+"""It asks what the instruments read."""
+
 NAMES = {"pose": "dataset.poses", "expression": "dataset.expressions", "framing": "dataset.framings"}
 UNITS = {"pose": "poses", "expression": "expressions", "framing": "framings"}
 SURE = 0.8
