@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lora_doctor.captions import caption_tokens, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import noun, rivals, two_colours
+from lora_doctor.spelling import Spelling, respelt
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
@@ -32,8 +33,8 @@ class CaptionPlan:
     spec: Mapping[str, str]
     """Attribute -> the character's label."""
     label_sets: Mapping[str, LabelSet]
-    misspelt: Collection[str] = ()
-    """Spellings that mean the trigger, as they are written."""
+    misspelt: Collection[Spelling] = ()
+    """Other spellings of the trigger."""
     class_words: Collection[str] = ()
     """Tokens that stand before the trigger: `1girl`, `solo`."""
     free: Collection[str] = ()
@@ -137,10 +138,11 @@ def _of_others(part: str) -> bool:
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
     if not plan.trigger or re.search(rf"(?<![\w-]){re.escape(plan.trigger)}(?![\w-])", text):
         return text
-    for wrong in sorted(plan.misspelt, key=len, reverse=True):
-        if re.search(_pattern(wrong), text, re.IGNORECASE):
-            done.append(f"{wrong} -> {plan.trigger}")
-            return _replaced(text, wrong, plan.trigger)
+    for wrong in sorted(plan.misspelt, key=lambda one: len(one.text), reverse=True):
+        mended = respelt(text, wrong, plan.trigger, lambda piece: _is_any_label(piece, plan))
+        if mended != text:
+            done.append(f"{wrong.text} -> {plan.trigger}")
+            return mended
     done.append(f"trigger {plan.trigger} added")
     return _inserted(text, [plan.trigger], plan)
 
@@ -209,6 +211,10 @@ def _spaced(label: str) -> str:
 
 def _folded(label: str) -> str:
     return " ".join(pieces(label))
+
+
+def _is_any_label(word: str, plan: CaptionPlan) -> bool:
+    return any(_is_label(word, labels) for labels in plan.label_sets.values())
 
 
 def _is_label(word: str, labels: LabelSet) -> bool:

@@ -42,7 +42,7 @@ from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.spec import induce_spec
-from lora_doctor.spelling import other_spellings
+from lora_doctor.spelling import Spelling, other_spellings
 from lora_doctor.trigger import Vocabulary, induce_trigger
 from lora_doctor.types import (
     AuditRecord,
@@ -110,7 +110,7 @@ class Audit:
     not_evaluated: tuple[NotEvaluated, ...]
     trigger_reason: str
     """How the trigger is known."""
-    misspelt: tuple[str, ...] = ()
+    misspelt: tuple[Spelling, ...] = ()
     """Spellings that mean the trigger."""
     class_words: tuple[str, ...] = ()
     """Tokens that stand before the trigger."""
@@ -175,7 +175,8 @@ def audit_dataset(
         findings, not_evaluated = _judged(rules, measurements, blind)
         ways = ways_to(dataset)
         texts = [text for image in dataset.images for text in captions_of(image)]
-        spellings = other_spellings(texts, case.trigger, Vocabulary(label_sets).knows) if case.trigger else ()
+        words = Vocabulary(label_sets)
+        spellings = other_spellings(texts, case.trigger, words.knows, words.lists) if case.trigger else ()
         pictures = save_thumbnails(dataset, run) if settings.private else None
         told = measurements if settings.private else public(measurements, label_sets)
         shown = (findings, not_evaluated) if settings.private else _judged(rules, told, blind)
@@ -205,7 +206,7 @@ def audit_dataset(
     return Audit(
         case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
         trigger_reason=trigger_reason, plan=ways.says, repeats=ways.repeats,
-        misspelt=tuple(each.text for each in spellings), class_words=_class_words(texts),
+        misspelt=misspelt, class_words=_class_words(texts),
     )  # fmt: skip
 
 

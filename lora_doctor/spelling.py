@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lora_doctor.captions import caption_tokens, stripped
 
@@ -25,6 +25,9 @@ class Spelling:
     """`case`: other capitals; `separator`: split, joined, or other marks between; `typo`: other letters."""
     captions: tuple[int, ...]
     """Indexes of the captions that write it so, and nowhere rightly."""
+    places: tuple[int, int] | None = None
+    """Of a word that means something by itself too: the first and the last piece of a caption, from 0, that is taken
+    for the trigger where it is this word and nothing else. None = it is the trigger wherever it stands."""
 
 
 def holds(caption: str, trigger: str) -> bool:
@@ -48,30 +51,48 @@ def place(caption: str, trigger: str, separator: str = ",") -> int | None:
 
 
 def other_spellings(
-    captions: Sequence[str], trigger: str, known: Callable[[str], bool] = lambda word: False
+    captions: Sequence[str],
+    trigger: str,
+    known: Callable[[str], bool] = lambda word: False,
+    listed: Callable[[str], bool] = lambda text: False,
 ) -> tuple[Spelling, ...]:
     """Every other spelling of the trigger in the captions, the commonest first.
 
-    Captions that also write it rightly do not count. A word at one or two edits from the trigger is taken for it (one
-    edit where it has fewer than four letters); a word that means something by itself (`known`) only where it stands
-    in the trigger's place. Of a trigger with commas only the first piece is looked for.
+    Captions that also write it rightly do not count. A word at one edit from the trigger is taken for it, at two where
+    the trigger has six letters or more. A word that means something by itself (`known`) only as a whole piece in the
+    trigger's place, at one edit; a label or a common tag (`listed`) never: `hair` is no slip for `hana`. Of a trigger
+    with commas only the first piece is looked for.
     """
     first = next(iter(caption_tokens(trigger)), "")
     if not first or len(_compact(first)) < 2:
         return ()
     lacking = [n for n, caption in enumerate(captions) if not _exact(first)[0].search(caption)]
-    usual = _usual_places(captions, first)
+    words = _Words(known, listed, _usual_places(captions, first))
     found: dict[tuple[str, Kind], dict[str, list[int]]] = {}
     for n in lacking:
-        best = _nearest(captions[n], first, known, usual)
+        best = _nearest(captions[n], first, words)
         if best is not None:
             text, kind = best
             found.setdefault((_compact(text) if kind == "separator" else text.lower(), kind), {}).setdefault(
                 text, []
             ).append(n)
-    spellings = [_spelling(kind, ways) for (_, kind), ways in found.items()]
+    spellings = [_spelling(kind, ways, words) for (_, kind), ways in found.items()]
     spellings += _other_case(captions, first)
     return tuple(sorted(spellings, key=lambda one: (-len(one.captions), one.text)))
+
+
+def respelt(caption: str, spelling: Spelling, trigger: str, label: Callable[[str], bool] = lambda piece: False) -> str:
+    """The caption with the trigger for every mention of `spelling`; pieces that are a `label` stay as they are."""
+    wrong, parts, at = re.compile(_pattern(spelling.text), re.IGNORECASE), caption.split(","), -1
+    for n, part in enumerate(parts):
+        at += bool(part.strip())
+        if label(part):
+            continue
+        if spelling.places is None or (
+            spelling.places[0] <= at <= spelling.places[1] and wrong.fullmatch(part.strip())
+        ):
+            parts[n] = wrong.sub(lambda _: trigger, part)
+    return ",".join(parts)
 
 
 def edits(one: str, other: str, most: int = 2) -> int:
@@ -115,37 +136,68 @@ def _compact(text: str) -> str:
     return _PARTS.sub("", text.lower())
 
 
+def _parts(text: str) -> list[str]:
+    return [part for part in _PARTS.split(text) if part]
+
+
 def _allowed(letters: int) -> int:
-    """How many edits still mean the trigger: two, as caption-audit has it; one for what is almost nothing else."""
-    return 2 if letters >= 4 else 1
+    """How many edits still mean the trigger: two, as caption-audit has it, from six letters on; in shorter words two
+    lead to half of all names, and to `long` from `luna`."""
+    return 2 if letters >= 6 else 1
 
 
-def _windows(caption: str, parts: int) -> Iterator[tuple[int, int, str]]:
-    """Piece, number of words and text of every run of at most `parts` + 1 words inside one piece."""
+class _Words(NamedTuple):
+    """What is known of the captions' words, and where the trigger usually stands."""
+
+    known: Callable[[str], bool]
+    listed: Callable[[str], bool]
+    usual: tuple[int, int]
+
+    def mean_something(self, text: str) -> bool:
+        """Whether every part of the text means something by itself, and no underscore makes one name of them."""
+        return "_" not in text and all(self.known(part) for part in _parts(text))
+
+    def all_listed(self, text: str) -> bool:
+        """Whether every part of the text is of labels and common tags: `red_cape`."""
+        return all(self.listed(part) for part in _parts(text))
+
+
+class _Window(NamedTuple):
+    """A run of words inside one piece of a caption."""
+
+    at: int
+    """In which piece, from 0."""
+    size: int
+    """How many words."""
+    whole: bool
+    """Whether these are all words of the piece."""
+    text: str
+
+
+def _windows(caption: str, parts: int) -> Iterator[_Window]:
+    """Every run of at most `parts` + 1 words inside one piece."""
     for at, token in enumerate(caption_tokens(caption)):
         words = [word for raw in token.split() if (word := stripped(raw))]
         for size in range(1, parts + 2):
             for start in range(len(words) - size + 1):
-                yield at, size, " ".join(words[start : start + size])
+                yield _Window(at, size, size == len(words), " ".join(words[start : start + size]))
 
 
-def _nearest(
-    caption: str, trigger: str, known: Callable[[str], bool], usual: tuple[int, int]
-) -> tuple[str, Kind] | None:
+def _nearest(caption: str, trigger: str, words: _Words) -> tuple[str, Kind] | None:
     """What of the caption comes nearest to the trigger, and how it differs; None = nothing does."""
-    wanted, parts = _compact(trigger), len([part for part in _PARTS.split(trigger) if part])
+    wanted, parts = _compact(trigger), len(_parts(trigger))
     best: tuple[int, int, str] | None = None
-    for at, size, text in _windows(caption, parts):
-        compact = _compact(text)
+    for one in _windows(caption, parts):
+        compact = _compact(one.text)
         if abs(len(compact) - len(wanted)) > 2:
             continue
         # A run of several words is a slip only if it has as many as the trigger; else it must be the same letters.
-        most = _allowed(len(wanted)) if size in (1, parts) else 0
+        most = _allowed(len(wanted)) if one.size in (1, parts) else 0
         distance = _edits(compact, wanted)
-        if distance > most or (distance and not _meant(text, at, known, usual)):
+        if distance > most or not _meant(one, distance, parts, words):
             continue
-        if best is None or (distance, size) < best[:2]:
-            best = (distance, size, text)
+        if best is None or (distance, one.size) < best[:2]:
+            best = (distance, one.size, one.text)
     return None if best is None else (best[2], "typo" if best[0] else "separator")
 
 
@@ -154,8 +206,15 @@ def _edits(one: str, other: str) -> int:
     return edits(one, other)
 
 
-def _meant(text: str, at: int, known: Callable[[str], bool], usual: tuple[int, int]) -> bool:
-    return usual[0] <= at <= usual[1] or not all(known(part) for part in _PARTS.split(text) if part)
+def _meant(one: _Window, distance: int, parts: int, words: _Words) -> bool:
+    """Whether words so near to the trigger are meant for it, rather than for what they mean by themselves."""
+    if words.listed(one.text) or (distance and words.all_listed(one.text)):
+        return False
+    if not words.mean_something(one.text):
+        return True
+    if not distance:
+        return one.whole or one.size <= parts  # `black cat` in a sentence is no `blackcat`
+    return distance == 1 and one.whole and words.usual[0] <= one.at <= words.usual[1]
 
 
 def _usual_places(captions: Sequence[str], trigger: str) -> tuple[int, int]:
@@ -167,9 +226,11 @@ def _usual_places(captions: Sequence[str], trigger: str) -> tuple[int, int]:
     return places[cut], places[-1 - cut]
 
 
-def _spelling(kind: Kind, ways: Mapping[str, Sequence[int]]) -> Spelling:
+def _spelling(kind: Kind, ways: Mapping[str, Sequence[int]], words: _Words) -> Spelling:
     text = max(ways, key=lambda way: (len(ways[way]), way))
-    return Spelling(text=text, kind=kind, captions=tuple(sorted(n for some in ways.values() for n in some)))
+    places = words.usual if kind == "typo" and words.mean_something(text) else None
+    where = tuple(sorted(n for some in ways.values() for n in some))
+    return Spelling(text=text, kind=kind, captions=where, places=places)
 
 
 def _other_case(captions: Sequence[str], trigger: str) -> list[Spelling]:

@@ -166,7 +166,7 @@ def _candidates(
             one.level = MADE_UP if one.in_prose and "_" in one.text else min(MADE_UP, one.level + (key in hints))
     likely = sorted((one for _, one in kept if one.level > ORDINARY), key=lambda one: (-one.level, -one.share))
     for one in likely[:CANDIDATES]:
-        others = other_spellings([text for text, _ in captions], one.text, vocabulary.knows)
+        others = other_spellings([text for text, _ in captions], one.text, vocabulary.knows, vocabulary.lists)
         one.captions |= {n for spelling in others for n in spelling.captions}
         one.share = sum(captions[n][1] for n in one.captions) / total
     return [one for one in likely if one.share >= (SOME if one.level == MADE_UP else NEARLY_ALL)]

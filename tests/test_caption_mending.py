@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
 from lora_doctor.captions import names
 from lora_doctor.rival_labels import rivals
+from lora_doctor.spelling import Spelling
 from lora_doctor.types import FRAMINGS, IDENTITY_EMPHASIS, IN_CONTEXT
 from tests.make_label_set import label_set
 
@@ -25,7 +26,8 @@ SETS = {
 }
 PLAN = CaptionPlan(
     trigger="yuki_nk", spec={"hair_colour": "white_hair", "body": "slender", "top": "red_shirt"}, label_sets=SETS,
-    misspelt=("yuki_kn", "yuki nk"), class_words=("1girl", "solo"), free=("environment",),
+    misspelt=tuple(Spelling(text=text, kind="typo", captions=()) for text in ("yuki_kn", "yuki nk")),
+    class_words=("1girl", "solo"), free=("environment",),
 )  # fmt: skip
 SOUND = "1girl, yuki_nk, white_hair, slender, library"
 
@@ -52,6 +54,23 @@ def test_a_missing_trigger_goes_behind_the_class_words() -> None:
 @pytest.mark.parametrize("wrong", ["yuki_kn", "yuki nk", "Yuki_KN"])
 def test_a_misspelt_trigger_is_replaced_where_it_stands(wrong: str) -> None:
     assert mended(f"1girl, white_hair, {wrong}, slender") == "1girl, white_hair, yuki_nk, slender"
+
+
+def test_a_word_that_means_something_is_replaced_alone_and_in_the_triggers_place() -> None:
+    plan = replace(PLAN, misspelt=(Spelling(text="yuki_ng", kind="typo", captions=(), places=(1, 1)),))
+
+    def written(caption: str) -> str:
+        return mend(caption, plan, role=IN_CONTEXT, shown={}).caption
+
+    assert written("1girl, yuki_ng, white_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+    assert written("1girl, white_hair, slender, yuki_ng") == "1girl, yuki_nk, white_hair, slender, yuki_ng"
+    assert written("1girl, gold yuki_ng, white_hair, slender") == "1girl, yuki_nk, gold yuki_ng, white_hair, slender"
+
+
+def test_a_label_is_never_taken_apart_for_the_trigger() -> None:
+    plan = replace(PLAN, trigger="hana", misspelt=(Spelling(text="hair", kind="typo", captions=()),))
+    found = mend("1girl, white hair, slender", plan, role=IN_CONTEXT, shown={})
+    assert (found.caption, found.changes) == ("1girl, hana, white hair, slender", ("trigger hana added",))
 
 
 def test_another_persons_hair_is_corrected() -> None:

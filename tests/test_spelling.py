@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.spelling import edits, holds, other_spellings, place
+from lora_doctor.labels import load_labels
+from lora_doctor.plugins import data_folder
+from lora_doctor.spelling import edits, holds, other_spellings, place, respelt
+from lora_doctor.trigger import Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -97,9 +100,39 @@ def test_a_word_with_a_meaning_is_only_taken_in_the_triggers_place() -> None:
     assert found.text == "ring"
 
 
-def test_short_triggers_allow_one_edit() -> None:
+def test_two_edits_are_a_slip_from_six_letters_on() -> None:
     assert other_spellings(["sks, a dog", "sk, a dog"], "sks")[0].text == "sk"
     assert other_spellings(["sks, a dog", "skxx, a dog"], "sks") == ()
+    assert other_spellings(["luna, 1girl", "lema, 1girl"], "luna") == ()
+    assert other_spellings(["yuki_nk, 1girl", "yuko_nl, 1girl"], "yuki_nk")[0].text == "yuko_nl"
+
+
+VOCABULARY = Vocabulary(load_labels(data_folder("rules") / "labels" / "character.toml"))
+
+
+@pytest.mark.parametrize("trigger", ["luna", "mina", "hana", "sora", "lena", "rina", "blackcat"])
+def test_no_word_of_ordinary_captions_is_taken_for_a_short_name(trigger: str) -> None:
+    lacking = [
+        "1girl, pink hair, smile, solo", "1girl, short hair, sitting", "1girl, long hair, red eyes", "solo, 1girl, hat",
+        "a photo of a woman with long hair in a red dress", "1girl, solo, gold hair ring", "a black cat on a wall",
+    ]  # fmt: skip
+    captions = [f"1girl, {trigger}, solo, white hair, smile"] * 8 + lacking
+    assert other_spellings(captions, trigger, VOCABULARY.knows, VOCABULARY.lists) == ()
+
+
+def test_a_listed_tag_is_never_a_slip_even_in_the_triggers_place() -> None:
+    captions = ["1girl, hain, white hair"] * 9
+    assert other_spellings([*captions, "1girl, hair, smile"], "hain", VOCABULARY.knows, VOCABULARY.lists) == ()
+    (found,) = other_spellings([*captions, "1girl, hainn, smile"], "hain", VOCABULARY.knows, VOCABULARY.lists)
+    assert (found.text, found.places) == ("hainn", None)
+
+
+def test_a_word_with_a_meaning_is_respelt_alone_and_in_its_place() -> None:
+    known = {"ring", "gold"}.__contains__
+    (found,) = other_spellings(["1girl, rin, white_hair"] * 9 + ["1girl, ring, white_hair"], "rin", known)
+    assert respelt("1girl, ring, white_hair", found, "rin") == "1girl, rin, white_hair"
+    assert respelt("1girl, gold ring, white_hair", found, "rin") == "1girl, gold ring, white_hair"
+    assert respelt("1girl, white_hair, ring", found, "rin") == "1girl, white_hair, ring"
 
 
 def test_healthy_captions_have_no_other_spelling() -> None:
