@@ -10,18 +10,19 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lora_doctor.captions import caption_tokens, names, pieces, prose_piece, says
-from lora_doctor.rival_labels import noun, rivals, two_colours
+from lora_doctor.caption_company import names_others
+from lora_doctor.captions import HAIR_THINGS, caption_tokens, names, pieces, prose_piece, says
+from lora_doctor.rival_labels import claims, noun, two_colours
 from lora_doctor.spelling import Spelling, respelt
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
 """The kinds of attribute that every caption must name; clothes and places only where they are to be seen."""
-_COMPANY = frozenset((
+_ELSEWHERE = frozenset((
     "beside", "next", "near", "behind", "opposite", "alongside", "against", "toward", "towards", "facing", "another",
-    "other", "others", "two", "both", "friend", "friends", "stranger", "strangers", "crowd", "people", "his", "their",
+    "other", "others", "two", "both", "his", "their", "not", "no", "never", "without", "used", "once", "formerly",
 ))  # fmt: skip
-"""Words of a sentence that may speak of somebody or something else."""
+"""Words of a sentence that may speak of somebody or something else, or of what is not so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ class Mended:
     changes: tuple[str, ...] = field(default=())
     """In a few words each, in order; empty = nothing had to be done."""
     by_hand: tuple[str, ...] = field(default=())
-    """What prose says against the spec, and may say of somebody or something else: left as it is."""
+    """What is said against the spec, and may be said of somebody or something else: left as it is."""
 
 
 def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Mapping[str, str]) -> Mended:
@@ -96,16 +97,17 @@ def _without_unseen(text: str, plan: CaptionPlan, shown: Mapping[str, str], done
 
 
 def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: list[str], left: list[str]) -> str:
-    """Every trait that contradicts the spec, by the audit's own measure; prose that may mean another goes to `left`."""
+    """Every trait that contradicts the spec, by the audit's own measure; what may be another's goes to `left`."""
     for attribute, own in plan.spec.items():
         labels = plan.label_sets.get(attribute)
         if labels is None or labels.kind not in KEPT or shown.get(attribute, own) != own or two_colours(own, text):
             continue
-        for other in rivals(labels.labels, own, text):
-            changed = _without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
-            if changed != text:
-                done.append(f"{other} -> {own}")
-            text = changed
+        for other in claims(labels.labels, own, text):
+            if not names_others(text):
+                changed = _without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
+                if changed != text:
+                    done.append(f"{other} -> {own}")
+                text = changed
             if says(text, other):
                 left.append(f"says {other}, the character has {own}")
     return text
@@ -114,9 +116,10 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
 def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
     """The caption with `own` for `other`; nothing in its place where it says `own` already.
 
-    A tag goes as a whole (`jet_black_hair`); a sentence's words only where the picture is `certain` to show `own`.
+    A tag goes as a whole (`jet_black_hair`); a sentence's words only where the picture is `certain` to show `own` and
+    the caption does not say that as well: who writes of white and of black hair seldom means one head.
     """
-    parts, emptied = text.split(","), False
+    parts, emptied, certain = text.split(","), False, certain and not says(text, own)
     for at, part in enumerate(parts):
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
             new = "" if says(",".join(parts), own) else _spelled(own, plan)
@@ -132,7 +135,7 @@ def _is_tag(part: str) -> bool:
 
 
 def _of_others(part: str) -> bool:
-    return not _COMPANY.isdisjoint(re.findall(r"\w+", part.lower()))
+    return not _ELSEWHERE.isdisjoint(re.findall(r"\w+", part.lower()))
 
 
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
@@ -195,9 +198,10 @@ def _replaced(text: str, old: str, new: str) -> str:
 
 
 def _pattern(word: str) -> str:
-    """`white_hair` and `white hair` alike, not inside longer words."""
+    """`white_hair` and `white hair` alike, not inside longer words or names of things (`white hair ties`)."""
     parts = [re.escape(part) for part in re.split(r"[_\s]+", word) if part]
-    return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])"
+    thing = rf"(?![_\s]+{HAIR_THINGS})" if word.lower().endswith("hair") else ""
+    return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])" + thing
 
 
 def _spelled(label: str, plan: CaptionPlan) -> str:

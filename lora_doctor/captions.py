@@ -16,6 +16,12 @@ _SENTENCE = frozenset((
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
 _MARKS = ".,;:!?\"'`()[]{}*“”‘’«»"
+HAIR_THINGS = (
+    r"(?:ties?|bands?|ribbons?|bows?|clips?|pins?|ornaments?|accessor(?:y|ies)|scrunchies?|beads|nets?|brush|flowers?"
+    r"|extensions|dye|rings?|sticks?|tubes?)\b"
+)
+"""What stands behind `hair` that is part of another thing's name, as a regular expression: black hair ties are no black
+hair."""
 _REMEMBERED = 1 << 15
 """Captions whose parts are kept: each is asked for hundreds of labels."""
 
@@ -100,16 +106,22 @@ def is_prose(caption: str) -> bool:
 @lru_cache(maxsize=_REMEMBERED)
 def _parts(caption: str) -> tuple[str, str]:
     """The pieces, a line each; and the words of those that are prose between spaces, `|` where a piece ends."""
-    said = pieces(caption)
+    said = _things_joined(pieces(caption))
     prose = (" ".join(filter(None, map(stripped, piece.split()))) for piece in said if prose_piece(piece))
     return "".join(f"\n{piece}\n" for piece in said), "".join(f" {piece} |" for piece in prose)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _folded(text: str) -> tuple[str, ...]:
-    return tuple(pieces(text))
+    return tuple(_things_joined(pieces(text)))
 
 
+def _things_joined(said: Iterable[str]) -> list[str]:
+    """With `hair ties` as one word, so that no label ends in the middle of it."""
+    return [_HAIR_OF_A_THING.sub("hair-", piece) for piece in said]
+
+
+_HAIR_OF_A_THING = re.compile(rf"\bhair (?={HAIR_THINGS})")
 _ADJECTIVES = {"hair": "haired", "eyes": "eyed", "skin": "skinned"}
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.caption_company import names_others
 from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of, without_prefix
 from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says
@@ -97,11 +98,16 @@ def _fixed(
 
 
 def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
-    """The tokens to take out; of one trait, only those that contradict it: both halves of `heterochromia` are true."""
+    """The tokens to take out; of one trait, only those that contradict it and cannot be another's.
+
+    Both halves of `heterochromia` are true.
+    """
     labels, tokens = fix.get("remove", ()), fix.get("tokens", ())
     if len(tokens) != 1:
         return set(labels)
-    return set() if two_colours(tokens[0], text) else set(rivals(labels, tokens[0], text))
+    if two_colours(tokens[0], text) or names_others(text):
+        return set()
+    return set(rivals(labels, tokens[0], text))
 
 
 def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:

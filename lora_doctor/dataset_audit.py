@@ -176,7 +176,7 @@ def audit_dataset(
         ways = ways_to(dataset)
         texts = [text for image in dataset.images for text in captions_of(image)]
         words = Vocabulary(label_sets)
-        spellings = other_spellings(texts, case.trigger, words.knows, words.lists) if case.trigger else ()
+        misspelt = other_spellings(texts, case.trigger, words.knows, words.lists) if case.trigger else ()
         pictures = save_thumbnails(dataset, run) if settings.private else None
         told = measurements if settings.private else public(measurements, label_sets)
         shown = (findings, not_evaluated) if settings.private else _judged(rules, told, blind)

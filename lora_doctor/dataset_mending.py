@@ -56,7 +56,7 @@ class Mending:
     by_hand: Mapping[Path, Mended] = field(default_factory=dict)
     """The same, where the config puts words around every caption of a subset that the corrected one has elsewhere."""
     unsure: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
-    """Picture -> what its prose says against the spec, and may say of somebody or something else: left as it is."""
+    """Picture -> what its captions say against the spec, and may say of somebody or something else: left as it is."""
 
     @property
     def diff(self) -> str:
@@ -215,7 +215,7 @@ def sheet(mending: Mending) -> str:
             _grouped(mending, _changes(mending.by_hand)),
         ),
         _listed(
-            "Captions to look at by hand: a sentence may speak of somebody or something else",
+            "Captions to look at by hand: they may speak of somebody or something else",
             _grouped(mending, mending.unsure),
         ),
         _listed("Captions that are not read from a file", _read_elsewhere(mending)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from lora_doctor.caption_company import names_others
 from lora_doctor.caption_words import MULTICOLOURED
 from lora_doctor.captions import says
 
@@ -16,14 +17,26 @@ def rivals(labels: Iterable[str], own: str, text: str) -> list[str]:
     """Those of `labels` that `text` says and that contradict `own`.
 
     Two labels are both true where one is only more precise (`long_hair` and `very_long_hair`), where they are no
-    rivals (`slender, athletic`), or where the caption says that there are two colours.
+    rivals (`slender, athletic`), where the caption says that there are two colours, or where it says `own` too and
+    names somebody besides the character, whose it may be.
     """
+    found = claims(labels, own, text)
+    return [] if found and of_others(own, text) else found
+
+
+def claims(labels: Iterable[str], own: str, text: str) -> list[str]:
+    """The same, whoever may be meant."""
     said = [label for label in labels if says(text, label) and not _part_of(label, own)]
     if not said or not says(text, own):
         return said
     if _multicoloured(text):
         return []
     return [label for label in said if noun(label) == noun(own)]
+
+
+def of_others(own: str, text: str) -> bool:
+    """Whether another label than `own` may be somebody else's: `text` says `own`, and names more than the character."""
+    return says(text, own) and names_others(text)
 
 
 def two_colours(own: str, text: str) -> bool:

@@ -136,6 +136,43 @@ def test_a_sentence_that_may_mean_somebody_else_is_left_to_a_person(caption: str
     assert not any("->" in change for change in found.changes)
 
 
+SPOKEN_OF = {
+    **SETS,
+    "eye_colour": label_set("eye_colour", "identity", "red_eyes green_eyes blue_eyes"),
+    "skin": label_set("skin", "identity", "pale_skin dark_skin"),
+}
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "2girls, yuki_nk, white_hair, black_hair, red_eyes, blue_eyes, pale_skin, slender, hug",
+        "1girl, 1boy, yuki_nk, white_hair, red_eyes, dark_skin, pale_skin, slender",
+        "2girls, yuki_nk, black_hair, red_eyes, pale_skin, slender",
+        "yuki_nk hugging a man with black hair and green eyes in a park, white hair, red eyes, pale skin, slender",
+        "yuki_nk, a girl with white hair and red eyes, holding a cat with green eyes, pale skin, slender",
+        "yuki_nk with white hair and red eyes. A boy with black hair stands on the left. She is slender, pale skin",
+        "photo of yuki_nk in a cafe, a clerk behind her has black hair, white hair, red eyes, pale skin, slender",
+        "yuki_nk used to have black hair, red eyes, pale skin, slender",
+    ],
+)
+def test_what_may_be_somebody_elses_is_left_to_a_person(caption: str) -> None:
+    """Though the picture certainly shows the character's own."""
+    spec = {"hair_colour": "white_hair", "eye_colour": "red_eyes", "skin": "pale_skin", "body": "slender"}
+    plan = CaptionPlan(trigger="yuki_nk", spec=spec, label_sets=SPOKEN_OF)
+    found = mend(caption, plan, role=IN_CONTEXT, shown=spec)
+    assert (found.caption, found.changes) == (caption, ())
+    assert found.by_hand and all(note.startswith("says ") for note in found.by_hand)
+
+
+def test_hair_ties_have_no_hair_colour() -> None:
+    caption = "yuki_nk, white hair with black hair ties, slender"
+    assert mend(caption, PLAN, role=IN_CONTEXT, shown={"hair_colour": "white_hair"}) == Mended(caption=caption)
+    assert mended("yuki_nk has black hair and black hair ties, slender", hair_colour="white_hair") == (
+        "yuki_nk has white hair and black hair ties, slender"
+    )
+
+
 @pytest.mark.parametrize(
     ("spec", "caption"),
     [

@@ -58,6 +58,14 @@ def test_true_traits_that_the_audit_accepts_are_left_in_the_copy(tmp_path):
     assert corrected_captions(long, [fix], TRIGGER) == {}
 
 
+def test_what_may_be_another_persons_stays_in_the_copy(tmp_path):
+    captions = ["2girls, yuki_nk, white_hair, black_hair", "1girl, 1boy, yuki_nk, black_hair"]
+    data = dataset(tmp_path / "d", *captions)
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    corrected = corrected_captions(data, [fix], TRIGGER)
+    assert corrected == {data.images[1].path: "1girl, 1boy, yuki_nk, white_hair, black_hair"}
+
+
 def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk, smile", "1girl, yuki_nk, beach", "1girl, yuki_nk")
     fix = {"add_tokens": "environment", "to": "in-context", "tokens": []}

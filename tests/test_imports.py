@@ -141,6 +141,7 @@ SHARED = {
     "lora_doctor.image_states",
     "lora_doctor.look_alikes",
     "lora_doctor.regular_file",
+    "lora_doctor.caption_company",
     "lora_doctor.caption_words",
     "lora_doctor.caption_share",
     "lora_doctor.caption_groups",

@@ -108,7 +108,7 @@ def _contradictions(case: Case, among: Sequence[int], attribute: str, caveat: st
     """Share of the captions that say another label than the spec's; and of those, how many pictures show what they say.
 
     Tokens meant as negatives count: a text encoder reads `black_hair`, never `not`. Two labels are both true where they
-    are no rivals (`slender, athletic`), or where the caption says that there are two colours.
+    are no rivals (`slender, athletic`), where the caption says that there are two colours, or that it may be another's.
     """
     where = {"attribute": attribute}
     names = ("captions.identity_token_conflict", "captions.contradiction_seen_share")

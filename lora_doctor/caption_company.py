@@ -1,0 +1,114 @@
+"""Whether a caption names somebody besides the character: a second person, an animal, a doll. Pure.
+
+What it says of hair, eyes or skin may then be theirs. Words are looked up in lists and nothing is parsed: where it is
+open whether `a man` is the character, a caption counts as naming somebody else, and nobody loses a trait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from lora_doctor.caption_words import ANATOMY, CLASS_WORDS, OUTFIT_WORDS
+from lora_doctor.captions import pieces, prose_piece, sentences
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_COUNTED = re.compile(r"(\d+)(\+?)(?:girl|boy|other)s?")
+"""Danbooru's own count: `1girl`, `6+girls`."""
+_SEVERAL = frozenset((
+    "multiple girls", "multiple boys", "multiple others", "solo focus", "couple", "hetero", "yuri", "yaoi", "crowd",
+    "everyone", "duo", "trio", "group",
+))  # fmt: skip
+"""Tags of pictures that show more than one."""
+_ELSE = "somebody else"
+_OTHERS = _words("""
+girls boys women men ladies guys females males people persons friends strangers others twins sisters brothers siblings
+children kids babies teenagers adults crowd couple group everyone bystanders passersby students soldiers classmates
+cats dogs puppies kittens animals birds horses dolls
+friend stranger bystander companion classmate sister brother mother father husband wife boyfriend girlfriend daughter
+son waiter waitress bartender
+doll mannequin statue figurine puppet poster plush plushie toy teddy
+""")
+"""Words that never mean the character alone: of more than one, of who belongs to it, of what only looks like one."""
+_KINDS = {
+    "female": _words("woman girl lady female queen princess"),
+    "male": _words("man boy guy male gentleman king prince"),
+    "person": _words("person child kid baby toddler teenager adult human"),
+    "animal": _words("""
+        cat kitten dog puppy animal bird horse rabbit bunny fox wolf bear owl parrot crow snake pony lion tiger mouse
+        rat hamster sheep goat cow pig monkey fish dragon unicorn
+    """),
+}
+"""Words for one being, by its kind: what the character may be called, if only one kind is named."""
+_BEINGS = {word: kind for kind, words in _KINDS.items() for word in words} | dict.fromkeys(_OTHERS, _ELSE)
+_PRONOUNS = {"she": "female", "her": "female", "hers": "female", "he": "male", "his": "male", "him": "male"}
+_NO_BEING = (
+    ANATOMY
+    | OUTFIT_WORDS
+    | CLASS_WORDS
+    | _words("""
+tails paw paws fur print costume ornament joints joint theme themed hood tag food style mask bag keychain stripes
+""")
+)
+"""Before one of these a word names no being: `cat ears`, `dog tag`."""
+_INDEFINITE = frozenset(("a", "an", "one", "another", "some"))
+_ARTICLES = _INDEFINITE | {"the", "this", "that"}
+_IS = _words("is was be as named called")
+"""Before `a woman`, where that is somebody who was named already."""
+_SHOWS = _words("of see shows depicts features featuring captures showing depicting portrays presents")
+"""Before `a woman`, where that is who the picture is of; after any other word it is somebody: `hugs a woman`."""
+_FARTHEST = 4
+"""Words between an article and its noun."""
+
+
+@lru_cache(maxsize=1 << 15)
+def names_others(caption: str) -> bool:
+    """Whether the caption names more than one person, or an animal or a doll besides the one it is about."""
+    said = pieces(caption)
+    counted = {match[0]: int(match[1]) + len(match[2]) for piece in said if (match := _COUNTED.fullmatch(piece))}
+    if sum(counted.values()) > 1 or not _SEVERAL.isdisjoint(said):
+        return True
+    kinds = {"female" if tag.endswith("girl") else "male" for tag in counted if not tag.endswith("other")}
+    introduced = 0
+    for piece in said:
+        if not prose_piece(piece):
+            kinds |= _of_tag(piece)
+            continue
+        for words in sentences(piece):
+            found, articles = _of_sentence(words)
+            kinds, introduced = kinds | found, introduced + articles
+    return _ELSE in kinds or introduced > 1 or len(kinds - {"person"}) > 1
+
+
+def _of_tag(piece: str) -> set[str]:
+    """The kind of being that a tag names by its last word: `holding cat`, and no `girls und panzer`."""
+    last = piece.rpartition(" ")[2]
+    return {_BEINGS[last]} if last in _BEINGS else set()
+
+
+def _of_sentence(words: Sequence[str]) -> tuple[set[str], int]:
+    """The kinds of being in a sentence, and how many of them are introduced by `a` or `an`."""
+    kinds, introduced = {_PRONOUNS[word] for word in words if word in _PRONOUNS}, 0
+    for at, word in enumerate(words):
+        if word not in _BEINGS or (words[at + 1 : at + 2] and words[at + 1] in _NO_BEING):
+            continue
+        kinds.add(_BEINGS[word])
+        place = _article(words, at)
+        before = words[place - 1] if place else ""
+        if place is not None and before not in _IS:
+            introduced += 1
+            if words[place] == "another" or (before and before not in _SHOWS):
+                kinds.add(_ELSE)
+    return kinds, introduced
+
+
+def _article(words: Sequence[str], at: int) -> int | None:
+    """Where the indefinite article of the noun at `at` stands; None where it has none."""
+    near = (place for place in range(at - 1, max(-1, at - 2 - _FARTHEST), -1) if words[place] in _ARTICLES)
+    place = next(near, None)
+    return place if place is not None and words[place] in _INDEFINITE else None
