@@ -3,7 +3,7 @@
 | trainer | source | what it does |
 |---|---|---|
 | sd-scripts | library/train_util.py: read_caption, process_caption | first line, or with `enable_wildcard` any line that is not blank, and one part of every `{a\\|b}`; prefix and suffix are put on before a line is chosen |
-| ai-toolkit | toolkit/dataloader_mixins.py: load_caption, get_caption; prompt_utils.py: inject_trigger_into_prompt | the whole text; `[trigger]` and `[name]` replaced; the trigger put before a caption that does not hold it |
+| ai-toolkit | toolkit/dataloader_mixins.py: load_caption, get_caption; prompt_utils.py: inject_trigger_into_prompt | the whole text, of a `.json` file (until June 2026) its `caption`; `[trigger]` and `[name]` replaced; the trigger put before a caption that does not hold it |
 | OneTrainer | mgds LoadMultipleTexts, SelectRandomText | any line that is not blank |
 | SimpleTuner | helpers/prompts.py: prepare_instance_prompt_from_textfile | any line, the instance prompt before each |
 | musubi-tuner | dataset/datasources.py | the whole text |
@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lora_doctor.types import Subset
 
@@ -35,7 +36,7 @@ def captions_of(subset: Subset, name: str, text: str | None) -> tuple[str, ...]:
     `text`: what the caption file, or the subset's table, holds; None = there is none. An empty result: the picture has
     no caption at all; `("",)`: it has one with nothing in it. Nothing is shuffled or dropped.
     """
-    given = _lines_end_alike(text)
+    given = _lines_end_alike(text if text is None or subset.captions is not None else keyed_text(text, subset))
     told = given if given is not None and (given.strip() or subset.caption_lines != "whole") else None
     base = told if told is not None else subset.class_tokens if subset.class_tokens is not None else given
     if base is None:
@@ -43,6 +44,35 @@ def captions_of(subset: Subset, name: str, text: str | None) -> tuple[str, ...]:
     made = _wildcarded(subset, base) if subset.wildcards else _chosen(subset, base)
     found = tuple(dict.fromkeys(_with_trigger(subset, caption).strip() for caption in made))
     return () if given is None and not any(found) else found
+
+
+def keyed_text(text: str, subset: Subset) -> str:
+    """The caption in a file's text: what stands under `Subset.caption_key`, where that is there; else all of it."""
+    found = None if subset.caption_key is None else _object(text).get(subset.caption_key)
+    return found if isinstance(found, str) else text
+
+
+def keyed_file(text: str, caption: str, key: str) -> str | None:
+    """The JSON `text` of a file with `caption` under `key`, all else byte for byte; None where no text stands there."""
+    wanted = _object(text)
+    if not isinstance(wanted.get(key), str):
+        return None
+    wanted = {**wanted, key: caption}
+    for match in re.finditer(rf'"{re.escape(key)}"\s*:\s*(?=")', text):
+        _, end = json.JSONDecoder().raw_decode(text, match.end())
+        new = f"{text[: match.end()]}{json.dumps(caption, ensure_ascii=False)}{text[end:]}"
+        if _object(new) == wanted:  # not the same key of an object inside
+            return new
+    return None
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one where it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _chosen(subset: Subset, base: str) -> list[str]:

@@ -6,9 +6,15 @@ each. A caption is corrected as it is said, and written as the file has it.
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
+from lora_doctor.caption_files import keyed_file, keyed_text
 from lora_doctor.types import Dataset, DatasetImage, Subset
+
+CAPTION_ENDINGS: tuple[str, ...] = (".txt", ".caption", ".cap", ".tags")
+"""Endings of files beside a picture that hold its caption, whoever reads them."""
 
 
 def subset_of(image: DatasetImage, dataset: Dataset) -> Subset:
@@ -40,18 +46,56 @@ def said(image: DatasetImage, subset: Subset) -> tuple[str, ...]:
     return tuple(f"{before}{line}{after}".strip() for line, (before, after) in zip(lines, around, strict=True))
 
 
+def put_in_front(image: DatasetImage, subset: Subset) -> str:
+    """What ai-toolkit itself puts before the caption: its trigger and a space, where the caption file lacks it."""
+    text = "" if image.caption_file is None else keyed_text(_text(image.caption_file), subset)
+    marked = not text.strip() or "[trigger]" in text or "[name]" in text
+    return "" if marked or not subset.trigger or subset.trigger in text else f"{subset.trigger} "
+
+
+def left_alone(image: DatasetImage, subset: Subset) -> tuple[Path, ...]:
+    """The picture's caption files that hold words which nobody here has read, and that nothing may replace.
+
+    Those that could not be read, or that end otherwise than the trainer looks for; and JSON without a text under its
+    key. None where a table holds the captions.
+    """
+    if subset.captions is not None:
+        return ()
+    if image.caption_file is not None:
+        new = "" if subset.caption_key is None else keyed_file(_text(image.caption_file), "", subset.caption_key)
+        return (image.caption_file,) if new is None else ()
+    folder = image.path.parent
+    if subset.caption_folder is not None and folder.is_relative_to(subset.folder):
+        folder = subset.caption_folder / folder.relative_to(subset.folder)
+    endings = dict.fromkeys((*subset.caption_extensions, *CAPTION_ENDINGS, ".json"))
+    written = dict.fromkeys(way for ending in endings for way in (ending, ending.upper()))
+    files = (folder / f"{image.path.stem}{ending}" for ending in written)
+    return tuple(file for file in files if file.is_file() and not os.path.samefile(file, image.path))
+
+
 def file_text(captions: str, image: DatasetImage, subset: Subset) -> str | None:
     """What the caption file is to hold so that the trainer says `captions`, one a line; None where it cannot.
 
-    It cannot where the config puts words around every caption, and these do not stand there.
+    It cannot where the config puts words around every caption, and these do not stand there; and in a file that is
+    `left_alone`. Words that the trainer puts in front by itself are left out.
     """
+    captions = captions.removeprefix(put_in_front(image, subset))
     lines = captions.split("\n") if subset.caption_lines == "any" else [captions]
     bare = [_without(line, *_around(subset, number, len(lines))) for number, line in enumerate(lines)]
     found = [line for line in bare if line is not None]
     if len(found) < len(lines):
         return None
-    unread = _text(image.caption_file).split("\n")[1:] if subset.caption_lines == "first" and image.caption_file else []
+    before = "" if image.caption_file is None else _text(image.caption_file)
+    if subset.caption_key is not None:
+        return as_file("\n".join(found), subset) if not before else keyed_file(before, found[0], subset.caption_key)
+    unread = before.split("\n")[1:] if subset.caption_lines == "first" else []
     return "\n".join([*found, *unread]).rstrip("\n") + "\n"
+
+
+def as_file(caption: str, subset: Subset) -> str:
+    """A caption as a new file of the subset holds it: a line, or JSON."""
+    bare = caption.rstrip("\n")
+    return (bare if subset.caption_key is None else json.dumps({subset.caption_key: bare}, ensure_ascii=False)) + "\n"
 
 
 def without_prefix(text: str, subset: Subset) -> str:

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.caption_company import names_others
-from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of, without_prefix
+from lora_doctor.caption_files import keyed_text
+from lora_doctor.caption_source import (
+    as_file,
+    beside,
+    ending_of,
+    file_text,
+    left_alone,
+    said,
+    subset_of,
+    without_prefix,
+)
 from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says
 from lora_doctor.errors import UsageError, bytes_shown
@@ -67,13 +77,16 @@ def corrected_captions(
     the trigger (or, without one, in front). A fix without tokens of its own, such as that of the environment, takes
     each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps
     its caption. One for the `trigger` adds that, where it is known. A fix for one role leaves pictures of the other
-    role alone.
+    role alone. A picture whose caption file was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
     for image in dataset.images:
+        subset = subset_of(image, dataset)
+        if subset.caption_extensions and left_alone(image, subset):
+            continue
         asked = [fix for fix in fixes if image.role is None or fix.get("to", "all") in ("all", image.role)]
-        before = said(image, subset_of(image, dataset)) or ("",)
+        before = said(image, subset) or ("",)
         after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in before]
         if tuple(after) != before:
             corrected[image.path] = "\n".join(after)
@@ -286,7 +299,10 @@ def _new_text(image: DatasetImage, own: Subset, reader: Subset | None, caption: 
             f"subset, {own.prefix!r} and {own.suffix!r}, so it cannot be written.",
             path=image.path, advice="Correct it by hand, or take caption_prefix and caption_suffix out of the config.",
         )  # fmt: skip
-    return without_prefix(text, reader) if new and reader is not None else text
+    if not new or reader is None:
+        return text
+    bare = without_prefix(text, reader)
+    return bare if own.caption_key == reader.caption_key else as_file(keyed_text(bare, own), reader)
 
 
 def _copy_captions(image: DatasetImage, target: Path, reader: Subset | None) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
-from lora_doctor.caption_source import beside, ending_of, file_text, said, subset_of
+from lora_doctor.caption_source import beside, ending_of, file_text, left_alone, put_in_front, said, subset_of
 from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
@@ -58,19 +58,21 @@ class Mending:
     unsure: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     """Picture -> what its captions say against the spec, and may say of somebody or something else: left as it is."""
 
+    unread: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
+    """Picture -> its caption files that were not read, and that nothing replaces."""
+
     @property
     def diff(self) -> str:
-        """A unified diff of every caption that changes."""
-        lines: list[str] = []
+        """A unified diff of every caption file that changes."""
+        parts: dict[str, str] = {}  # two pictures of one name have one caption file
         dataset, places = self.audit.dataset, places_in_copy(self.audit.dataset)
         for image in dataset.images:
             if (mended := self.captions.get(image.path)) is not None:
                 subset = subset_of(image, dataset)
                 name = bytes_shown(beside(places[image.path], ending_of(image, subset)).as_posix())
-                before = [f"{caption}\n" for caption in said(image, subset)]
-                after = [f"{caption}\n" for caption in mended.caption.split("\n")]
-                lines += difflib.unified_diff(before, after, name, f"{name} (mended)", n=0)
-        return "".join(lines)
+                before, after = _lines(_now(image, subset)), _lines(file_text(mended.caption, image, subset) or "")
+                parts[name] = "".join(difflib.unified_diff(before, after, name, f"{name} (mended)", n=0))
+        return "".join(parts.values())
 
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write everything to `folder`, all or nothing.
@@ -101,10 +103,15 @@ class Mending:
         for image in self.audit.dataset.images:
             subset, mended = subset_of(image, self.audit.dataset), self.captions.get(image.path)
             raw = _bytes(image, subset, mended)
-            if raw is not None:
-                path = beside(folder / places[image.path], ending_of(image, subset))
+            files = {} if raw is None else {ending_of(image, subset): raw}
+            files |= {
+                file.name.removeprefix(image.path.stem): file.read_bytes()
+                for file in self.unread.get(image.path, ()) if not file.is_symlink()
+            }  # fmt: skip
+            for ending, content in files.items():
+                path = beside(folder / places[image.path], ending)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(raw)
+                path.write_bytes(content)
 
 
 def _bytes(image: DatasetImage, subset: Subset, mended: Mended | None) -> bytes | None:
@@ -115,6 +122,19 @@ def _bytes(image: DatasetImage, subset: Subset, mended: Mended | None) -> bytes 
     return None if image.caption_file is None else image.caption_file.read_bytes()
 
 
+def _now(image: DatasetImage, subset: Subset) -> str:
+    """What the picture's caption file holds, or what is said of it where no file does."""
+    if image.caption_file is not None:
+        return image.caption_file.read_bytes().decode("utf-8", "backslashreplace")
+    return "".join(f"{caption}\n" for caption in said(image, subset))
+
+
+def _lines(text: str) -> list[str]:
+    """As a unified diff has them, the last one marked where it does not end."""
+    *whole, rest = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([f"{rest}\n\\ No newline at end of file\n"] if rest else [])
+
+
 def plan_mending(audit: Audit) -> Mending:
     """Work out what would mend the dataset; captions are completed and corrected whether or not a rule speaks."""
     plan = caption_plan(audit)
@@ -123,11 +143,16 @@ def plan_mending(audit: Audit) -> Mending:
     captions: dict[Path, Mended] = {}
     by_hand: dict[Path, Mended] = {}
     unsure: dict[Path, tuple[str, ...]] = {}
+    unread: dict[Path, tuple[Path, ...]] = {}
     for image, reading in zip(audit.dataset.images, audit.references, strict=True):
         if image.path in gone:
             continue
         subset = subset_of(image, audit.dataset)
-        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading))
+        if files := left_alone(image, subset):
+            unread[image.path] = files
+            continue
+        lead = put_in_front(image, subset) if plan.trigger == subset.trigger else ""
+        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading), lead)
         if mended.by_hand:
             unsure[image.path] = mended.by_hand
         if mended.changes:
@@ -136,7 +161,7 @@ def plan_mending(audit: Audit) -> Mending:
     ways = _ways(audit, gone)
     return Mending(
         audit=audit, captions=captions, removals=removals, repeats=ways.repeats, plan=ways.says, by_hand=by_hand,
-        unsure=unsure,
+        unsure=unsure, unread=unread,
     )  # fmt: skip
 
 
@@ -147,12 +172,18 @@ def _ways(audit: Audit, gone: Collection[Path]) -> Ways:
     return ways_to(replace(audit.dataset, images=tuple(one for one in audit.dataset.images if one.path not in gone)))
 
 
-def _mended(captions: Sequence[str], plan: CaptionPlan, role: Role | None, shown: Mapping[str, str]) -> Mended:
-    """Every caption of a picture as it should be, one a line."""
+def _mended(
+    captions: Sequence[str], plan: CaptionPlan, role: Role | None, shown: Mapping[str, str], lead: str
+) -> Mended:
+    """Every caption of a picture as it should be, one a line; `lead`: the trigger, where the trainer writes it."""
+    if lead:
+        captions, plan = [caption.removeprefix(lead) for caption in captions], replace(plan, trigger="")
     lines = [mend(caption, plan, role=role, shown=shown) for caption in captions or (None,)]
     changes = dict.fromkeys(change for line in lines for change in line.changes)
     left = dict.fromkeys(note for line in lines for note in line.by_hand)
-    return Mended(caption="\n".join(line.caption for line in lines), changes=tuple(changes), by_hand=tuple(left))
+    return Mended(
+        caption="\n".join(f"{lead}{line.caption}" for line in lines), changes=tuple(changes), by_hand=tuple(left)
+    )
 
 
 def caption_plan(audit: Audit) -> CaptionPlan:
@@ -218,6 +249,10 @@ def sheet(mending: Mending) -> str:
             "Captions to look at by hand: they may speak of somebody or something else",
             _grouped(mending, mending.unsure),
         ),
+        _listed(
+            "Captions to see to by hand: these files were not read, and nothing replaces them",
+            _grouped(mending, _unread(mending)),
+        ),
         _listed("Captions that are not read from a file", _read_elsewhere(mending)),
     ]
     return "\n".join(part for part in parts if part)
@@ -234,6 +269,13 @@ def _read_elsewhere(mending: Mending) -> list[str]:
     count = sum(not subset_of(image, dataset).caption_extensions for image in pictures)
     where = "a table, from one prompt or from the pictures' names: put them there"
     return [f"{count} of the corrected captions: this dataset takes them from {where}."] if count else []
+
+
+def _unread(mending: Mending) -> dict[Path, tuple[str, ...]]:
+    """Picture -> why its caption files were not read."""
+    told = {each.path: each.reason for each in mending.audit.dataset.skipped}
+    other = "the trainer looks for another ending, or finds no caption in it"
+    return {path: tuple(told.get(file, other).rstrip(".") for file in files) for path, files in mending.unread.items()}
 
 
 def _changes(captions: Mapping[Path, Mended]) -> dict[Path, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lora_doctor.caption_source import CAPTION_ENDINGS
 from lora_doctor.errors import bytes_shown
 from lora_doctor.types import Subset
 
@@ -35,8 +36,6 @@ OTHER_PICTURES: tuple[str, ...] = (
     ".ico", ".jp2", ".exr", ".hdr", ".ppm", ".pgm", ".dds", ".raw", ".dng", ".cr2", ".nef", ".arw", ".xcf", ".kra",
 )  # fmt: skip
 """Endings of pictures that are named when they are left out."""
-CAPTIONS: tuple[str, ...] = (".txt", ".caption", ".cap", ".tags")
-"""Endings of captions that are named when they are not read."""
 
 MASKS = ("-masklabel", "-condlabel")
 """How the stem of a mask, or of a control picture, of another picture ends, as OneTrainer names them."""
@@ -159,7 +158,7 @@ def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: S
 
 
 def _is_caption(name: str, subset: Subset) -> bool:
-    return _ending(name) in (*CAPTIONS, *(ending.lower() for ending in subset.caption_extensions))
+    return _ending(name) in (*CAPTION_ENDINGS, *(ending.lower() for ending in subset.caption_extensions))
 
 
 def _is_text(name: str) -> bool:

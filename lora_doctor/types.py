@@ -186,6 +186,8 @@ class Subset:
     """Where caption files lie, with the pictures' relative names; None = beside the pictures."""
     caption_extensions: tuple[str, ...] = (".txt", ".caption")
     """Endings of caption files, the first one that exists counts."""
+    caption_key: str | None = None
+    """Of caption files in JSON: the key whose text is the caption; None = the file's text is."""
     captions: Mapping[str, str] | None = None
     """Name below `folder` -> caption, where a table (metadata.jsonl) holds them; None = caption files."""
     caption_lines: Literal["whole", "first", "any"] = "whole"

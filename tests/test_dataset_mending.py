@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -255,6 +256,73 @@ def test_captions_that_no_file_holds_get_none_and_the_sheet_says_so(instruments:
     assert mending.captions and told in (tmp_path / "out" / SHEET).read_text("utf-8")
     written = {path.stem for path in (tmp_path / "out" / CAPTIONS).rglob("*.txt")}
     assert written == {path.stem for path in mending.captions}
+
+
+def test_captions_that_were_not_read_are_copied_and_listed_and_never_replaced(
+    instruments: Instruments, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    text = (YUKI / "00.txt").read_text("utf-8")
+    raw = {"00.txt": f"{text}, caf\u00e9".encode("cp1252"), "01.txt": text.encode("utf-16"), "02.tags": text.encode()}
+    (folder / "02.txt").unlink()
+    for name, content in raw.items():
+        (folder / name).write_bytes(content)
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    mending.write(tmp_path / "out")
+    assert {name: (tmp_path / "out" / CAPTIONS / name).read_bytes() for name in raw} == raw
+    assert not (tmp_path / "out" / CAPTIONS / "02.txt").exists()
+    assert not {"00.txt", "01.txt", "02.txt"} & set(mending.diff.split())
+    _, _, by_hand = (tmp_path / "out" / SHEET).read_text("utf-8").partition("## Captions to see to by hand")
+    assert "cp1252" in by_hand and "UTF-16" in by_hand and "- is not read: captions are in files" in by_hand
+    assert all(f"`{number}.png`" in by_hand for number in ("00", "01", "02"))
+
+
+def test_the_diff_of_captions_of_several_lines_is_one_that_patch_takes(
+    instruments: Instruments, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    for path in folder.glob("*.txt"):
+        path.write_text(
+            "yuki_nk stands in a park.\n\nShe has purple hair.\n\nThe mood is calm, with a soft light", "utf-8"
+        )
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    mending.write(tmp_path / "out")
+    assert all(
+        line.startswith(("--- ", "+++ ", "@@ ", "-", "+", "\\ No newline")) for line in mending.diff.splitlines()
+    )
+    if shutil.which("patch") is None:
+        pytest.skip("there is no patch on this machine")
+    subprocess.run(["patch", "-p0", "-s", "-i", str(tmp_path / "out" / DIFF)], cwd=folder, check=True)
+    assert len(mending.captions) == len(list(folder.glob("*.txt")))
+    for path in folder.glob("*.txt"):
+        assert path.read_bytes() == (tmp_path / "out" / CAPTIONS / path.name).read_bytes()
+
+
+def test_ai_toolkits_captions_stay_json_and_its_trigger_stays_in_front(
+    instruments: Instruments, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for picture in sorted(YUKI.glob("*.png")):
+        shutil.copy(picture, folder / picture.name)
+        bare = picture.with_suffix(".txt").read_text("utf-8").strip().replace("1girl, yuki_nk, ", "")
+        told = {"caption": bare.replace("pale_skin, ", ""), "caption_short": "a girl"}
+        (folder / f"{picture.stem}.json").write_text(json.dumps(told))
+    process = {"trigger_word": "yuki_nk", "datasets": [{"folder_path": str(folder), "caption_ext": "json"}]}
+    config = tmp_path / "job.json"
+    config.write_text(json.dumps({"job": "extension", "config": {"name": "x", "process": [process]}}))
+    audit = audit_dataset(AuditSettings(dataset=config, out=tmp_path / "run"), instruments=instruments)
+    mending = plan_mending(audit)
+    mending.write(tmp_path / "out")
+    assert mending.captions and all(one.caption.startswith("yuki_nk ") for one in mending.captions.values())
+    for path in mending.captions:
+        [written] = (tmp_path / "out" / CAPTIONS).rglob(f"{path.stem}.json")
+        told = json.loads(written.read_text("utf-8"))
+        assert told["caption"].startswith("pale_skin, purple_hair") and told["caption_short"] == "a girl"
 
 
 def test_prose_about_somebody_else_is_listed_and_left(instruments: Instruments, tmp_path: Path) -> None:

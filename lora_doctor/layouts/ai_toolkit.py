@@ -110,6 +110,7 @@ def _subset(dataset: Section, name: str, trigger: str | None, cached: bool, told
         unit=_copies(dataset) * len(sizes),
         regularisation=dataset.flag("is_reg") or False,
         caption_extensions=(_extension(dataset),),
+        caption_key="caption" if _extension(dataset) == ".json" else None,
         class_tokens=dataset.text("default_caption") or ("" if trigger else None),
         trigger=trigger or "",
         keep_tokens=dataset.whole("keep_tokens", -(10**9)) or 0,
@@ -170,6 +171,8 @@ def _tell(dataset: Section, cached: bool, told: _Told) -> None:
     several: Mapping[str, Any] = dict(dataset.layers[0][1])
     kept, shuffled = dataset.whole("keep_tokens", -(10**9)), dataset.flag("shuffle_tokens")
     notes = [
+        (_extension(dataset) == ".json", "Caption files in JSON are read here as ai-toolkit did until June 2026: their "
+         "`caption`. Since then it shows the whole file to the model, braces and all: save them as .txt."),
         (isinstance(several.get("resolution"), list) and len(several["resolution"]) > 1, "Pictures are trained at "
          "several resolutions, once at each; they are judged here at the largest."),
         (shuffled and kept, "keep_tokens does not keep tokens from being shuffled, only from being dropped."),
