@@ -15,7 +15,9 @@ _SENTENCE = frozenset((
     "who", "in",
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
-_MARKS = ".,;:!?\"'`()[]{}*“”‘’«»"
+_MARKS = ".,;:!?\"'`*“”‘’«»"
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
+_ENDS = frozenset("()[]{}")
 HAIR_THINGS = (
     r"(?:ties?|bands?|ribbons?|bows?|clips?|pins?|ornaments?|accessor(?:y|ies)|scrunchies?|beads|nets?|brush|flowers?"
     r"|extensions|dye|rings?|sticks?|tubes?)\b"
@@ -83,9 +85,38 @@ def sentences(piece: str) -> list[list[str]]:
 
 
 def stripped(word: str) -> str:
-    """The word without the marks around it and without a possessive `'s`."""
-    word = word.strip(_MARKS)
+    """The word without the marks around it and without a possessive `'s`.
+
+    Of brackets, those go that enclose the whole word or have no partner in it: `saber_(fate)` keeps its own.
+    """
+    word, before = word.strip(_MARKS), None
+    while word != before and (word[:1] in _ENDS or word[-1:] in _ENDS):
+        before, word = word, _unbracketed(word).strip(_MARKS)
     return word[:-2] if word.endswith(("'s", "’s")) else word
+
+
+def _unbracketed(word: str) -> str:
+    """Without one pair around it, or one bracket at an end that has no partner."""
+    for opening, closing in _BRACKETS:
+        if word.startswith(closing):
+            return word[1:]
+        if word.endswith(opening):
+            return word[:-1]
+        if word.startswith(opening) and (at := _closed_at(word, opening, closing)) in (None, len(word) - 1):
+            return word[1:] if at is None else word[1:-1]
+        if word.endswith(closing) and _closed_at(word[::-1], closing, opening) is None:
+            return word[:-1]
+    return word
+
+
+def _closed_at(word: str, opening: str, closing: str) -> int | None:
+    """Where the bracket that the word begins with is closed."""
+    depth = 0
+    for at, letter in enumerate(word):
+        depth += (letter == opening) - (letter == closing)
+        if not depth:
+            return at
+    return None
 
 
 def prose_piece(piece: str) -> bool:

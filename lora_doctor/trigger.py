@@ -30,6 +30,8 @@ APART = 0.1
 RARE_FROM, VOWELLESS_FROM, UNUSED_FROM = 10_000, 12_000, 40_000
 """Places in CLIP's vocabulary: `scarf` 13,365, `nk` 17,456, `sakura` 24,162, `ohwx` 47,993, `sks` 48,136."""
 CANDIDATES = 5
+LONGEST_NAME = 8
+"""Words of a tag that is a name: `hoshino ai (oshi no ko)`, `yorha no. 2 type b`."""
 _COUNTED = re.compile(r"\d+([kpds]|st|nd|rd|th|mm|cm|girls?|boys?|others?|years?|koma)?", re.IGNORECASE)
 """`1girl`, `4k`, `80s`, `35mm`: digits of a common word."""
 
@@ -72,8 +74,10 @@ def induce_trigger(
             apart = "each stand in a part of the captions"
             return InducedTrigger(None, f"{best.text} and {other.text} {apart}", words, f"two words {apart}")
     seen = {MADE_UP: "no vocabulary knows it", RARE: "it is a rare word"}[best.level]
-    word = _with_neighbours(best, captions, Vocabulary(labels, rank))
-    words = (word, *(one for one in words if one != best.text and one not in word.split()))
+    vocabulary = Vocabulary(labels, rank)
+    word = _whole_tag(best, captions, vocabulary) or _with_neighbours(best, captions, vocabulary)
+    parts = {best.text, *word.split(), *map(stripped, word.split())}
+    words = (word, *(one for one in words if one not in parts))
     return InducedTrigger(word, f"it is in {best.share:.0%} of the captions, and {seen}", words)
 
 
@@ -199,6 +203,22 @@ def _words(caption: str) -> list[tuple[str, bool]]:
         for raw in token.split()
         if (word := stripped(raw))
     ]
+
+
+def _whole_tag(one: _Candidate, captions: Sequence[tuple[str, float]], vocabulary: Vocabulary) -> str | None:
+    """The tag that the word is part of nearly everywhere, `hoshino ai (oshi no ko)`; None in prose, and where the tag
+    has a class word (`ohwx woman`) or means something by itself."""
+    tags = Counter[str]()
+    for n in one.captions:
+        for token in caption_tokens(captions[n][0]):
+            words = [stripped(word) for word in token.split()]
+            if one.text in words and len(words) <= LONGEST_NAME and not any(map(prose_piece, words)):
+                tags[token] += 1
+    tag, count = next(iter(tags.most_common(1)), ("", 0))
+    classes = CLASS_WORDS.intersection(_folded(stripped(word)) for word in tag.split())
+    if count < NEARLY_ALL * sum(one.ways.values()) or vocabulary.lists(tag) or classes:
+        return None
+    return stripped(tag)
 
 
 def _with_neighbours(one: _Candidate, captions: Sequence[tuple[str, float]], vocabulary: Vocabulary) -> str:

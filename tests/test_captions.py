@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.captions import caption_tokens, is_prose, names, pieces, prose_piece, says, sentences, swapped, texts
+from lora_doctor.captions import (
+    caption_tokens,
+    is_prose,
+    names,
+    pieces,
+    prose_piece,
+    says,
+    sentences,
+    stripped,
+    swapped,
+    texts,
+)
 from lora_doctor.types import DatasetImage
 
 
@@ -37,6 +48,19 @@ def test_pieces_are_folded_and_never_empty() -> None:
 def test_tokens_are_what_stands_between_commas() -> None:
     assert caption_tokens("1girl,  white  hair,, full_body ,\n") == ["1girl", "white hair", "full_body"]
     assert caption_tokens("") == []
+
+
+@pytest.mark.parametrize(
+    ("word", "bare"),
+    [
+        ("saber_(fate)", "saber_(fate)"), ("saber_(fate),", "saber_(fate)"), ("(saber_(fate))", "saber_(fate)"),
+        ("(yuki_nk)", "yuki_nk"), ("((yuki))", "yuki"), ("(white", "white"), ("hair)", "hair"),
+        ("[trigger].", "trigger"), ("\\(fate\\)", "\\(fate\\)"), ("(a)_(b)", "(a)_(b)"), ("yuki's", "yuki"),
+        ("()", ""), (")(", ""),
+    ],
+)  # fmt: skip
+def test_brackets_go_with_the_marks_around_a_word_unless_they_are_part_of_it(word: str, bare: str) -> None:
+    assert stripped(word) == bare
 
 
 @given(st.lists(st.text("ab_c ", min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)))

@@ -46,6 +46,20 @@ def test_a_class_word_is_no_part_of_the_trigger_and_a_second_name_is() -> None:
     assert induce_trigger(dataset(captions("Yuki Tanaka", "prose")), LABEL_SETS).word == "Yuki Tanaka"
 
 
+@pytest.mark.parametrize(
+    "tag",
+    ["saber_(fate)", "saber \\(fate\\)", "hoshino ai \\(oshi no ko\\)", "hoshino_ai_(oshi_no_ko)", "2b_(nier:automata)",
+     "rem_(re:zero)", "yorha no. 2 type b"],
+)  # fmt: skip
+def test_a_name_of_danbooru_is_the_trigger_as_a_whole_with_its_brackets(tag: str) -> None:
+    found = induce_trigger(dataset(captions(tag, "tags")), LABEL_SETS)
+    assert (found.word, found.candidates) == (tag, (tag,))
+
+
+def test_a_tag_with_a_class_word_is_not_the_trigger_as_a_whole() -> None:
+    assert induce_trigger(dataset(captions("ohwx woman", "tags")), LABEL_SETS).word == "ohwx"
+
+
 @pytest.mark.parametrize("way", ["tags", "prose"])
 def test_misspellings_count_for_the_trigger(way: str) -> None:
     texts = captions("yuki_nk", way, 20) + captions("yuki_nl", way, 12)
