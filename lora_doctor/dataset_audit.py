@@ -34,7 +34,7 @@ from lora_doctor.instruments import (
 from lora_doctor.plugins import data_folder, find
 from lora_doctor.prescription import prescribe
 from lora_doctor.public_measurements import public
-from lora_doctor.repeats_plan import ways_to
+from lora_doctor.removals import gone_of, removals_of, several_characters, told_of, ways_without
 from lora_doctor.report import render_audit
 from lora_doctor.roles import classify_roles, overruled
 from lora_doctor.rule_files import DATASET_RULES, load_rules
@@ -43,7 +43,7 @@ from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.spec import induce_spec
 from lora_doctor.spelling import Spelling, other_spellings
-from lora_doctor.trigger import Vocabulary, induce_trigger
+from lora_doctor.trigger import InducedTrigger, Vocabulary, induce_trigger
 from lora_doctor.types import (
     AuditRecord,
     Case,
@@ -115,9 +115,11 @@ class Audit:
     class_words: tuple[str, ...] = ()
     """Tokens that stand before the trigger."""
     plan: tuple[str, ...] = ()
-    """Ways to the source's identity ratio, a sentence each."""
+    """Ways to the source's identity ratio for the pictures that are not certain to go, a sentence each."""
     repeats: Mapping[str, float] = field(default_factory=dict)
     """Folder -> repeats that bring it nearest."""
+    apart: tuple[str, ...] = ()
+    """Words of captions that call a part of the pictures each; empty = one character, or no telling."""
 
     @property
     def dataset(self) -> Dataset:
@@ -170,10 +172,14 @@ def audit_dataset(
         dataset = classify_roles(overruled(dataset, settings.roles), references, label_sets, unread=blind)
         if (lying := remark(dataset)) is not None:
             dataset = replace(dataset, notes=(*dataset.notes, lying))
-        case, trigger_reason, public_reason = _case(settings, layout, dataset, references, label_sets)
+        induced = induce_trigger(dataset, label_sets)
+        case, trigger_reason, public_reason = _case(settings, layout, dataset, references, label_sets, induced)
         measurements = _measured(case, blind)
         findings, not_evaluated = _judged(rules, measurements, blind)
-        ways = ways_to(dataset)
+        several = several_characters(induced.apart, findings)
+        gone = gone_of(removals_of(dataset, findings, several=several is not None))
+        ways = ways_without(dataset, gone, several=several is not None)
+        plan = told_of(ways, gone, several)
         texts = [text for image in dataset.images for text in captions_of(image)]
         words = Vocabulary(label_sets)
         misspelt = other_spellings(texts, case.trigger, words.knows, words.lists) if case.trigger else ()
@@ -192,7 +198,7 @@ def audit_dataset(
             },
             instruments=tools.described if isinstance(tools, Instruments) else {"none": tools},
             dataset=dossier.describe_dataset(
-                dataset, references, label_sets, measurements=measurements, pictures=pictures, ways=ways.says
+                dataset, references, label_sets, measurements=measurements, pictures=pictures, ways=plan
             ),
             measurements=told,
             findings=shown[0],
@@ -205,8 +211,9 @@ def audit_dataset(
         run.write_text(REPORT, page)
     return Audit(
         case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
-        trigger_reason=trigger_reason, plan=ways.says, repeats=ways.repeats,
+        trigger_reason=trigger_reason, plan=plan, repeats=ways.repeats,
         misspelt=misspelt, class_words=_class_words(texts),
+        apart=induced.apart,
     )  # fmt: skip
 
 
@@ -239,10 +246,9 @@ def _judged(
 
 def _case(
     settings: AuditSettings, layout: Layout, dataset: Dataset, references: tuple[Reading | None, ...],
-    label_sets: Mapping[str, LabelSet],
+    label_sets: Mapping[str, LabelSet], induced: InducedTrigger,
 ) -> tuple[Case, str, str]:  # fmt: skip
     """All that audits may look at, and how the trigger is known: for the user, and for everybody."""
-    induced = induce_trigger(dataset, label_sets)
     trigger, told = (
         (settings.trigger, "given") if settings.trigger
         else (layout.trigger, _SAYS[layout.trigger_from]) if layout.trigger and _calls(layout, dataset)

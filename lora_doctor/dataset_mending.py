@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,24 +20,13 @@ from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.named_places import real
 from lora_doctor.off_spec import shown_instead
-from lora_doctor.repeats_plan import Ways, ways_to
+from lora_doctor.removals import Removal, gone_of, removals_of, several_characters, told_of, ways_without
+from lora_doctor.repeats_plan import Ways
 from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
 from lora_doctor.wording import setting_text
 from lora_doctor.written_folder import holds, is_written, put, refuse, staging
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
-PICTURES = "pictures"
-"""In a fix's `leave_out`: the pictures that the finding is about."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Removal:
-    """A picture that the next training should not see."""
-
-    path: Path
-    why: str
-    sure: bool
-    """False = somebody should look first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,10 +125,13 @@ def _lines(text: str) -> list[str]:
 
 
 def plan_mending(audit: Audit) -> Mending:
-    """Work out what would mend the dataset; captions are completed and corrected whether or not a rule speaks."""
-    plan = caption_plan(audit)
-    removals = _removals(audit)
-    gone = {each.path for each in removals if each.sure}
+    """Work out what would mend the dataset; captions are completed and corrected whether or not a rule speaks.
+
+    Where the set may hold several characters no caption is changed, and no picture is sure to go.
+    """
+    plan, several = caption_plan(audit), several_characters(audit.apart, audit.findings) is not None
+    removals = removals_of(audit.dataset, audit.findings, several=several)
+    gone = gone_of(removals)
     captions: dict[Path, Mended] = {}
     by_hand: dict[Path, Mended] = {}
     unsure: dict[Path, tuple[str, ...]] = {}
@@ -152,24 +144,19 @@ def plan_mending(audit: Audit) -> Mending:
             unread[image.path] = files
             continue
         lead = put_in_front(image, subset) if plan.trigger == subset.trigger else ""
+        if several:
+            continue
         mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading), lead)
         if mended.by_hand:
             unsure[image.path] = mended.by_hand
         if mended.changes:
             written = file_text(mended.caption, image, subset) is not None
             (captions if written else by_hand)[image.path] = mended
-    ways = _ways(audit, gone)
+    ways = ways_without(audit.dataset, gone, several=several)
     return Mending(
         audit=audit, captions=captions, removals=removals, repeats=ways.repeats, plan=ways.says, by_hand=by_hand,
         unsure=unsure, unread=unread,
     )  # fmt: skip
-
-
-def _ways(audit: Audit, gone: Collection[Path]) -> Ways:
-    """The ways to the source's identity ratio, once the pictures that are certainly to go are gone."""
-    if not gone:
-        return Ways(says=audit.plan, repeats=audit.repeats)
-    return ways_to(replace(audit.dataset, images=tuple(one for one in audit.dataset.images if one.path not in gone)))
 
 
 def _mended(
@@ -222,6 +209,7 @@ def sheet(mending: Mending) -> str:
     parts = [
         "# Mending\n",
         f"Captions changed: {len(mending.captions)} of {len(audit.dataset.images)} (`{CAPTIONS}/`, `{DIFF}`).\n",
+        _of_several(audit),
         _listed(f"Identity ratio{after}", mending.plan),
         _listed(f"Repeats{after}", [f"`{name}`: {value:g}" for name, value in mending.repeats.items()]),
         _listed(
@@ -258,6 +246,13 @@ def sheet(mending: Mending) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _of_several(audit: Audit) -> str:
+    """Why nothing is done to captions and repeats, where the set may hold several characters."""
+    why = several_characters(audit.apart, audit.findings)
+    says = "no caption and no repeats are changed, and every picture below is to be looked at before it goes"
+    return "" if why is None else f"{' '.join(told_of(Ways(says=(), repeats={}), (), why))} Here {says}.\n"
+
+
 def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
 
@@ -288,19 +283,6 @@ def _grouped(mending: Mending, notes: Mapping[Path, Sequence[str]]) -> list[str]
     for path, done in notes.items():
         groups.setdefault("; ".join(done), []).append(f"`{name_in(mending.audit.dataset, path)}`")
     return [f"{done}: {', '.join(names)}" for done, names in groups.items()]
-
-
-def _removals(audit: Audit) -> tuple[Removal, ...]:
-    """The pictures that findings ask to leave out, each once, by its surest finding."""
-    found: dict[Path, Removal] = {}
-    for finding in sorted(audit.findings, key=lambda each: each.state):  # `confirmed` comes first
-        asked = finding.causes[0].fix.dataset.get("leave_out") if finding.causes else None
-        pictures = finding.measurements[0].pictures if asked is not None and finding.measurements else ()
-        for index in pictures:
-            path = audit.dataset.images[index].path
-            why = " ".join(finding.symptom.split()).rstrip(".")
-            found.setdefault(path, Removal(path=path, why=f"{finding.rule}: {why}", sure=finding.state == "confirmed"))
-    return tuple(found.values())
 
 
 def _unseen(findings: Sequence[Finding]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lora_doctor.captions import named
@@ -27,11 +26,14 @@ def induce_spec(
 ) -> dict[str, str]:
     """Attribute -> label, in the order of `label_sets`; what is `given` stands.
 
-    An attribute is read only off pictures whose framing shows it. One without agreement, or with fewer than two such
-    pictures, is left out: it is not part of the spec. Raises UsageError for a given attribute or label that the label
-    sets do not have.
+    An attribute is read only off pictures whose framing shows it, each counted as often as the trainer shows it. One
+    without agreement, or with fewer than two such pictures, is left out: it is not part of the spec. Raises UsageError
+    for a given attribute or label that the label sets do not have.
     """
-    known = [reading for _, reading in zip(dataset.images, references, strict=True) if reading is not None]
+    known = [
+        (reading, image.repeats)
+        for image, reading in zip(dataset.images, references, strict=True) if reading is not None and image.repeats > 0
+    ]  # fmt: skip
     for attribute, label in given.items():
         _check(attribute, label, label_sets)
     framings = label_sets.get("framing")
@@ -54,28 +56,30 @@ def asked_by_name(
     """
     framings = label_sets.get("framing")
     pictures = [
-        (image.caption, reading)
+        (image.caption, reading, image.repeats)
         for image, reading in zip(dataset.images, references, strict=True)
         if image.caption is not None and reading is not None
     ]
 
     def free(labels: LabelSet) -> bool:
-        showing = [caption for caption, reading in pictures if _shows(reading, labels, framings)]
-        naming = sum(bool(named(caption, labels.labels)) for caption in showing)
-        return bool(showing) and naming >= AGREEMENT * len(showing)
+        showing = [(caption, repeats) for caption, reading, repeats in pictures if _shows(reading, labels, framings)]
+        naming = sum(repeats for caption, repeats in showing if named(caption, labels.labels))
+        return bool(showing) and naming >= AGREEMENT * sum(repeats for _, repeats in showing)
 
     return tuple(name for name in spec if label_sets[name].kind == "outfit" and free(label_sets[name]))
 
 
-def _agreed(readings: Sequence[Reading], labels: LabelSet, framings: LabelSet | None) -> str | None:
-    """The label that enough of the pictures that show the attribute are read as, or None."""
-    shown = [reading.top_label(labels) for reading in readings if _shows(reading, labels, framings)]
-    votes = Counter(label for label in shown if label is not None)
-    count = sum(votes.values())
-    if count < MIN_PICTURES:
+def _agreed(readings: Sequence[tuple[Reading, float]], labels: LabelSet, framings: LabelSet | None) -> str | None:
+    """The label that enough of the pictures that show the attribute are read as, by repeats, or None."""
+    shown = [(reading.top_label(labels), times) for reading, times in readings if _shows(reading, labels, framings)]
+    votes: dict[str, float] = {}
+    for label, times in shown:
+        if label is not None:
+            votes[label] = votes.get(label, 0.0) + times
+    if sum(label is not None for label, _ in shown) < MIN_PICTURES:
         return None
-    label, most = votes.most_common(1)[0]
-    return label if most >= AGREEMENT * count else None
+    most = max(votes, key=lambda label: votes[label])
+    return most if votes[most] >= AGREEMENT * sum(votes.values()) else None
 
 
 def _shows(reading: Reading, labels: LabelSet, framings: LabelSet | None) -> bool:

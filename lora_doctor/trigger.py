@@ -46,6 +46,8 @@ class InducedTrigger(NamedTuple):
     """Likeliest first, the trigger itself among them."""
     public_reason: str | None = None
     """The reason without words of captions; None = it has none."""
+    apart: tuple[str, ...] = ()
+    """Words that call a part of the pictures each: several characters, or one under several names."""
 
 
 def induce_trigger(
@@ -71,8 +73,8 @@ def induce_trigger(
     best, *others = found
     for other in others:
         if other.level == best.level and not _together(best, other):
-            apart = "each stand in a part of the captions"
-            return InducedTrigger(None, f"{best.text} and {other.text} {apart}", words, f"two words {apart}")
+            says, both = "each stand in a part of the captions", (best.text, other.text)
+            return InducedTrigger(None, f"{best.text} and {other.text} {says}", words, f"two words {says}", both)
     seen = {MADE_UP: "no vocabulary knows it", RARE: "it is a rare word"}[best.level]
     vocabulary = Vocabulary(labels, rank)
     word = _whole_tag(best, captions, vocabulary) or _with_neighbours(best, captions, vocabulary)

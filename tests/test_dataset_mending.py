@@ -325,6 +325,37 @@ def test_ai_toolkits_captions_stay_json_and_its_trigger_stays_in_front(
         assert told["caption"].startswith("pale_skin, purple_hair") and told["caption_short"] == "a girl"
 
 
+def test_two_characters_in_two_folders_lose_no_picture_and_no_trait(instruments: Instruments, tmp_path: Path) -> None:
+    folder = tmp_path / "img"
+    for name, repeats, step in (("yuki", 2, 2), ("misa", 3, 3)):
+        target = folder / f"{repeats}_{name}_nk girl"
+        target.mkdir(parents=True)
+        for picture in sorted((YUKI.parents[1] / name / "dataset").glob("*.png"))[::step]:
+            for ending in (".png", ".txt"):
+                shutil.copy(picture.with_suffix(ending), target / f"{name}{picture.stem}{ending}")
+    audit = audit_dataset(AuditSettings(dataset=folder, out=tmp_path / "run"), instruments=instruments)
+    mending = plan_mending(audit)
+    mending.write(tmp_path / "out")
+    assert set(audit.apart) == {"yuki_nk", "misa_nk"}
+    assert mending.removals and (tmp_path / "out" / REMOVE).read_text("utf-8") == ""
+    assert mending.captions == {} and mending.repeats == {}
+    assert audit.plan[0].startswith("The set may hold several characters") and len(audit.plan) == 1
+    assert audit.plan[0] in (tmp_path / "out" / SHEET).read_text("utf-8")
+
+
+def test_the_audit_plans_for_the_pictures_that_stay_as_the_sheet_does(instruments: Instruments, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    for name in ("01", "04", "07"):
+        shutil.copy(YUKI.parents[1] / "misa" / "dataset" / f"{name}.png", folder / f"{name}.png")
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk", private=True)
+    audit = audit_dataset(settings, instruments=instruments)
+    mending = plan_mending(audit)
+    gone = sum(each.sure for each in mending.removals)
+    assert gone and audit.plan == (f"Without the {gone} pictures that are certain to go:", *mending.plan)
+    assert audit.record.dataset["plan"] == list(audit.plan) and audit.repeats == mending.repeats
+
+
 def test_prose_about_somebody_else_is_listed_and_left(instruments: Instruments, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     shutil.copytree(YUKI, folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lora_doctor.errors import UsageError
@@ -22,6 +24,14 @@ def test_what_most_pictures_show_is_the_spec() -> None:
     white, red = shown(CLOSE_UP, hair_colour="white_hair"), shown(CLOSE_UP, hair_colour="red_hair")
     assert induced(*[white] * 6, *[red] * 4) == {"hair_colour": "white_hair"}
     assert induced(*[white] * 5, *[red] * 5) == {}
+
+
+def test_pictures_vote_as_often_as_they_are_shown() -> None:
+    white = replace(shown(CLOSE_UP, hair_colour="white_hair"), repeats=4)
+    red = replace(shown(CLOSE_UP, hair_colour="red_hair"), repeats=1)
+    assert induced(*[white] * 3, *[red] * 6) == {"hair_colour": "white_hair"}
+    assert induced(*[white] * 1, *[red] * 6) == {"hair_colour": "red_hair"}
+    assert induced(white, red) == {"hair_colour": "white_hair"}
 
 
 def test_only_pictures_that_show_an_attribute_vote() -> None:

@@ -82,6 +82,7 @@ def test_two_characters_leave_it_open() -> None:
     assert found.word is None
     assert set(found.candidates[:2]) == {"yuki_nk", "akane_nk"}
     assert "each stand in a part" in found.reason
+    assert set(found.apart) == {"yuki_nk", "akane_nk"}
     assert found.public_reason == "two words each stand in a part of the captions"
 
 
