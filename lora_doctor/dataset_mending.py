@@ -17,6 +17,7 @@ from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
 from lora_doctor.errors import UsageError, bytes_shown
+from lora_doctor.grey_pictures import hides
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.named_places import real
 from lora_doctor.off_spec import shown_instead
@@ -27,6 +28,8 @@ from lora_doctor.wording import setting_text
 from lora_doctor.written_folder import holds, is_written, put, refuse, staging
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
+NO_COLOUR = "no colour"
+"""What a grey picture shows instead of a colour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +149,7 @@ def plan_mending(audit: Audit) -> Mending:
         lead = put_in_front(image, subset) if plan.trigger == subset.trigger else ""
         if several:
             continue
-        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, reading), lead)
+        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, image, reading), lead)
         if mended.by_hand:
             unsure[image.path] = mended.by_hand
         if mended.changes:
@@ -187,8 +190,11 @@ def caption_plan(audit: Audit) -> CaptionPlan:
     )  # fmt: skip
 
 
-def certainly_shown(audit: Audit, reading: Reading | None) -> dict[str, str]:
-    """Attribute -> the label that the picture certainly shows, where its framing shows the attribute."""
+def certainly_shown(audit: Audit, image: DatasetImage, reading: Reading | None) -> dict[str, str]:
+    """Attribute -> the label that the picture certainly shows, where its framing shows the attribute.
+
+    A picture without colours shows no colour: there captions are neither asked for the character's nor corrected.
+    """
     sets, framings = audit.case.label_sets, audit.case.label_sets.get("framing")
     if reading is None:
         return {}
@@ -199,6 +205,7 @@ def certainly_shown(audit: Audit, reading: Reading | None) -> dict[str, str]:
             shown[name] = other
         elif shown[name] not in (None, own):
             shown[name] = None  # not certain enough to speak against the character
+    shown |= {name: NO_COLOUR for name, labels in sets.items() if hides(image, labels)}
     return {name: label for name, label in shown.items() if label is not None}
 
 

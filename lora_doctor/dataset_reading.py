@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_doctor.captions import named
+from lora_doctor.grey_pictures import hides
 from lora_doctor.instruments import open_instruments, read_references, silent
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
@@ -40,6 +41,8 @@ def look_at(settings: Settings, run: Path, dataset: Dataset, spec: Mapping[str, 
         for name, row in ({} if reading is None else reading.probabilities).items():
             labels = instruments.label_sets[name]
             label = reading.top_label(labels) if reading is not None and row.max() > CONFIDENT else None
+            if hides(image, labels):
+                continue
             if label is not None and not named(image.caption, labels.labels):
                 unnamed.setdefault(image.path, {})[name] = label
             if name in spec and (other := shown_instead(reading, labels, framings, spec[name])) is not None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from lora_doctor.captions import named
 from lora_doctor.errors import UsageError
-from lora_doctor.types import Dataset, LabelSet, Reading
+from lora_doctor.grey_pictures import hides
+from lora_doctor.types import Dataset, DatasetImage, LabelSet, Reading
 
 KINDS = ("identity", "body", "outfit")
 """The kinds of attribute that belong to a character; where it stands and what it does are free."""
@@ -26,12 +27,13 @@ def induce_spec(
 ) -> dict[str, str]:
     """Attribute -> label, in the order of `label_sets`; what is `given` stands.
 
-    An attribute is read only off pictures whose framing shows it, each counted as often as the trainer shows it. One
-    without agreement, or with fewer than two such pictures, is left out: it is not part of the spec. Raises UsageError
-    for a given attribute or label that the label sets do not have.
+    An attribute is read only off pictures that can show it, by their framing and, where it is a colour, by having
+    colours; each counts as often as the trainer shows it. One without agreement, or with fewer than two such pictures,
+    is left out: it is not part of the spec. Raises UsageError for a given attribute or label that the label sets do not
+    have.
     """
     known = [
-        (reading, image.repeats)
+        (image, reading)
         for image, reading in zip(dataset.images, references, strict=True) if reading is not None and image.repeats > 0
     ]  # fmt: skip
     for attribute, label in given.items():
@@ -69,9 +71,14 @@ def asked_by_name(
     return tuple(name for name in spec if label_sets[name].kind == "outfit" and free(label_sets[name]))
 
 
-def _agreed(readings: Sequence[tuple[Reading, float]], labels: LabelSet, framings: LabelSet | None) -> str | None:
+def _agreed(
+    pictures: Sequence[tuple[DatasetImage, Reading]], labels: LabelSet, framings: LabelSet | None
+) -> str | None:
     """The label that enough of the pictures that show the attribute are read as, by repeats, or None."""
-    shown = [(reading.top_label(labels), times) for reading, times in readings if _shows(reading, labels, framings)]
+    shown = [
+        (reading.top_label(labels), image.repeats)
+        for image, reading in pictures if _shows(reading, labels, framings) and not hides(image, labels)
+    ]  # fmt: skip
     votes: dict[str, float] = {}
     for label, times in shown:
         if label is not None:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.captions import says, texts
+from lora_doctor.grey_pictures import hides
 from lora_doctor.types import DatasetImage, LabelSet, Reading
 
 if TYPE_CHECKING:
@@ -166,7 +167,10 @@ def look(
     labels: LabelSet,
     among: Collection[int] | None = None,
 ) -> Visible:
-    """What the pictures (those `among` the indexes) show of the attribute `labels`; `references` in their order."""
+    """What the pictures (those `among` the indexes) show of the attribute `labels`; `references` in their order.
+
+    A picture without colours shows none, and is no more counted than one whose framing hides the attribute.
+    """
     import numpy as np
 
     framings = label_sets.get("framing")
@@ -177,7 +181,7 @@ def look(
         row = None if reading is None else reading.probabilities.get(labels.attribute)
         if reading is None or row is None:
             unread += 1
-        elif _shows(reading, labels, framings):
+        elif _shows(reading, labels, framings) and not hides(images[index], labels):
             pictures.append(index)
             rows.append(row)
     count = len(labels.labels)

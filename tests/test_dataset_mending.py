@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_instruments
 from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, Mending, plan_mending
@@ -354,6 +355,24 @@ def test_the_audit_plans_for_the_pictures_that_stay_as_the_sheet_does(instrument
     gone = sum(each.sure for each in mending.removals)
     assert gone and audit.plan == (f"Without the {gone} pictures that are certain to go:", *mending.plan)
     assert audit.record.dataset["plan"] == list(audit.plan) and audit.repeats == mending.repeats
+
+
+def test_grey_pictures_are_neither_removed_nor_given_colours(instruments: Instruments, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(YUKI, folder)
+    names = ("15", "20", "30")
+    for name in names:
+        Image.open(YUKI / f"{name}.png").convert("L").convert("RGB").save(folder / f"{name}.png")
+        text = (YUKI / f"{name}.txt").read_text("utf-8").strip()
+        bare = text.replace("purple_hair, ", "").replace("brown_eyes, ", "").replace("pale_skin, ", "")
+        (folder / f"{name}.txt").write_text(f"{bare}, monochrome, greyscale", "utf-8")
+    settings = AuditSettings(dataset=folder, out=tmp_path / "run", trigger="yuki_nk")
+    mending = plan_mending(audit_dataset(settings, instruments=instruments))
+    assert not any(each.sure for each in mending.removals)
+    changed = {path.stem: one.caption for path, one in mending.captions.items() if path.stem in names}
+    assert not any(
+        colour in text for text in changed.values() for colour in ("_hair, grey", "purple_hair", "brown_eyes")
+    )
 
 
 def test_prose_about_somebody_else_is_listed_and_left(instruments: Instruments, tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ SHARED = {
     "lora_doctor.caption_files",
     "lora_doctor.caption_source",
     "lora_doctor.named_places",
+    "lora_doctor.grey_pictures",
     "lora_doctor.off_spec",
     "lora_doctor.onetrainer_parts",
     "lora_doctor.face_boxes",

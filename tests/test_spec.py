@@ -8,7 +8,7 @@ import pytest
 
 from lora_doctor.errors import UsageError
 from lora_doctor.spec import asked_by_name, induce_spec
-from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
+from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, PictureFacts
 from tests.audits.make_case import LABEL_SETS, Picture, dataset_of, reading_of
 
 
@@ -32,6 +32,17 @@ def test_pictures_vote_as_often_as_they_are_shown() -> None:
     assert induced(*[white] * 3, *[red] * 6) == {"hair_colour": "white_hair"}
     assert induced(*[white] * 1, *[red] * 6) == {"hair_colour": "red_hair"}
     assert induced(white, red) == {"hair_colour": "white_hair"}
+
+
+def test_pictures_without_colours_do_not_vote_on_colours() -> None:
+    pictures = [shown(FULL_BODY, hair_colour="red_hair", body="athletic")] * 3
+    pictures += [shown(FULL_BODY, hair_colour="white_hair", body="athletic")] * 6
+    dataset = dataset_of(pictures)
+    grey = PictureFacts(format="PNG", mode="L")
+    images = [replace(image, facts=grey if n > 2 else None) for n, image in enumerate(dataset.images)]
+    readings = [reading_of(picture) for picture in pictures]
+    spec = induce_spec(replace(dataset, images=tuple(images)), readings, LABEL_SETS, {})
+    assert spec == {"hair_colour": "red_hair", "body": "athletic"}
 
 
 def test_only_pictures_that_show_an_attribute_vote() -> None:

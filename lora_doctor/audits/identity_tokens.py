@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from lora_doctor.caption_share import NO_CAPTIONS, captioned, share_of_captions, weight
 from lora_doctor.captions import is_prose, says, texts
+from lora_doctor.grey_pictures import hides
 from lora_doctor.rival_labels import rivals
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Case, Measurement, Reading
 
@@ -76,6 +77,8 @@ def _by_role(case: Case, among: Sequence[int], attribute: str, role: str, caveat
 
 def _showable(case: Case, index: int, attribute: str) -> bool:
     labels, reading = case.label_sets.get(attribute), case.references[index]
+    if labels is not None and hides(case.dataset.images[index], labels):
+        return False
     if labels is None or labels.kind == "body" or reading is None:
         return True
     framing = reading.top_label(case.label_sets.get("framing"))

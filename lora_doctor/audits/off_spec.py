@@ -16,9 +16,9 @@ KINDS = ("identity", "body")
 def audit(case: Case) -> list[Measurement]:
     """`dataset.off_spec_share` for every trait of face, hair and figure that the spec names.
 
-    Out of the pictures whose framing shows the trait, weighted by repeats, the share that certainly shows another label
-    than the spec's; the interval runs from there to what CLIP's uncertain readings leave possible. No value where half
-    of them or more do: then the spec or the instrument is in doubt.
+    Out of the pictures that can show the trait (by their framing; a colour, by having any), weighted by repeats, the
+    share that certainly shows another label than the spec's; the interval runs from there to what CLIP's uncertain
+    readings leave possible. No value where half of them or more do: then the spec or the instrument is in doubt.
     """
     known = {name: labels for name, labels in case.label_sets.items() if name in case.spec and labels.kind in KINDS}
     return [_share(case, name) for name in known]

@@ -5,21 +5,17 @@ Shares are weighted by repeats, and have no interval: the dataset is a census. F
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
+from lora_doctor.grey_pictures import is_grey
 from lora_doctor.trained_size import subset_of
 from lora_doctor.types import Case, Measurement, PictureFacts
 
 UPRIGHT = 1
 SEEN_THROUGH = 0.01
 """Share of a picture's pixels from which its transparency is more than a soft edge."""
-GREY_MODES = frozenset({"1", "L", "LA", "La"})
-"""Modes without colour; `I;16` and the like as well."""
 ODD_MODES = frozenset({"1", "CMYK", "YCbCr", "LAB", "HSV", "F", "I"})
 """Modes that converting to RGB, as trainers do, changes: naive inks, black and white dots, lost depth."""
-NO_CHROMA = 0.05
-"""Mean distance from grey (CIE Lab) that is no more than rounding: colours never balance so well."""
 UNREAD = "facts about the files were not read"
 
 
@@ -30,7 +26,7 @@ def audit(case: Case) -> list[Measurement]:
         _rotated(case),
         _share(case, "pictures.transparent_share", lambda facts: facts.transparent if _through(facts) else 0.0),
         _share(case, "pictures.animated_share", lambda facts: float(facts.frames > 1)),
-        _share(case, "pictures.grey_share", lambda facts: float(_grey(facts))),
+        _share(case, "pictures.grey_share", lambda facts: float(is_grey(facts))),
         _share(case, "pictures.odd_mode_share", lambda facts: float(_odd(facts))),
         *_unreadable(case),
     ]
@@ -41,11 +37,6 @@ def audit(case: Case) -> list[Measurement]:
 
 def _through(facts: PictureFacts) -> bool:
     return facts.transparent >= SEEN_THROUGH
-
-
-def _grey(facts: PictureFacts) -> bool:
-    _, green_red, blue_yellow = facts.colour
-    return facts.mode in GREY_MODES or facts.mode.startswith("I") or math.hypot(green_red, blue_yellow) < NO_CHROMA
 
 
 def _odd(facts: PictureFacts) -> bool:

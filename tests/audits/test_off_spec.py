@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.audits.off_spec import audit
-from lora_doctor.types import Case, Measurement
+from lora_doctor.types import Case, Measurement, PictureFacts
 from tests.audits.make_case import LABEL_SETS, Picture, get, make_case
 
 
@@ -39,6 +39,14 @@ def test_the_share_counts_repeats():
     assert hair(white, white, white, red).value == 0.25
     assert hair(white, replace(red, repeats=3), replace(white, repeats=5)).value == pytest.approx(1 / 3)
     assert hair(white).value == 0.0
+
+
+def test_a_picture_without_colours_is_in_no_colours_share():
+    case = sure(make_case([*[seen("white_hair")] * 4, seen("red_hair"), seen("red_hair")]))
+    grey = replace(case.dataset.images[5], facts=PictureFacts(format="PNG", mode="RGB", colour=(50.0, 0.0, 0.0)))
+    case = replace(case, dataset=replace(case.dataset, images=(*case.dataset.images[:5], grey)))
+    found = get(audit(case), "dataset.off_spec_share", attribute="hair_colour")
+    assert (found.value, found.n, found.pictures) == (0.2, 5, (4,))
 
 
 def test_an_uncertain_reading_is_no_other_trait():
