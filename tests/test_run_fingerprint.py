@@ -29,7 +29,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def fingerprint(made: Any, source: BaseSource, **options: Any) -> dict[str, Any]:
     base: Any = types.SimpleNamespace(source=source, options=options)
-    lora, instruments = (types.SimpleNamespace(sha256="l", format="kohya", modules=()), types.SimpleNamespace(digest="i"))
+    lora, instruments = (
+        types.SimpleNamespace(sha256="l", format="kohya", modules=()),
+        types.SimpleNamespace(digest="i"),
+    )
     images = Dataset(path=Path("d"), images=())
     return fingerprint_of(SETTINGS, lora, images, made, instruments, base)  # type: ignore[arg-type]
 
