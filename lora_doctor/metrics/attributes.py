@@ -17,6 +17,7 @@ from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.positive_control import colour_blind
 from lora_doctor.metrics.sensitivity import (
     MIN_REFERENCES,
+    WITNESSED,
     Seen,
     Sensitivity,
     calibration,
@@ -101,12 +102,19 @@ def flips(
 
 
 def freed(study: Study, attribute: str, rate: Estimate, seen: Seen | None = None) -> Estimate:
-    """A rate of flips without those that are seen in the same way in the dataset's own pictures, where five show it."""
+    """A rate of flips without those that are seen in the same way in the dataset's own pictures, where five show it.
+
+    Without a second opinion false ones may be as many as they are with the pictures that CLIP is certain show another.
+    """
     labels, _ = labels_of(study, attribute)
     shown, false = (0, 0) if labels is None else false_flips(study, labels, seen)
     if shown < MIN_REFERENCES or false == shown:
         return rate
-    return without_false(rate, false / shown, jeffreys(false, shown))
+    low, high = jeffreys(false, shown)
+    if attribute not in WITNESSED and labels is not None:
+        everything, of_these = false_flips(study, labels, seen, others_too=True)
+        high = max(high, of_these / everything)
+    return without_false(rate, false / shown, (low, high))
 
 
 def _readable(

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from lora_doctor.metrics.attributes import flips, freed, labels_of
 from lora_doctor.metrics.estimates import Estimate, mean, told
 from lora_doctor.metrics.relighting import relit
-from lora_doctor.metrics.sensitivity import CONFIDENT, MEASURABLE, MIN_REFERENCES, Seen, shown
+from lora_doctor.metrics.sensitivity import CONFIDENT, MEASURABLE, MIN_REFERENCES, WITNESSED, Seen, shown
 from lora_doctor.metrics.units import framings_of, pick, ship_caveat
 from lora_doctor.types import LabelSet, Measurement, Reading, Study
 
-COLOURS = ("hair_colour", "eye_colour")
-"""The attributes whose pixels are read."""
 DISTANCES = (10, 20, 40)
 """Delta-E at which flips are counted: a clear difference, another colour, the opposite one."""
 SKIN = "skin"
@@ -55,7 +53,7 @@ Witness = Callable[[Reading], bool | None]
 
 def measure(study: Study) -> list[Measurement]:
     """`attribute.witnessed_flip_rate` and `.witness_agreement` by attribute and `delta_e`, for colours of the spec."""
-    return [one for attribute in study.spec if attribute in COLOURS for one in _attribute(study, attribute)]
+    return [one for attribute in study.spec if attribute in WITNESSED for one in _attribute(study, attribute)]
 
 
 def _attribute(study: Study, attribute: str) -> Iterator[Measurement]:

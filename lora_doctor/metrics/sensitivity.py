@@ -19,6 +19,9 @@ MEASURABLE = 0.8
 CONFIDENT = 0.5
 """A label more probable than all others together: from here a reading is called confident."""
 
+WITNESSED = ("hair_colour", "eye_colour")
+"""Attributes that something beside CLIP reads too (pixels, a tagger), and that so have a second opinion."""
+
 Seen = Callable[[Reading, bool], float | None]
 """A number made of a picture's reading and of whether it is confidently read as another label."""
 
@@ -33,11 +36,12 @@ class Sensitivity:
     """The caveat, or why there is no share."""
 
 
-def shown(study: Study, labels: LabelSet) -> Iterator[tuple[str, Reading]]:
+def shown(study: Study, labels: LabelSet, *, others_too: bool = False) -> Iterator[tuple[str, Reading]]:
     """(framing, reading) of each of the dataset's pictures that shows the attribute; readable framings only.
 
     Pictures whose caption names another label are left out. So are those that certainly show another, as long as most
-    pictures show the spec's: where they do not, it is the instrument, or the spec, that cannot be trusted.
+    pictures show the spec's: where they do not, it is the instrument, or the spec, that cannot be trusted. With
+    `others_too` they stay: CLIP can be certain and wrong, and nothing else has looked.
     """
     framings, spec = study.label_sets.get("framing"), study.spec[labels.attribute]
     seen = []
@@ -49,26 +53,28 @@ def shown(study: Study, labels: LabelSet) -> Iterator[tuple[str, Reading]]:
             seen.append((framing, reading, reading.top_label(labels) == spec))
     most = 2 * sum(right for _, _, right in seen) > len(seen)
     for framing, reading, right in seen:
-        if right or not (most and shown_instead(reading, labels, framings, spec) is not None):
+        if right or others_too or not (most and shown_instead(reading, labels, framings, spec) is not None):
             yield framing, reading
 
 
-def pictures(study: Study, labels: LabelSet) -> dict[str, tuple[int, int]]:
+def pictures(study: Study, labels: LabelSet, *, others_too: bool = False) -> dict[str, tuple[int, int]]:
     """Framing -> (pictures that show the attribute, of these read as the spec says); readable framings only."""
     spec, counts = study.spec[labels.attribute], dict.fromkeys(labels.framings, (0, 0))
-    for framing, reading in shown(study, labels):
+    for framing, reading in shown(study, labels, others_too=others_too):
         known, good = counts[framing]
         counts[framing] = known + 1, good + (reading.top_label(labels) == spec)
     return counts
 
 
-def false_flips(study: Study, labels: LabelSet, seen: Seen | None = None) -> tuple[int, int]:
+def false_flips(
+    study: Study, labels: LabelSet, seen: Seen | None = None, *, others_too: bool = False
+) -> tuple[int, int]:
     """(pictures that show the attribute as the spec says, of these confidently read as another label).
 
     With `seen`, those alone in which it makes 1 of the reading and of whether it is such a flip.
     """
     spec = study.spec[labels.attribute]
-    readings = [reading for _, reading in shown(study, labels)]
+    readings = [reading for _, reading in shown(study, labels, others_too=others_too)]
     flipped = [reading for reading in readings if is_flip(reading, labels, spec)]
     return len(readings), sum(seen is None or seen(reading, True) == 1.0 for reading in flipped)
 
@@ -114,20 +120,24 @@ def sensitivity(study: Study, labels: LabelSet, framing: str) -> Sensitivity:
 def calibration(study: Study, labels: LabelSet, cells: Sequence[Cell]) -> Calibration:
     """How uncertain the sensitivity is that a share of these cells was divided by; known, where it was taken as 1.
 
-    Framings that borrow theirs from all pictures share its error; the others are independent.
+    Framings that borrow theirs from all pictures share its error; the others are independent. Without a second opinion
+    it may be as low as it is with the pictures that CLIP is certain show another label.
     """
-    counts, weights = pictures(study, labels), Counter[tuple[str, int, int]]()
+    counts, weights = pictures(study, labels), Counter[tuple[str, int, int, float]]()
+    everything = pictures(study, labels, others_too=labels.attribute not in WITNESSED)
     for cell in cells:
         if cell.framing in labels.framings:
             borrowed_from, count, right = _behind(counts, cell.framing)
-            weights[borrowed_from or cell.framing, count, right] += 1
+            _, shown_at_all, good = _behind(everything, cell.framing)
+            least = good / shown_at_all if shown_at_all else 1.0
+            weights[borrowed_from or cell.framing, count, right, least] += 1
     parts = []
-    for (_, count, right), weight in weights.items():
+    for (_, count, right, least), weight in weights.items():
         if count < MIN_REFERENCES or right / count < MEASURABLE:
             parts.append((float(weight), Calibration()))
         else:
             low, high = jeffreys(right, count)
-            parts.append((float(weight), Calibration(low=low * count / right, high=high * count / right)))
+            parts.append((float(weight), Calibration(low=min(low, least) * count / right, high=high * count / right)))
     return pooled(parts)
 
 

@@ -109,3 +109,25 @@ def test_false_flips_are_confident_misreadings_of_the_datasets_own_pictures() ->
         reading(cosine=0.8, noise=99, labels={"framing": FULL_BODY, "body": ("curvy", 0.4)}),
     )
     assert false_flips(make_study(refs=refs), LABEL_SETS["body"]) == (20, 2)
+
+
+def test_what_clip_alone_is_certain_of_may_be_its_own_mistake() -> None:
+    """Three in ten pictures are certainly read as another shirt: it may be another shirt, or CLIP's way with this one."""
+    refs = certainly(FULL_BODY, 21, "red_shirt") + certainly(FULL_BODY, 9, "blue_shirt")
+    study, labels = make_study(refs=refs), LABEL_SETS["top"]
+    assert pictures(study, labels)[FULL_BODY] == (21, 21) and of(refs, "top").share == 1.0
+    assert pictures(study, labels, others_too=True)[FULL_BODY] == (30, 21)
+    found = calibration(study, labels, cells_of(FULL_BODY))
+    assert found.low == pytest.approx(0.7) and found.high == 1.0
+
+
+def test_a_colour_has_a_second_opinion_and_keeps_its_calibration() -> None:
+    def dyed(count: int, colour: str) -> tuple[Reading, ...]:
+        return tuple(
+            reading(cosine=0.8, noise=60 + i, labels={"framing": CLOSE_UP, "hair_colour": (colour, 0.99)})
+            for i in range(count)
+        )
+
+    refs = dyed(21, "white_hair") + dyed(9, "black_hair")
+    found = calibration(make_study(refs=refs), LABEL_SETS["hair_colour"], cells_of(CLOSE_UP))
+    assert found.low > 0.85
