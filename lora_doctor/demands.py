@@ -11,6 +11,9 @@ from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import Measurement
 
+RENDERABLE = 2000
+"""Pictures beyond which nobody is told to render so many; a limit of patience, not a judgement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -167,6 +170,8 @@ def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int
     if units is None:
         return Check("open", text)
     pictures = units * (len(policy.weights) + 1)
+    if pictures > RENDERABLE:
+        return Check("open", f"{text}; so close to the limit that more than {RENDERABLE} pictures would be needed")
     return Check("open", f"{text}; about {pictures} more pictures would decide it, if the values stay where they are")
 
 

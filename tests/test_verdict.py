@@ -569,6 +569,13 @@ def test_an_open_claim_says_how_many_more_pictures_would_settle_it() -> None:
     assert any("about 162 more pictures would decide it" in reason for reason in found.reasons)
 
 
+def test_nobody_is_told_to_render_thousands_of_pictures() -> None:
+    near = [replace_n(score(0.605, 0.12, weight="ship", environment=e), 6) for e in (*TRAINED, *NOVEL)]
+    found = judge(replaced(healthy(), *near), STANDARD)
+    assert found.outcome == "INCONCLUSIVE" and not any("would decide it" in reason for reason in found.reasons)
+    assert any("more than 2000 pictures would be needed" in reason for reason in found.reasons)
+
+
 def replace_n(measurement: Measurement, n: int) -> Measurement:
     return dataclasses.replace(measurement, n=n)
 
@@ -633,6 +640,6 @@ def test_an_environment_is_open_while_one_more_picture_like_the_worst_would_take
     short = decide([], [], with_end(0.59), STANDARD, novel=NOVEL)
     assert short.outcome == "INCONCLUSIVE"
     assert open_environments(with_end(0.59), STANDARD, NOVEL) and not open_environments(with_end(0.61), STANDARD, NOVEL)
-    assert units_to_decide({"beach": with_end(0.59)[-1]}, 0.6, 1, 1) is None or "more pictures" in " ".join(
-        short.reasons
-    )
+    place = dataclasses.replace(score(0.8, 0.1, weight="ship", environment="beach"), n=6)
+    needed = [units_to_decide({"beach": dataclasses.replace(place, one_worse=end)}, 0.6, 1, 1) for end in (0.59, 0.4)]
+    assert needed == [1, 18]  # 6 units, a half-width of 0.21 or 0.4 where 0.2 is needed
