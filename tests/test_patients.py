@@ -20,8 +20,8 @@ from lora_doctor.retrain_plan import prepare
 from lora_doctor.settings import load_settings
 
 NOT_YET: dict[str, str] = {
-    "echo": "INCONCLUSIVE: one in five pictures of her library shows somebody else, and with one picture more like those "
-    "two new environments are not proven in eight rounds",
+    "echo": "INCONCLUSIVE: one in five pictures of her library shows somebody else, and with one picture more like "
+    "those two new environments are not proven in eight rounds",
 }
 """Patient -> what it gets instead."""
 

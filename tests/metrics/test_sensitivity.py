@@ -112,7 +112,7 @@ def test_false_flips_are_confident_misreadings_of_the_datasets_own_pictures() ->
 
 
 def test_what_clip_alone_is_certain_of_may_be_its_own_mistake() -> None:
-    """Three in ten pictures are certainly read as another shirt: it may be another shirt, or CLIP's way with this one."""
+    """Three in ten pictures are certainly read as another shirt: it may be one, or CLIP's way with this one."""
     refs = certainly(FULL_BODY, 21, "red_shirt") + certainly(FULL_BODY, 9, "blue_shirt")
     study, labels = make_study(refs=refs), LABEL_SETS["top"]
     assert pictures(study, labels)[FULL_BODY] == (21, 21) and of(refs, "top").share == 1.0
