@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.errors import EnvironmentFailure
@@ -64,3 +65,7 @@ def test_a_list_of_words_that_cannot_be_read_is_one_line(tmp_path: Path) -> None
     (tmp_path / "words.toml").write_text("words = 3")
     with pytest.raises(EnvironmentFailure, match=r"words\.toml"):
         load_class_words(tmp_path / "words.toml")
+
+
+def test_every_word_that_may_be_the_class_token_is_known_to_captions_as_one() -> None:
+    assert set(KNOWN.words) <= CLASS_WORDS

@@ -35,8 +35,8 @@ def results(name: str, trials: int, design: Design) -> tuple[float, float, float
 def test_power_and_pictures_are_those_of_the_design_or_better(
     name: str, ship: float, hold: float, pictures: float
 ) -> None:
-    """Of 192 pictures; three standard errors of 80 trials, or 0.03, and a tenth of the pictures are left to chance."""
-    trials = 80
+    """Of 192 pictures; three standard errors of 200 trials, or 0.03, and a tenth of the pictures are left to chance."""
+    trials = 200
     found = results(name, trials, MEASURED)
     for share, wanted in zip(found[:2], (ship, hold), strict=True):
         assert share >= wanted - max(0.03, 3 * (wanted * (1 - wanted) / trials) ** 0.5)
@@ -46,12 +46,17 @@ def test_power_and_pictures_are_those_of_the_design_or_better(
 @pytest.mark.parametrize("name", ["worst", "worst, one seed in 10 fails", "worst, one seed in 4 fails"])
 def test_the_hardest_loras_that_must_not_ship_are_shipped_once_in_twenty_at_most(name: str) -> None:
     """Seeds that fail now and then included, which few pictures do not show; without `one_worse` one in four ships."""
-    ship, _, _ = results(name, 200, MEASURED)
-    assert ship <= 0.06 + 2 * (0.06 * 0.94 / 200) ** 0.5
+    ship, _, _ = results(name, 400, MEASURED)
+    assert ship <= 0.06
+
+
+def test_the_hardest_lora_on_the_spread_that_the_design_guessed_ships_once_in_twenty_at_most() -> None:
+    ship, _, _ = results("worst", 1500, Design())
+    assert ship <= 0.06
 
 
 def test_looking_once_at_everything_errs_as_little() -> None:
     rng = random.Random(4)
-    found = [simulate(TRUTHS["worst"], Design(), rng, sequential=False) for _ in range(400)]
+    found = [simulate(TRUTHS["worst"], Design(), rng, sequential=False) for _ in range(800)]
     assert statistics.fmean(one.outcome == "SHIP" for one in found) <= 0.065
     assert {one.pictures for one in found} == {192}

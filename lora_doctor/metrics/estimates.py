@@ -102,8 +102,8 @@ def end_with_one_worse(one: Sample, others: Sample, bound: float) -> float | Non
     How badly: its distance from the mean of its framing over all environments. None where there is no interval.
     """
     lost = others.n < others.planned or one.n < one.planned
-    cases = ((one, others), *([(one.filled(0.0), others.filled(0.0))] if lost else []))
-    known = [intervals.end_with_one_worse(_strata(o), _pooled(others), bound, _worst(every)) for o, every in cases]
+    cases, pooled = ((one, others), *([(one.filled(0.0), others.filled(0.0))] if lost else [])), _pooled(others)
+    known = [intervals.end_with_one_worse(_strata(own), pooled, bound, _worst(every)) for own, every in cases]
     ends = [end for end in known if end is not None]
     return min(ends) if len(ends) == len(cases) else None
 

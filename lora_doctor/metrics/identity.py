@@ -66,17 +66,28 @@ def _scores(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         slices += [{"environment": environment} for environment in environments]
         if weight == "ship":
             slices += [{"environment_kind": kind} for kind in ("trained", "novel")]
-        everywhere, _ = scores(study, ruler, pick(study, {"weight": weight}))
-        luck = _luck(study, ruler, everywhere) if weight != "0" else UNPAIRED
+        everywhere, luck = _at(study, ruler, weight)
+        raised = None if isinstance(ruler, str) or ruler.at_worst is None else ruler.at_worst
+        above = None if raised is None else (raised, *_at(study, raised, weight))
         for extra in slices:
-            yield _score(study, ruler, {"weight": weight, **extra}, everywhere, luck)
+            where = {"weight": weight, **extra}
+            found = _score(study, ruler, where, everywhere, luck)
+            if above is not None and found.value is not None:
+                found = _no_firmer(found, _score(study, above[0], where, *above[1:]))
+            yield found
         if weight != "0":
             where = {"weight": weight}
             yield told(luck.slope, "identity.floor_slope", where, "", ship_caveat(study, where))
 
 
+def _at(study: Study, ruler: Ruler | str, weight: str) -> tuple[Sample, Pairing]:
+    """The scores of all cells of a weight, and the luck of their seeds."""
+    everywhere, _ = scores(study, ruler, pick(study, {"weight": weight}))
+    return everywhere, _luck(study, ruler, everywhere) if weight != "0" else UNPAIRED
+
+
 def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, luck: Pairing) -> Measurement:
-    """The score of a slice; its lower ends are those on the highest floor that missing renders at weight 0 allow."""
+    """The score of a slice on a ruler."""
     one, caveat = scores(study, ruler, pick(study, where))
     if "environment" in where:
         own, others = (luck.of_environment(each) for each in (one, everywhere))
@@ -87,15 +98,14 @@ def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, l
         own = luck.of_framing(one) if "framing" in where else one
         estimate, worse = mean(own), None
     more = caveat, ship_caveat(study, where)
-    found = told(estimate, "identity.score", where, "score", *more, reach=reach_of(own), one_worse=worse)
-    if isinstance(ruler, str) or ruler.at_worst is None or found.value is None:
-        return found
-    raised, _ = scores(study, ruler.at_worst, pick(study, {"weight": where["weight"]}))
-    return _no_firmer(found, _score(study, ruler.at_worst, where, raised, _luck(study, ruler.at_worst, raised)))
+    return told(estimate, "identity.score", where, "score", *more, reach=reach_of(own), one_worse=worse)
 
 
 def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:
-    """The measurement with the lower ends of `worst`; of 0, what the base model draws, where that is not measured."""
+    """The measurement with the lower ends of `worst`, that on the highest floor that missing renders at weight 0 allow.
+
+    Where that is not measured, of 0: what the base model draws.
+    """
 
     def lower(end: float, other: float | None) -> float:
         return min(end, 0.0 if other is None else other)

@@ -91,17 +91,24 @@ def stratified_interval(strata: Sequence[Sequence[float]], pooled: float | None,
     """
     from scipy.special import ndtr, stdtrit
 
+    if (within := _within(strata, pooled)) is None:
+        return None
+    variance, df = within
+    value = statistics.fmean(statistics.fmean(values) for values in strata)
+    if variance < NO_SPREAD**2:
+        return hold(value, _score_interval(value, sum(map(len, strata)), bound))
+    error = math.sqrt(variance * sum(1 / len(values) for values in strata)) / len(strata)
+    half = float(stdtrit(df, ndtr(bound))) * error
+    return value - half, value + half
+
+
+def _within(strata: Sequence[Sequence[float]], pooled: float | None) -> tuple[float, int] | None:
+    """The variance within strata, half-way drawn toward `pooled`, and its degrees of freedom; None without any."""
     own = [statistics.variance(values) for values in strata if len(values) > 1]
-    count, df = sum(map(len, strata)), sum(len(values) - 1 for values in strata)
     if not own:
         return None
-    value = statistics.fmean(statistics.fmean(values) for values in strata)
-    variance = statistics.fmean(own) if pooled is None else (statistics.fmean(own) + pooled) / 2
-    if variance < NO_SPREAD**2:
-        return hold(value, _score_interval(value, count, bound))
-    error = math.sqrt(variance * sum(1 / len(values) for values in strata)) / len(strata)
-    half = float(stdtrit(df if pooled is None else 2 * df, ndtr(bound))) * error
-    return value - half, value + half
+    df = sum(len(values) - 1 for values in strata)
+    return (statistics.fmean(own), df) if pooled is None else ((statistics.fmean(own) + pooled) / 2, 2 * df)
 
 
 def end_with_one_worse(
@@ -117,14 +124,12 @@ def end_with_one_worse(
     """
     from scipy.special import ndtr, stdtrit
 
-    own = [statistics.variance(values) for values in strata if len(values) > 1]
-    if not own:
+    if (within := _within(strata, pooled)) is None:
         return None
-    count, df = sum(map(len, strata)), sum(len(values) - 1 for values in strata)
-    variance = statistics.fmean(own) if pooled is None else (statistics.fmean(own) + pooled) / 2
-    mean = statistics.fmean(statistics.fmean(values) for values in strata) + worse / (count + 1)
-    error = math.sqrt((variance + worse * worse / (count + 1)) / (count + 1))
-    return mean - float(stdtrit(df if pooled is None else 2 * df, ndtr(bound))) * error
+    variance, df = within
+    more = sum(map(len, strata)) + 1
+    mean = statistics.fmean(statistics.fmean(values) for values in strata) + worse / more
+    return mean - float(stdtrit(df, ndtr(bound))) * math.sqrt((variance + worse * worse / more) / more)
 
 
 def difference_interval(differences: Sequence[float]) -> Interval | None:

@@ -124,7 +124,7 @@ def calibration(study: Study, labels: LabelSet, cells: Sequence[Cell]) -> Calibr
     it may be as low as it is with the pictures that CLIP is certain show another label.
     """
     counts, weights = pictures(study, labels), Counter[tuple[str, int, int, float]]()
-    everything = pictures(study, labels, others_too=labels.attribute not in WITNESSED)
+    everything = counts if labels.attribute in WITNESSED else pictures(study, labels, others_too=True)
     for cell in cells:
         if cell.framing in labels.framings:
             borrowed_from, count, right = _behind(counts, cell.framing)
