@@ -62,6 +62,12 @@ def worth_a_look(weighed: Sequence[Finding], policy: Policy) -> tuple[Finding, .
     return tuple(f for f in asked if level_of(f, policy) == "fail" and f.rule not in policy.optional_rules)
 
 
+def within_reach(suspected: Sequence[Finding], foreseen: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Suspected findings that the last round would confirm, if pictures went on as so far: `foreseen` is judged so."""
+    confirmed = {(finding.rule, *sorted(finding.about.items())) for finding in foreseen if finding.state == "confirmed"}
+    return tuple(f for f in suspected if (f.rule, *sorted(f.about.items())) in confirmed)
+
+
 def is_decided(verdict: Verdict, suspected: Sequence[Finding], gap: Measurement | None) -> bool:
     """Whether more pictures would change nothing.
 

@@ -14,7 +14,7 @@ from lora_doctor.demands import open_environments
 from lora_doctor.effects import weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
-from lora_doctor.looks import ALPHA, Look, early, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import ALPHA, Look, early, foreseen, next_bound, partial_conjunction_alpha
 from lora_doctor.rounds import (
     asked_arms,
     asked_probes,
@@ -23,6 +23,7 @@ from lora_doctor.rounds import (
     is_decided,
     next_of_arms,
     next_round,
+    within_reach,
     worth_a_look,
 )
 from lora_doctor.rules import evaluate
@@ -66,7 +67,7 @@ def until_decided(
     for waivers of its own. Raises UsageError for a budget below the first round.
     """
     require_budget(plan, matrix, beside)
-    most = max(cell.replicate for cell in plan) + 1
+    most = _rounds(plan)
     stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
@@ -92,7 +93,7 @@ def until_decided(
 
 def require_budget(plan: Sequence[Cell], matrix: MatrixSettings, beside: ArmPlan = _NOTHING) -> None:
     """Raises UsageError for a budget below the first round of the matrix `plan` and the arms `beside` it."""
-    most = max(cell.replicate for cell in plan) + 1
+    most = _rounds(plan)
     rounds = most if matrix.full else min(matrix.replicates, most)
     alone, arms = len(first_round(plan, rounds)), len(first_round(beside.arms, rounds))
     if matrix.budget is None or matrix.budget >= alone + arms:
@@ -115,11 +116,15 @@ def _asked_next(
     """The cells that would tell more after so many rounds, or why none would.
 
     A finding that is confirmed, but not by as much as an early look takes, is worth more pictures like a suspected one.
+    Once the LoRA is held for something else, only a suspicion that all rounds would confirm is.
     """
     findings, not_evaluated = evaluate(judges.rules, [early(one) for one in measurements], judges.policy.weights)
     novel, policy, day = _novel(plan), judges.policy, today()
     verdict = decide(findings, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
     suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)
+    if verdict.outcome == "HOLD":
+        at_last = [foreseen(one, rounds, _rounds(plan)) for one in measurements]
+        suspected = within_reach(suspected, evaluate(judges.rules, at_last, judges.policy.weights)[0])
     gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
     if is_decided(verdict, suspected, gap):
         return "no ruler" if gap is not None and gap.value is None else "decided"
@@ -164,6 +169,10 @@ def _alpha(plan: Sequence[Cell], judges: Judges) -> float:
     everywhere, novel = len({cell.environment for cell in plan}), len(_novel(plan))
     demands = (everywhere, judges.policy.environments), (novel, judges.policy.novel)
     return min(partial_conjunction_alpha(ALPHA, of, wanted) for of, wanted in demands)
+
+
+def _rounds(plan: Sequence[Cell]) -> int:
+    return max(cell.replicate for cell in plan) + 1
 
 
 def _novel(plan: Sequence[Cell]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lora_doctor.looks import EARLY, FIRMEST, ONE_END, Look, early, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import EARLY, FIRMEST, ONE_END, Look, early, foreseen, next_bound, partial_conjunction_alpha
 from lora_doctor.types import Measurement
 
 
@@ -77,3 +77,17 @@ def test_an_early_look_stretches_each_end_and_invents_none() -> None:
     assert early(measured).interval == pytest.approx((0.3 - 0.1 * EARLY / ONE_END, 0.3 + 0.2 * EARLY / ONE_END))
     vague = Measurement(name="a", value=0.3, unit="share")
     assert early(vague) == vague
+
+
+def test_what_is_foreseen_is_the_interval_that_so_many_pictures_would_have() -> None:
+    so_far = Measurement(name="x", value=0.3, interval=(0.1, 0.7))
+    assert foreseen(so_far, 2, 8).interval == pytest.approx((0.2, 0.5))
+    assert foreseen(so_far, 8, 8) == so_far
+    deviation = np.random.default_rng(3).standard_normal((20_000, 8)).cumsum(1) / np.arange(1, 9)
+    assert deviation[:, 7].std() / deviation[:, 1].std() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("value", [0.3, None])
+def test_nothing_is_foreseen_where_there_is_no_interval(value: float | None) -> None:
+    bare = Measurement(name="x", value=value, reason=None if value else "no face")
+    assert foreseen(bare, 2, 8) == bare

@@ -8,7 +8,7 @@ from pathlib import Path
 from lora_doctor.effects import weigh
 from lora_doctor.matrix import plan_cells
 from lora_doctor.policy import load_policy
-from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, worth_a_look
+from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, within_reach, worth_a_look
 from lora_doctor.rule_files import load_rules
 from lora_doctor.types import Finding, Measurement, Verdict
 
@@ -57,6 +57,13 @@ def test_only_suspicions_that_would_hold_a_release_are_worth_pictures() -> None:
     found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note"), finding("d")]
     policy = replace(POLICY, rules={"d": "ignore"})
     assert [f.rule for f in worth_a_look(weigh(found, policy, today=None), policy)] == ["a"]
+
+
+def test_a_suspicion_is_within_reach_if_the_last_round_would_confirm_it_for_the_same_slice() -> None:
+    smile, frown = (replace(finding("a"), about={"expression": name}) for name in ("smile", "frown"))
+    foreseen = [replace(smile, state="confirmed"), frown, finding("b", state="confirmed")]
+    assert within_reach([smile, frown, finding("c")], foreseen) == (smile,)
+    assert within_reach([smile], ()) == ()
 
 
 def test_a_suspicion_or_an_open_verdict_asks_for_more() -> None:

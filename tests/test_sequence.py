@@ -220,6 +220,30 @@ def test_an_arm_that_is_rendered_to_its_end_is_no_clear_verdict(tmp_path: Path) 
     assert went_with_arms(ArmEyes(leak=(0.1, 0.4, 0.7)), tmp_path / "run").stopped == "nothing left"
 
 
+def held_with_a_suspicion(leak: tuple[float, float, float], folder: Path) -> tuple[Sequenced, set[int]]:
+    """A LoRA that is held for its identity, and how many rounds of the arm were rendered for what it may leak."""
+    eyes = ArmEyes(leak=leak)
+    eyes.score = drawn(0.1)
+    found = went_with_arms(eyes, folder)
+    return found, {cell.replicate for cell in eyes.rendered if cell.arm == "no-trigger"}
+
+
+def test_a_held_lora_is_rendered_on_for_a_suspicion_that_more_pictures_would_confirm(tmp_path: Path) -> None:
+    _, rounds = held_with_a_suspicion((0.1, 0.5, 0.9), tmp_path / "run")
+    assert rounds == {0, 1, 2, 3}
+
+
+def test_a_held_lora_is_not_rendered_on_for_a_suspicion_that_all_rounds_would_leave_one(tmp_path: Path) -> None:
+    found, rounds = held_with_a_suspicion((0.0, 0.22, 0.5), tmp_path / "run")
+    assert (found.stopped, rounds) == ("decided", {0, 1})
+
+
+def test_a_lora_that_would_ship_is_rendered_on_for_any_suspicion(tmp_path: Path) -> None:
+    eyes = ArmEyes(leak=(0.0, 0.22, 0.5))
+    went_with_arms(eyes, tmp_path / "run")
+    assert {cell.replicate for cell in eyes.rendered if cell.arm == "no-trigger"} == {0, 1, 2, 3}
+
+
 def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:
     assert went(Eyes(lambda _: None), tmp_path / "run").stopped == "no ruler"
 
