@@ -54,7 +54,7 @@ from lora_doctor.roles import classify_roles
 from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
-from lora_doctor.sequence import Sequenced, require_budget, until_decided
+from lora_doctor.sequence import Sequenced, never_judged, require_budget, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.training_config import training_settings
@@ -154,6 +154,9 @@ def run_checkup(
             settings.matrix.arms,
         )  # fmt: skip
         require_budget(plan, settings.matrix, beside)
+        for sentence in never_judged(plan, judges.policy):
+            (announce or warn)(sentence)
+            notes.append(sentence)
         notes += [one for one in (remark, lying(dataset), *remarks, *beside.remarks) if one is not None]
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
@@ -194,9 +197,7 @@ def run_checkup(
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
-        facts = replace(
-            facts, warnings=(*notes, *([remark] if remark else []), *remarks, *beside.remarks), timings=clock.seconds
-        )
+        facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
         choice = choices[-1]
         if choice.sentence is not None:
             told = {**facts.instruments, "identity": choice.described}

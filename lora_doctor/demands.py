@@ -15,12 +15,17 @@ RENDERABLE = 2000
 """Pictures beyond which nobody is told to render so many; a limit of patience, not a judgement."""
 
 
+State = Literal["holds", "fails", "open"]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One demand of the policy: it holds, is proven to fail, or is open."""
 
-    state: Literal["holds", "fails", "open"]
+    state: State
     text: str
+    by_pictures: bool = True
+    """Whether more pictures can settle it while it is open: they sharpen a number, and make none that was not asked."""
 
 
 def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
@@ -58,9 +63,9 @@ def open_environments(
     fresh = {name: m for name, m in scores.items() if name in novel}
     demands = (scores, policy.environments), (fresh, policy.novel)
     unsettled = [table for table, wanted in demands if _environments(table, policy, wanted, "").state == "open"]
-    limit, claim = policy.identity_at_least, policy.environment_claim
     names = dict.fromkeys(name for table in unsettled for name in table)
-    return tuple(name for name in names if claim_check(scores[name], name, limit, claim).state == "open")
+    states = _states(scores, policy)
+    return tuple(name for name in names if states[name][1] == "open")
 
 
 def gap_check(book: Book, policy: Policy) -> Check:
@@ -77,24 +82,30 @@ def gap_check(book: Book, policy: Policy) -> Check:
 
 def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) -> list[Check]:
     """Identity over the ship weights, by weight, framing and environment; proves nothing while the gap is open."""
-    limit = policy.identity_at_least
-    checks = [
-        claim_check(
-            book.get("identity.score", weight="ship"), "identity over the ship weights", limit, policy.identity_claim
-        )
-    ]
+    limit, scores = policy.identity_at_least, book.environments()
+    checks = [_overall(book, policy)]
     for weight in policy.weights:
         score = book.get("identity.score", weight=f"{weight:g}")
         checks.append(claim_check(score, f"identity at weight {weight:g}", limit, policy.weight_claim))
     checks += _framings(book, policy)
-    scores = book.environments()
     checks.append(_environments(scores, policy, policy.environments, "environments"))
     fresh = {name: m for name, m in scores.items() if name in novel}
     checks.append(_environments(fresh, policy, policy.novel, "environments new to the dataset"))
     checks += _lost_at_a_weight(book, policy, novel)
     if gap.state == "holds":
         return checks
-    return [Check("open", check.text) for check in checks if check.state != "holds"]
+    return [replace(check, state="open") for check in checks if check.state != "holds"]
+
+
+def _overall(book: Book, policy: Policy) -> Check:
+    """Identity over the ship weights; where the places themselves differ, no picture makes its interval shorter."""
+    limit, what = policy.identity_at_least, "identity over the ship weights"
+    check = claim_check(book.get("identity.score", weight="ship"), what, limit, policy.identity_claim)
+    states = _states(book.environments(), policy)
+    below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
+    if check.state != "open" or not below or not any(state == "holds" for _, state in states.values()):
+        return check
+    return Check("open", f"{check.text}; it depends on the place ({below}), which more pictures do not change", False)
 
 
 def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
@@ -117,7 +128,7 @@ def _framings(book: Book, policy: Policy) -> Iterator[Check]:
         if score is None or score.value is None:
             reason = score.reason if score is not None and score.reason else "not measured"
             advice = "the verdict can leave it out by the policy's `framings`"
-            yield Check("open", f"identity in {framing}: {reason}; {advice}")
+            yield Check("open", f"identity in {framing}: {reason}; {advice}", by_pictures=False)
 
 
 def _faces(book: Book, policy: Policy) -> list[Check]:
@@ -131,7 +142,7 @@ def claim_check(measurement: Measurement | None, what: str, limit: float, claim:
     """One number against its limit (a least one, or with `most` a largest one)."""
     if measurement is None or measurement.value is None:
         reason = measurement.reason if measurement is not None and measurement.reason else "not measured"
-        return Check("open", f"{what}: {reason}")
+        return Check("open", f"{what}: {reason}", by_pictures=False)
     sign = -1.0 if most else 1.0
     point, bound = sign * measurement.value, sign * limit
     ends = None if measurement.interval is None else tuple(sorted(sign * end for end in measurement.interval))
@@ -155,14 +166,16 @@ def claim_check(measurement: Measurement | None, what: str, limit: float, claim:
 
 def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int, what: str) -> Check:
     """Whether identity holds in `wanted` of them; proven to fail when too few are left that are not proven below."""
-    states = {n: claim_check(m, n, policy.identity_at_least, policy.environment_claim).state for n, m in scores.items()}
+    states = {name: state for name, (_, state) in _states(scores, policy).items()}
     holding = [n for n, state in states.items() if state == "holds"]
     failing = [n for n, state in states.items() if state == "fails"]
     values = ", ".join(f"{n} {number_text(scores[n])}" for n in sorted(scores)) or "none measured"
     text = f"identity holds in {len(holding)} of {len(scores)} {what}, {wanted} are wanted ({values})"
     if len(holding) >= wanted:
         return Check("holds", text)
-    if len(scores) >= wanted > len(scores) - len(failing):
+    if len(scores) < wanted:
+        return Check("open", text, by_pictures=False)
+    if wanted > len(scores) - len(failing):
         return Check("fails", text)
     left = {n: scores[n] for n, state in states.items() if state == "open"}
     lacking = wanted - len(holding), len(scores) - wanted + 1 - len(failing)
@@ -173,6 +186,12 @@ def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int
     if pictures > RENDERABLE:
         return Check("open", f"{text}; so close to the limit that more than {RENDERABLE} pictures would be needed")
     return Check("open", f"{text}; about {pictures} more pictures would decide it, if the values stay where they are")
+
+
+def _states(scores: Mapping[str, Measurement], policy: Policy) -> dict[str, tuple[Measurement, State]]:
+    """Environment -> its score, and what the policy's claim makes of it."""
+    limit, claim = policy.identity_at_least, policy.environment_claim
+    return {name: (score, claim_check(score, name, limit, claim).state) for name, score in scores.items()}
 
 
 def units_to_decide(open_ones: Mapping[str, Measurement], limit: float, holding: int, failing: int) -> int | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from lora_doctor.captions import named, texts
+from lora_doctor.captions import named, pieces, texts
 from lora_doctor.errors import UsageError
 from lora_doctor.matrix import choose_environments, plan_cells
 from lora_doctor.prompts import build_prompt
@@ -47,6 +47,17 @@ def shown_places(
     return {place: count for place, count in shown.items() if place in surely or count >= _fair(dataset)}
 
 
+def _only_spoken_of(dataset: Dataset, references: Sequence[Reading | None], environments: LabelSet) -> set[str]:
+    """Places that stand in prose alone and that no picture is read as: `snow white hair` is no place.
+
+    None where no picture is read as any place.
+    """
+    read = {reading.top_label(environments) for reading in references if reading is not None} - {None}
+    tags = {piece for image in dataset.images for text in texts(image) for piece in pieces(text)}
+    unread = (place for place in environments.labels if place not in read)
+    return {place for place in unread if place.replace("_", " ") not in tags} if read else set()
+
+
 def _fair(dataset: Dataset) -> int:
     return max(2, round(FAIR * len(dataset.images)))
 
@@ -83,7 +94,9 @@ def plan_matrix(
     """
     matrix = settings.matrix
     counts = shown_places(dataset, references, environments)
-    often = {place: count for place, count in counts.items() if count >= _fair(dataset)} or counts
+    unseen = _only_spoken_of(dataset, references, environments)
+    shown = {place: count for place, count in counts.items() if place not in unseen}
+    often = {place: count for place, count in shown.items() if count >= _fair(dataset)} or shown
     new = [place for place in environments.labels if place in often or place not in counts]
     chosen = choose_environments(often, new, seed=settings.seed)  # a place shown once is neither trained nor new
     given = {*(matrix.trained_environments or ()), *(matrix.novel_environments or ())}
@@ -99,7 +112,22 @@ def plan_matrix(
         negative_prompt=settings.render.negative_prompt or "",
         seed=settings.seed,
     )
-    return cells, tuple(_remarks(novel, counts, dataset, environments))
+    unseen &= {place for place, count in counts.items() if count >= _fair(dataset)} - given
+    return cells, (*_remarks(novel, counts, dataset, environments), *_remarks_on_trained(trained, unseen))
+
+
+def _remarks_on_trained(trained: Sequence[str], unseen: Collection[str]) -> Iterator[str]:
+    """What keeps places from being trained ones, a sentence each."""
+    for place in sorted(unseen):
+        yield (
+            f"captions say `{place}`, and no picture is read as that place: it is taken for another thing's name, and "
+            "rendered neither as a place of the dataset nor as a new one (`matrix.trained_environments` names those)"
+        )
+    if not trained:
+        yield (
+            "the dataset shows no place that can be recognised, so identity in new places is compared with no known "
+            "one: whether the character is locked to its backdrop is judged by the places that are asked for alone"
+        )
 
 
 def _remarks(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from lora_doctor.effects import level_of
-from lora_doctor.policy import Policy
 from lora_doctor.types import Cell, Finding, Measurement, Rule, Verdict
 
 
@@ -56,10 +54,12 @@ def deciding_weights(
     return tuple(sorted({*claimed, *(float(weight) for weight in named if weight != "ship")}))
 
 
-def worth_a_look(weighed: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
-    """Suspected findings that would hold a release if they were confirmed; `weighed`: as `effects.weigh` returns."""
-    asked = (f for f in weighed if f.state == "suspected" and f.effect not in ("waived", "ignored"))
-    return tuple(f for f in asked if level_of(f, policy) == "fail" and f.rule not in policy.optional_rules)
+def worth_a_look(weighed: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Suspected findings that would hold a release if they were confirmed; `weighed`: as `effects.weigh` returns.
+
+    One that the policy bears even at its worst would only warn then too.
+    """
+    return tuple(finding for finding in weighed if finding.effect == "leaves open")
 
 
 def within_reach(suspected: Sequence[Finding], foreseen: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -5,16 +5,18 @@ Looking often is paid for: claims about environments take Pocock's bound for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
-from lora_doctor.demands import open_environments
-from lora_doctor.effects import weigh
+from lora_doctor.demands import demands, open_environments
+from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
 from lora_doctor.looks import ALPHA, Look, early, foreseen, next_bound, partial_conjunction_alpha
+from lora_doctor.measurement_book import Book
+from lora_doctor.policy import Policy
 from lora_doctor.rounds import (
     asked_arms,
     asked_probes,
@@ -29,7 +31,7 @@ from lora_doctor.rounds import (
 from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import MatrixSettings
-from lora_doctor.types import Cell, Measurement, Study
+from lora_doctor.types import Cell, Finding, Measurement, NotEvaluated, Study, Verdict
 from lora_doctor.verdict import decide
 
 LOOKS = "looks"
@@ -40,7 +42,7 @@ See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measu
 
 Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left"]
 """Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
-picture mends that; what is open is in arms that are rendered to their end."""
+picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle."""
 _NOTHING = ArmPlan()
 
 
@@ -71,11 +73,11 @@ def until_decided(
     stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
-    ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
+    ledger, asker = _Ledger(run, _alpha(plan, judges), range(first, most + 1)), _Asker(plan, beside.arms, judges, lora)
     for rounds in ledger.schedule:
         bound = ledger.look(rounds)
         study, measurements = see(cells, new, bound)
-        more = _asked_next(plan, beside.arms, rounds, study, measurements, judges, lora)
+        more = asker.next(rounds, study, measurements)
         if isinstance(more, str):
             stopped = more
             break
@@ -103,40 +105,109 @@ def require_budget(plan: Sequence[Cell], matrix: MatrixSettings, beside: ArmPlan
     raise UsageError(what, advice=f"Give it {alone + arms} or more{without}; fewer replicates or weights take less.")
 
 
+def never_judged(plan: Sequence[Cell], policy: Policy) -> Iterator[str]:
+    """What the policy demands and the plan has not, a sentence each: such a check-up cannot end with SHIP."""
+    weights, framings = ({getattr(cell, name) for cell in plan} for name in ("weight", "framing"))
+    lacking = [f"weight {weight:g}" for weight in policy.weights if weight not in weights]
+    lacking += [f"framing {framing}" for framing in policy.framings if framing not in framings]
+    places, novel = {cell.environment for cell in plan}, _novel(plan)
+    lacking += [f"{policy.environments} environments (it has {len(places)})"] * (len(places) < policy.environments)
+    lacking += [f"{policy.novel} environments new to the dataset (it has {len(novel)})"] * (len(novel) < policy.novel)
+    if lacking:
+        yield (
+            f"the policy {policy.name} wants what the matrix has not: {', '.join(lacking)}; the verdict can be HOLD or "
+            "INCONCLUSIVE, not SHIP. Add it under [matrix], or use a policy that does not ask for it"
+        )
+
+
 def _asked_by_findings(beside: ArmPlan, measurements: Sequence[Measurement], judges: Judges) -> tuple[Cell, ...]:
     """The cells of the probes that tell apart the causes of what was found."""
     names = asked_probes(evaluate(judges.rules, measurements, judges.policy.weights)[0], judges.rules)
     return tuple(cell for name, cells in beside.probes.items() if name in names for cell in cells)
 
 
-def _asked_next(
-    plan: Sequence[Cell], arms: Sequence[Cell], rounds: int, study: Study, measurements: Sequence[Measurement],
-    judges: Judges, lora: str,
-) -> tuple[Cell, ...] | Stop:  # fmt: skip
-    """The cells that would tell more after so many rounds, or why none would.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _View:
+    """What a look before the last makes of the numbers: nothing is certain there that is not clear by `looks.EARLY`."""
 
-    A finding that is confirmed, but not by as much as an early look takes, is worth more pictures like a suspected one.
-    Once the LoRA is held for something else, only a suspicion that all rounds would confirm is.
-    """
-    findings, not_evaluated = evaluate(judges.rules, [early(one) for one in measurements], judges.policy.weights)
-    novel, policy, day = _novel(plan), judges.policy, today()
-    verdict = decide(findings, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
-    suspected = worth_a_look(weigh(findings, policy, today=day, lora=lora), policy)
-    if verdict.outcome == "HOLD":
-        at_last = [foreseen(one, rounds, _rounds(plan)) for one in measurements]
-        suspected = within_reach(suspected, evaluate(judges.rules, at_last, judges.policy.weights)[0])
-    gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
-    if is_decided(verdict, suspected, gap):
-        return "no ruler" if gap is not None and gap.value is None else "decided"
-    asked, still_open = asked_arms(suspected, judges.rules), open_environments(measurements, policy, novel)
-    beside = next_of_arms(arms, rounds, asked - {""})
-    told = [finding for finding in findings if finding.state != "suspected"]
-    without = decide(told, not_evaluated, measurements, policy, novel=novel, today=day, lora=lora)
-    if asked and "" not in asked and not still_open and without.outcome != "INCONCLUSIVE":
-        return beside or "nothing left"  # the matrix itself has told all it can
-    environments = () if "" in asked else still_open
-    weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, judges.rules)
-    return *next_round(plan, rounds, environments, weights), *beside
+    measurements: tuple[Measurement, ...]
+    judges: Judges
+    novel: tuple[str, ...]
+    lora: str
+
+    def judged(self, rounds: int, of: int) -> tuple[list[Finding], list[NotEvaluated], tuple[Finding, ...]]:
+        """The findings, the rules that were not evaluated, and the suspicions that are worth more pictures.
+
+        A finding that is confirmed, but not by as much as an early look takes, is worth them like a suspected one. Once
+        the LoRA is held for something else, only a suspicion that all rounds would confirm is.
+        """
+        rules, policy = self.judges.rules, self.judges.policy
+        findings, not_evaluated = evaluate(rules, [early(one) for one in self.measurements], policy.weights)
+        suspected = worth_a_look(weigh(findings, policy, today=today(), lora=self.lora))
+        if self.verdict(findings, not_evaluated).outcome == "HOLD":
+            at_last = [foreseen(one, rounds, of) for one in self.measurements]
+            suspected = within_reach(suspected, evaluate(rules, at_last, policy.weights)[0])
+        return findings, not_evaluated, suspected
+
+    def verdict(self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]) -> Verdict:
+        """The verdict; HOLD only where the demands that are looked at as often fail as clearly as findings must."""
+        at_once = self._decided(findings, not_evaluated, self.measurements)
+        if at_once.outcome != "HOLD":
+            return at_once
+        return self._decided(findings, not_evaluated, [early(m) if _unbounded(m) else m for m in self.measurements])
+
+    def _decided(
+        self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement]
+    ) -> Verdict:
+        return decide(
+            findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora
+        )
+
+    def beyond_pictures(self, not_evaluated: Sequence[NotEvaluated]) -> frozenset[int | str] | None:
+        """What is open and no picture settles; None = something is open that pictures may settle.
+
+        Demands, by their place in the policy's order, and the rules that were not evaluated.
+        """
+        policy = self.judges.policy
+        checks = enumerate(demands(Book(self.measurements), policy, self.novel))
+        still = [(place, check) for place, check in checks if check.state == "open"]
+        if any(check.by_pictures for _, check in still):
+            return None
+        unjudged = (one.rule for one in not_evaluated if level_of(one, policy) == "fail")
+        return frozenset((*(place for place, _ in still), *unjudged))
+
+
+def _unbounded(measurement: Measurement) -> bool:
+    """Whether the policy has a demand on it whose interval does not know of several looks; those of places do."""
+    return measurement.name in ("identity.score", "identity.no_face") and "environment" not in measurement.where
+
+
+class _Asker:
+    """Says after each look which cells would tell more, and remembers what no picture could settle at the last one."""
+
+    def __init__(self, plan: Sequence[Cell], arms: Sequence[Cell], judges: Judges, lora: str) -> None:
+        self._plan, self._arms, self._judges, self._lora = plan, arms, judges, lora
+        self._stuck: frozenset[int | str] | None = None
+
+    def next(self, rounds: int, study: Study, measurements: tuple[Measurement, ...]) -> tuple[Cell, ...] | Stop:
+        """The cells that would tell more after so many rounds, or why none would."""
+        policy, rules, novel = self._judges.policy, self._judges.rules, _novel(self._plan)
+        view = _View(measurements=measurements, judges=self._judges, novel=novel, lora=self._lora)
+        findings, not_evaluated, suspected = view.judged(rounds, _rounds(self._plan))
+        gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
+        if is_decided(view.verdict(findings, not_evaluated), suspected, gap):
+            return "no ruler" if gap is not None and gap.value is None else "decided"
+        before, self._stuck = self._stuck, view.beyond_pictures(not_evaluated)
+        if not suspected and self._stuck is not None and self._stuck == before:
+            return "nothing left"  # one more round has changed nothing about it
+        asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)
+        beside = next_of_arms(self._arms, rounds, asked - {""})
+        told = [finding for finding in findings if finding.state != "suspected"]
+        if asked and "" not in asked and not still_open and view.verdict(told, not_evaluated).outcome != "INCONCLUSIVE":
+            return beside or "nothing left"  # the matrix itself has told all it can
+        environments = () if "" in asked else still_open
+        weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, rules)
+        return *next_round(self._plan, rounds, environments, weights), *beside
 
 
 class _Ledger:

@@ -82,3 +82,32 @@ def test_a_label_file_without_places_is_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"mine\.toml.*\[environment\]") as refused:
         require_places(labels, settings)
     assert "\n" not in str(refused.value)
+
+
+def test_a_colour_that_is_called_like_a_place_is_no_place_of_the_dataset() -> None:
+    captions = ["a photo of yuki with snow white hair, she stands in a library"] * 30 + ["yuki, beach"] * 10
+    trained, new, said = planned(dataset(captions), ["library"] * 30 + ["beach"] * 10)
+    assert trained == {"library", "beach"} and "snow" not in new
+    assert "captions say `snow`" in said
+
+
+def test_a_place_in_prose_that_a_picture_is_read_as_is_one_of_the_dataset() -> None:
+    captions = ["a photo of yuki standing in the snow"] * 30 + ["yuki, beach"] * 10
+    trained, _, said = planned(dataset(captions), ["snow"] + ["library"] * 29 + ["beach"] * 10)
+    assert "snow" in trained and not said
+
+
+def test_a_place_that_is_a_tag_is_one_of_the_dataset_whatever_is_read() -> None:
+    trained, _, said = planned(dataset(["yuki, snow"] * 30 + ["yuki, beach"] * 10), ["library"] * 30 + ["beach"] * 10)
+    assert "snow" in trained and not said
+
+
+def test_where_no_picture_is_read_the_word_of_the_captions_counts() -> None:
+    trained, _, _ = planned(dataset(["a photo of yuki standing in the snow"] * 10), [None] * 10)
+    assert trained == {"snow"}
+
+
+def test_a_dataset_without_a_place_is_told_what_cannot_be_compared() -> None:
+    trained, new, said = planned(dataset(["1girl, simple_background"] * 40), ["simple_background"] * 40)
+    assert not trained and len(new) >= 3
+    assert said.startswith("the dataset shows no place that can be recognised")

@@ -54,9 +54,10 @@ def test_a_suspicion_about_a_weight_has_that_weight_rendered() -> None:
 
 
 def test_only_suspicions_that_would_hold_a_release_are_worth_pictures() -> None:
-    found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note"), finding("d")]
+    borne = replace(finding("e"), worst=POLICY.bears / 2)
+    found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note"), finding("d"), borne]
     policy = replace(POLICY, rules={"d": "ignore"})
-    assert [f.rule for f in worth_a_look(weigh(found, policy, today=None), policy)] == ["a"]
+    assert [f.rule for f in worth_a_look(weigh(found, policy, today=None))] == ["a"]
 
 
 def test_a_suspicion_is_within_reach_if_the_last_round_would_confirm_it_for_the_same_slice() -> None:

@@ -16,7 +16,7 @@ from lora_doctor.looks import Look, next_bound
 from lora_doctor.metrics import identity
 from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.sequence import LOOKS, Sequenced, require_budget, until_decided
+from lora_doctor.sequence import LOOKS, Sequenced, never_judged, require_budget, until_decided
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Condition, Measurement, Rule, Study
 from tests.metrics.make_study import make_study
@@ -242,6 +242,62 @@ def test_a_lora_that_would_ship_is_rendered_on_for_any_suspicion(tmp_path: Path)
     eyes = ArmEyes(leak=(0.0, 0.22, 0.5))
     went_with_arms(eyes, tmp_path / "run")
     assert {cell.replicate for cell in eyes.rendered if cell.arm == "no-trigger"} == {0, 1, 2, 3}
+
+
+class Overall(Eyes):
+    """Eyes whose identity over the ship weights is what they are told; all else is measured."""
+
+    def __init__(self, overall: Measurement) -> None:
+        super().__init__(drawn(0.62, spread=0.25))
+        self.overall = overall
+
+    def __call__(
+        self, cells: Sequence[Cell], new: Sequence[Cell], bound: float
+    ) -> tuple[Study, tuple[Measurement, ...]]:
+        study, found = super().__call__(cells, new, bound)
+        others = (m for m in found if (m.name, m.where) != (self.overall.name, self.overall.where))
+        return study, (*others, self.overall)
+
+
+@pytest.mark.parametrize(("upper", "looks"), [(0.595, list(range(2, 9))), (0.56, [2])])
+def test_identity_over_all_holds_a_release_early_only_where_it_is_three_standard_errors_below(
+    tmp_path: Path, upper: float, looks: list[int]
+) -> None:
+    """It is looked at seven times by the interval of one: right at the limit that would hold one LoRA in four."""
+    overall = Measurement(name="identity.score", where={"weight": "ship"}, value=0.55, interval=(0.5, upper), n=60)
+    found = went(Overall(overall), tmp_path / "run")
+    assert [look.rounds for look in found.looks] == looks
+
+
+def test_what_the_policy_demands_and_the_plan_has_not_is_said_before_anything_is_rendered() -> None:
+    assert not list(never_judged(FULL.cells, BY_INTERVAL))
+    few = [c for c in FULL.cells if c.weight != 0.7 and c.framing != "full_body" and c.environment in ("beach", "snow")]
+    (said,) = never_judged(few, BY_INTERVAL)
+    for lacking in ("weight 0.7", "framing full_body", "3 environments (it has 2)"):
+        assert lacking in said
+    assert "new to the dataset" not in said
+
+
+@pytest.mark.parametrize("cut", [{"weights": (0.0, 0.4, 1.0)}, {"framings": ("close-up", "upper_body")}])
+def test_what_was_not_planned_and_is_demanded_ends_the_rendering_after_one_more_round(
+    tmp_path: Path, cut: dict[str, tuple[object, ...]]
+) -> None:
+    plan = [c for c in FULL.cells if all(getattr(c, name[:-1]) in values for name, values in cut.items())]
+    found = went(Eyes(drawn(0.95, spread=0.02)), tmp_path / "run", plan=plan)
+    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3])
+
+
+def test_a_rule_without_its_measurement_ends_the_rendering_after_one_more_round(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as run:
+        eyes = Eyes(drawn(0.95, spread=0.02))
+        found = until_decided(FULL.cells, MATRIX, replace(JUDGES, rules=(replace(LEAK, shows={}),)), eyes, run)
+    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3])
+
+
+def test_places_that_differ_for_good_end_the_rendering(tmp_path: Path) -> None:
+    sure = drawn(0.0, spread=0.02)
+    eyes = Eyes(lambda cell: sure(cell) + (0.0 if not cell.weight else 0.1 if cell.environment == "library" else 0.9))
+    assert went(eyes, tmp_path / "run").stopped == "nothing left"
 
 
 def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:

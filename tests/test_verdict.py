@@ -69,6 +69,7 @@ def healthy() -> list[Measurement]:
         number("identity.closeup_gap", -0.1, 0.08),
         number("framing.loss", 0.0, 0.1, framing="full_body"),
         number("identity.environment_gap", 0.02, 0.08),
+        number("environment.planned", 2, environment_kind="trained"),
         number("environment.adherence_loss", 0.02, 0.06, environment_kind="novel"),
         number("environment.intrusion", 0.0, 0.04),
         number("attribute.flip_rate", 0.01, 0.02, attribute="hair_colour"),
@@ -202,6 +203,15 @@ def test_overall_identity_needs_its_whole_interval() -> None:
     assert outcome(score(0.65, 0.10, weight="ship")) == "INCONCLUSIVE"
     assert outcome(score(0.65, None, weight="ship")) == "INCONCLUSIVE"
     assert outcome(score(0.40, 0.10, weight="ship")) == "HOLD"
+
+
+def test_where_identity_depends_on_the_place_the_verdict_names_it_and_promises_nothing_of_more_pictures() -> None:
+    lost = score(0.1, 0.05, weight="ship", environment="city")
+    verdict = judge(replaced(ship_readings(), lost, score(0.72, 0.3, weight="ship")))
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert "it depends on the place (city 0.10 [0.05, 0.15]), which more pictures do not change" in verdict.sentence
+    short = judge(replaced(ship_readings(), score(0.72, 0.3, weight="ship")))
+    assert "too close to call" in short.sentence and "depends on the place" not in short.sentence
 
 
 def test_faceless_renders_hold_once_proven() -> None:

@@ -52,6 +52,8 @@ class References:
     references as a reference was, so that a perfect likeness scores 1. None = the instrument compares pairs."""
     likeness: Likeness
     """The similarity of an embedding with the references."""
+    framings: tuple[str, ...]
+    """Framing of each, `""` where it cannot be read."""
     outliers: tuple[int, ...]
     """Indexes into `Study.references` of faces unlike the others of their framing, least alike first."""
     left_out: int
@@ -74,7 +76,7 @@ def references_of(study: Study) -> References | str:
         copies = f" ({len(set(groups))} without copies)" if len(set(groups)) < len(places) else ""
         return f"cannot measure identity: a usable face was found in {of}{copies}, and {MIN_REFERENCES} are needed"
     every = _compared(study, places)
-    off = _about_framing(study, every)
+    off = _about_framing(every)
     quartiles = statistics.quantiles(off, n=4, method="inclusive")
     spread = quartiles[2] - quartiles[0]
     fence = quartiles[0] - FENCE * max(spread, LEAST_RANGE)
@@ -93,13 +95,11 @@ def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
 
     A framing with fewer than five references takes the pooled ceiling and says so.
     """
-    labels = study.label_sets.get("framing")
-    framings = [reading.top_label(labels) or "" for reading in references.known]
     out = f"{references.left_out} outlying references left out" if references.left_out else None
-    pooled = _plain(_once(references, None, framings))
+    pooled = _plain(_once(references, None))
     ceilings = {"": replace(pooled, reason=out)}
     for framing in framings_of(study):
-        own = _once(references, framing, framings)
+        own = _once(references, framing)
         few = f"ceiling of all framings: the dataset has {len(own)} {framing} faces"
         enough = len(own) >= MIN_REFERENCES
         ceilings[framing] = replace(_plain(own), reason=out) if enough else replace(pooled, reason=join(few, out))
@@ -128,7 +128,7 @@ def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = 
 def _compared(study: Study, places: Sequence[int]) -> References:
     """Some of the dataset's faces, each compared with the others."""
     known = [reading for place in places if (reading := study.references[place]) is not None]
-    groups, centroid = _groups(study, places), None
+    groups, centroid, labels = _groups(study, places), None, study.label_sets.get("framing")
     if study.similarity is None:
         centroid, similarities = leave_one_out(known, groups)
         likeness = to_centroid(centroid)
@@ -136,7 +136,8 @@ def _compared(study: Study, places: Sequence[int]) -> References:
         likeness, similarities = to_each([one.face.embedding for one in known], study.similarity, groups)
     return References(
         known=tuple(known), places=tuple(places), copies=tuple(groups), similarities=tuple(similarities),
-        centroid=centroid, likeness=likeness, outliers=(), left_out=0, spread=0.0,
+        framings=tuple(one.top_label(labels) or "" for one in known), centroid=centroid, likeness=likeness, outliers=(),
+        left_out=0, spread=0.0,
     )  # fmt: skip
 
 
@@ -146,21 +147,19 @@ def _groups(study: Study, places: Sequence[int]) -> list[int]:
     return [first.get(place, place) for place in places]
 
 
-def _about_framing(study: Study, references: References) -> list[float]:
+def _about_framing(references: References) -> list[float]:
     """Each similarity less the median of its framing: a small face is no outlier among small faces."""
-    labels = study.label_sets.get("framing")
-    framings = [reading.top_label(labels) or "" for reading in references.known]
-    pairs = list(zip(framings, references.similarities, strict=True))
-    by: dict[str, list[float]] = {name: [s for each, s in pairs if each == name] for name in set(framings)}
+    pairs = list(zip(references.framings, references.similarities, strict=True))
+    by: dict[str, list[float]] = {name: [s for each, s in pairs if each == name] for name in set(references.framings)}
     rest = statistics.median(references.similarities)
     middle = {name: statistics.median(own) if len(own) >= MIN_REFERENCES else rest for name, own in by.items()}
     return [similarity - middle[name] for name, similarity in pairs]
 
 
-def _once(references: References, framing: str | None, framings: Sequence[str]) -> list[float]:
+def _once(references: References, framing: str | None) -> list[float]:
     """The mean similarity of each group of copies, of one framing or of all."""
     groups: dict[int, list[float]] = {}
-    for group, similarity, own in zip(references.copies, references.similarities, framings, strict=True):
+    for group, similarity, own in zip(references.copies, references.similarities, references.framings, strict=True):
         if framing is None or own == framing:
             groups.setdefault(group, []).append(similarity)
     return [statistics.fmean(values) for values in groups.values()]

@@ -6,6 +6,7 @@ So each alarm is held against what the dataset itself would set off.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,12 +74,16 @@ def _beyond(estimate: Estimate, expected: float, n: int) -> Estimate:
 
 
 def _above(study: Study, ruler: Ruler) -> Iterator[Measurement]:
-    """Share of renders above the ceiling, and by how much that is more than the share of the references."""
+    """Share of renders above the ceiling, and by how much that is more than the share of the references.
+
+    Each reference is held to the ceiling of its own framing, as renders are: a close-up is more alike than a full body.
+    """
     found = _share(study, ruler, "ship", lambda reading, cell: ruler.score(reading, cell.framing) > MORE_THAN_ALIKE)
     yield told(found, "identity.above_ceiling", {}, "share", ship_caveat(study))
-    whole, references = ruler.whole, ruler.references
-    bar = (whole.floor.value or 0.0) + MORE_THAN_ALIKE * (whole.gap.value or 0.0)
-    own = sum(similarity > bar for similarity in references.similarities) / len(references.similarities)
+    references = ruler.references
+    marks = (ruler.framings.get(framing, ruler.whole) for framing in references.framings)
+    bars = [(mark.floor.value or 0.0) + MORE_THAN_ALIKE * (mark.gap.value or 0.0) for mark in marks]
+    own = statistics.fmean(one > bar for one, bar in zip(references.similarities, bars, strict=True))
     yield told(_beyond(found, own, references.count), "identity.above_ceiling_excess", {}, "share", ship_caveat(study))
 
 

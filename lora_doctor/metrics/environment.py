@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from lora_doctor.metrics.estimates import mean, paired_difference, told
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, LabelSet, Measurement, Study
 
@@ -16,7 +16,7 @@ SEEN_AT_LEAST = 2
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`environment.match`, `.adherence_loss` and `.intrusion`."""
+    """`environment.planned`, `.match`, `.adherence_loss` and `.intrusion`."""
     labels = labels_of_places(study)
     slices = [{"weight": weight} for weight in (*weights_of(study), "ship")]
     slices += [{"weight": "ship", "environment_kind": kind} for kind in ("trained", "novel")]
@@ -31,7 +31,14 @@ def measure(study: Study) -> list[Measurement]:
         )
         loss, where = paired_difference(base.masked(ship), ship.masked(base)), {"environment_kind": kind}
         found.append(told(loss, "environment.adherence_loss", where, "share", caveat, ship_caveat(study)))
-    return [*found, _intrusion(study, labels)]
+    return [*_planned(study), *found, _intrusion(study, labels)]
+
+
+def _planned(study: Study) -> Iterator[Measurement]:
+    """How many environments of either kind the matrix has: a dataset without places leaves nothing to compare with."""
+    for kind, trained in (("trained", True), ("novel", False)):
+        count = len({cell.environment for cell in study.cells if cell.trained == trained})
+        yield told(Estimate(value=float(count), n=count), "environment.planned", {"environment_kind": kind}, "count")
 
 
 def _intrusion(study: Study, labels: LabelSet | None) -> Measurement:

@@ -168,12 +168,13 @@ def paired_difference(first: Sample, second: Sample) -> Estimate:
 def welch_difference(first: Sample, second: Sample) -> Estimate:
     """First minus second for two different groups of environments; Welch's t on the environment means.
 
-    A group of one environment has no spread: rates are then combined from their own intervals, scores get none.
+    A group of one environment has no spread among environments: it stands for itself, with the interval of its own
+    replicates, and the other group needs two. Two such groups get an interval for rates, and none for scores.
     """
 
     def interval_of(case: Sequence[Sample]) -> Interval | None:
         a, b = (list(one.means().values()) for one in case)
-        return _bounded(intervals.welch_interval(a, b) or _combined(*case), first.rate)
+        return _bounded(intervals.welch_interval(a, b) or _combined(*case) or _declared(*case), first.rate)
 
     if not first.n or not second.n:
         return Estimate(reason=_nothing([first, second]))
@@ -247,6 +248,21 @@ def _sides(first: Sample, second: Sample) -> list[tuple[float, Interval]] | None
 def _combined(first: Sample, second: Sample) -> Interval | None:
     sides = _sides(first, second)
     return intervals.square_and_add(*sides[0], *sides[1]) if sides else None
+
+
+def _declared(first: Sample, second: Sample) -> Interval | None:
+    """The interval of a contrast of which one side is a single environment, as `fixed` tells it."""
+    bound = statistics.NormalDist().inv_cdf((1 + intervals.LEVEL) / 2)
+    sides: list[tuple[float, Interval]] = []
+    for one in (first, second):
+        means = list(one.means().values())
+        alone = len(one.units) == 1
+        ends = fixed(one, one, bound).interval if alone else intervals.mean_interval(means, one.n, rate=one.rate)
+        if ends is None:
+            return None
+        sides.append((statistics.fmean(means), ends))
+    several = max(len(one.units) for one in (first, second)) > 1
+    return intervals.square_and_add(*sides[0], *sides[1]) if several else None
 
 
 def _combined_ratio(top: Sample, bottom: Sample) -> Interval | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from lora_doctor.image_states import NO_LIMITS, STATES, State, state_of, unscorable
+from lora_doctor.image_states import NO_LIMITS, STATES, State, came_out_empty, state_of, unscorable
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat
@@ -85,10 +85,18 @@ def _scorable(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
 
 
 def _without_unscorable(study: Study, ruler: Ruler, cells: Sequence[Cell]) -> Sample:
-    """The scores of the units of which every render made can be scored."""
+    """The scores of the units of which every render made can be scored; one that came out empty is missing."""
     kept, _ = scores(study, ruler, cells)
     out = {(cell.environment, cell.framing, cell.replicate) for cell in cells if _by_design(study, ruler, cell)}
-    units = {e: {k: v for k, v in table.items() if (e, *k) not in out} for e, table in kept.units.items()}
+    empty = {
+        (cell.environment, cell.framing, cell.replicate)
+        for cell in cells
+        if came_out_empty(cell, study.missing.get(cell.key))
+    }
+    units = {
+        e: {k: None if (e, *k) in empty else v for k, v in table.items() if (e, *k) not in out}
+        for e, table in kept.units.items()
+    }
     return replace(kept, units=units, absent="no render shows a face that can be scored")
 
 

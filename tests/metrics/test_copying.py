@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lora_doctor.metrics.copying import measure
-from lora_doctor.types import CLOSE_UP, Cell, Reading, Study
-from tests.metrics.make_study import get, make_study, references
+from lora_doctor.metrics.ruler import Ruler, build_ruler
+from lora_doctor.types import CLOSE_UP, FRAMINGS, Cell, Reading, Study
+from tests.metrics.make_study import SPEC, get, make_study, reading, references
 
 
 def of_reference(study: Study, number: int, share: float) -> Study:
@@ -29,6 +30,30 @@ def test_copies_closer_than_the_references_are_to_each_other_are_counted() -> No
     found = measure(make_study(identity=lambda c: c.weight * (1.2 if c.environment == "beach" else 0.9)))
     assert get(found, "identity.above_ceiling").value == pytest.approx(0.1)  # beach at weight 1 only
     assert get(found, "identity.above_ceiling_excess").value == pytest.approx(0.1)
+
+
+def test_copies_are_found_where_full_bodies_are_less_alike_than_close_ups() -> None:
+    """Each reference is held to its own framing: else every close-up would be above the ceiling of all."""
+    alike = dict(zip(FRAMINGS, (0.85, 0.7, 0.5), strict=True))
+    refs = tuple(
+        reading(cosine=alike[framing] + 0.01 * (number % 5 - 2), noise=2 + number, labels=SPEC | {"framing": framing})
+        for number, framing in enumerate(FRAMINGS * 8)
+    )
+    study = make_study(refs=refs, identity=lambda c: 0.0 if c.weight == 0 else 0.9)
+    copied = {
+        cell.key: replace(study.renders[cell.key], face=refs[FRAMINGS.index(cell.framing)].face)
+        for cell in study.cells
+        if cell.weight and cell.replicate == 0
+    }
+    ruler = build_ruler(study)
+    assert isinstance(ruler, Ruler)
+    bars = {framing: mark.floor.value + 1.1 * mark.gap.value for framing, mark in ruler.framings.items()}
+    assert all(one < bars[f] for one, f in zip(ruler.references.similarities, ruler.references.framings, strict=True))
+    share, excess = (
+        get(measure(replace(study, renders={**study.renders, **copied})), f"identity.above_ceiling{end}")
+        for end in ("", "_excess")
+    )
+    assert excess.value == pytest.approx(share.value)
 
 
 def test_a_reference_that_is_given_back_attracts_and_is_named() -> None:

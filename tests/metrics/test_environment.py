@@ -75,9 +75,16 @@ def test_lost_renders_are_missing_on_both_sides_of_the_pair() -> None:
 def test_what_cannot_be_measured_says_why(case: str) -> None:
     without = {name: labels for name, labels in LABEL_SETS.items() if name != "environment"}
     study = make_study(label_sets=without) if case == "no label set" else make_study(weights=(0.7, 1.0))
-    found = [m for m in measure(study) if case == "no label set" or m.name != "environment.match"]
+    told = "environment.planned" if case == "no label set" else ("environment.planned", "environment.match")
+    found = [m for m in measure(study) if m.name not in told]
     assert {m.value for m in found} == {None}
     reasons = {m.reason for m in found}
     assert reasons == {
         "there is no label set of environments" if case == "no label set" else "no such cell was planned"
     }
+
+
+def test_the_places_of_either_kind_are_counted() -> None:
+    found = measure(make_study(environments=(("beach", False), ("city", False), ("snow", False))))
+    planned = [get(found, "environment.planned", environment_kind=kind).value for kind in ("trained", "novel")]
+    assert planned == [0.0, 3.0]

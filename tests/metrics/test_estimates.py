@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import pytest
 from hypothesis import assume, given
@@ -18,7 +20,7 @@ from lora_doctor.metrics.estimates import (
     told,
     welch_difference,
 )
-from lora_doctor.metrics.intervals import t_interval, t_quantile, welch_interval
+from lora_doctor.metrics.intervals import square_and_add, t_interval, t_quantile, welch_interval
 from lora_doctor.metrics.units import Sample
 
 NORMAL_90 = 1.6448536
@@ -171,11 +173,44 @@ def test_a_contrast_of_two_groups_is_welchs() -> None:
     assert estimate.interval == pytest.approx(welch_interval([0.9, 0.8], [0.4, 0.5, 0.3]))
 
 
-def test_a_group_of_one_environment_has_no_spread_of_scores() -> None:
+def test_a_group_of_one_unit_has_no_spread_of_scores() -> None:
     estimate = welch_difference(table([0.9]), table([0.4], [0.5], start=1))
     assert estimate.value == pytest.approx(0.45)
     assert estimate.interval is None
     assert estimate.reason
+
+
+def test_a_group_of_one_environment_stands_for_itself_with_its_replicates() -> None:
+    alone, others = table([0.85, 0.9, 0.95, 0.9]), table([0.4, 0.5], [0.5, 0.6], [0.3, 0.4], start=1)
+    one, two = fixed(alone, alone, NormalDist().inv_cdf(0.95)), mean(others)
+    assert one.value and one.interval and two.value and two.interval
+    found = welch_difference(alone, others)
+    assert found.interval == pytest.approx(square_and_add(one.value, one.interval, two.value, two.interval))
+    back = welch_difference(others, alone)
+    assert back.interval and found.interval
+    assert back.interval == pytest.approx((-found.interval[1], -found.interval[0]))
+
+
+def test_two_groups_of_one_environment_say_nothing_of_places() -> None:
+    assert welch_difference(table([0.9, 0.8]), table([0.4, 0.5], start=1)).interval is None
+
+
+def test_a_group_that_lost_all_but_one_environment_does_not_stand_for_it() -> None:
+    lost = welch_difference(table([0.9, 0.8], [None, None]), table([0.4, 0.5], [0.5, 0.6], [0.4, 0.3], start=2))
+    assert lost.value is not None and lost.interval is None
+
+
+def test_nine_of_ten_intervals_hold_the_difference_of_one_declared_environment_and_three_of_many() -> None:
+    rng, held = random.Random(4), 0
+    for _ in range(600):
+        places = [rng.gauss(0.5, 0.15) for _ in range(3)]
+        alone, others = (
+            table(*([rng.gauss(mean_of, 0.1) for _ in range(8)] for mean_of in group), start=start)
+            for start, group in ((0, [0.9]), (1, places))
+        )
+        low, high = welch_difference(alone, others).interval or (0.0, 0.0)
+        held += low <= 0.4 <= high
+    assert 0.87 <= held / 600 <= 0.97  # square-and-add is a little wide where one side rests on three means
 
 
 def test_missing_units_widen_a_contrast_to_both_sides() -> None:
