@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lora_doctor.edits.command_edit import parsed as parsed_command
-from lora_doctor.edits.command_words import SHELLS
+from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.errors import LoraDoctorError, UsageError
 from lora_doctor.plugins import find
 from lora_doctor.types import ConfigFiles, LoraFile, TrainingSettings

@@ -152,6 +152,8 @@ SHARED = {
     "lora_doctor.folder_repeats",
     "lora_doctor.edits.by_ending",
     "lora_doctor.edits.command_edit",
+    "lora_doctor.edits.command_shells",
+    "lora_doctor.edits.command_variables",
     "lora_doctor.edits.command_words",
     "lora_doctor.edits.edit",
     "lora_doctor.edits.toml_edit",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits import command_edit, json_edit, toml_edit, yaml_edit
-from lora_doctor.edits.command_words import SHELLS
+from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import Keys
 from lora_doctor.errors import LoraDoctorError, UsageError
 

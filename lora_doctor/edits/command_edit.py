@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.edits.command_words import SHELLS, Word, commands, quoted
+from lora_doctor.edits.command_shells import SHELLS, Word
+from lora_doctor.edits.command_words import commands, quoted
 from lora_doctor.edits.edit import REMOVED, Keys, edit
 from lora_doctor.errors import UsageError
 
 MOST_CHARACTERS = 2**16
 _TRAINS = re.compile(r"(?:.*[/\\.])?(\w*train\w*)", re.DOTALL)
+_LEFT_TO_A_SHELL = ("$", "%", "!", "`")
+_MANY = re.compile(r"\$[@*]|\$\{[@*]|\$\{\w+\[[@*]|%\*|\A@\w")
+"""Of what only a running shell knows, all that may be any number of words: they are hardly the value of an option."""
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -76,7 +80,8 @@ def _unsure(found: Training) -> str | None:
     """The first word that may be options, for all that can be read here; the value of an option may be anything."""
     behind = found.words[len(found.before) :]
     for before, word in zip((found.before[-1], *behind), behind, strict=False):
-        if not word.known and word.text.startswith(("$", "%")) and not before.text.startswith("--"):
+        valued = before.text.startswith("--") and "=" not in before.text
+        if not word.known and (_MANY.search(word.text) or (word.text.startswith(_LEFT_TO_A_SHELL) and not valued)):
             return word.text
     return None
 

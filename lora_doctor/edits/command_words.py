@@ -7,112 +7,67 @@ the word says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-MOST_VALUE = 4096
-"""Characters of a variable: a script may double one in every line."""
+from lora_doctor.edits.command_shells import BATCH, POWERSHELL, SH, Shell, Word
+from lora_doctor.edits.command_variables import MOST_VALUE, PREFIXES, SETS, Value, Variables
+
 _BLANK = " \t\r"
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What a language of scripts writes its words with."""
-
-    escape: str
-    quotes: str
-    """Marks that a text may stand between."""
-    variable: re.Pattern[str]
-    comment: re.Pattern[str]
-    """Where a word may begin."""
-    doubled: bool = False
-    """Whether a mark within its text is written twice."""
-    joins: str = ";&|()"
-    """Outside quotes, between commands."""
-
-
-SH = Shell("\\", "'\"", re.compile(r"\$\{(\w+)\}|\$(\w+)"), re.compile(r"#"))
-BATCH = Shell("^", '"', re.compile(r"%(\w+)%"), re.compile(r"(?:@?rem\b|::)", re.IGNORECASE), joins="&|()")
-POWERSHELL = Shell(
-    "`", "'\"", re.compile(r"\$(?:env:)?\{?(\w+)\}?", re.IGNORECASE), re.compile(r"#"), doubled=True, joins=";&|()"
-)
-SHELLS = {".sh": SH, ".bash": SH, ".bat": BATCH, ".cmd": BATCH, ".ps1": POWERSHELL}
-"""Ending of a script -> its language."""
 _LIST = re.compile(r"[\"']?\$\{(\w+)\[[@*]\]\}[\"']?(?![^\s;&|()])")
 _OPEN = re.compile(r"\$\(|\$\{|`|\$[@*#?!0-9]|%[*~0-9]|\$\w")
-_NAME = re.compile(r"(?:\$(?:env:)?)?([A-Za-z_]\w*)", re.IGNORECASE)
-_SETS = ("export", "set", "declare", "local", "readonly", "setlocal")
+_LATE = re.compile(r"!\w+!")
+"""A variable in a batch file that is put in when its line runs."""
+_SPLAT = re.compile(r"@\w")
+"""In PowerShell, the words of a list."""
+_SPECIAL = {SH: "*?[", BATCH: '"&|<>^%'}
+"""Signs that a shell looks at again once a variable's words are put in. PowerShell takes those for one word."""
+_ASSIGNED = re.compile(r"[A-Za-z_]\w*\+?=")
 _REDIRECTION = re.compile(r"\d*(?:>>|>&|<<<|<<|>|<)&?|&>>?")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a command."""
-
-    start: int
-    end: int
-    """Its place in the script, quotes included."""
-    text: str
-    """What the program is given."""
-    known: bool = True
-    """False where only a running shell knows the rest."""
-
-
-@dataclass(slots=True)
-class _Known:
-    values: dict[str, str] = field(default_factory=dict)
-    lists: dict[str, list[Word]] = field(default_factory=dict)
 
 
 def commands(script: str, shell: Shell) -> list[list[Word]]:
     """The commands in their order, as words. Raises ValueError for a quote that does not end."""
-    known, found = _Known(), []
-    for words in _Reader(script, shell, known).commands():
-        if not _set(words, known, shell):
-            found.append(words)
-    return found
-
-
-def _set(words: list[Word], known: _Known, shell: Shell) -> bool:
-    """Whether the command only sets variables; they are noted."""
-    texts = [word.text for word in words]
-    if texts[0].lower() in _SETS and len(texts) > 1:
-        texts = [" ".join(texts[1:])] if shell is BATCH else texts[1:]
-    if len(texts) >= 3 and texts[1] == "=":
-        texts = [f"{texts[0]}={' '.join(texts[2:])}"]
-    pairs = [text.partition("=") for text in texts]
-    if not all(sign and _NAME.fullmatch(name) for name, sign, _ in pairs):
-        return False
-    for name, _, value in pairs:
-        found = _NAME.fullmatch(name)
-        if found is not None:
-            known.values[found[1].lower() if shell is not SH else found[1]] = value[:MOST_VALUE]
-    return True
+    return list(_Reader(script, shell, Variables(shell)).commands())
 
 
 class _Reader:
     """Reads a script once, from its beginning."""
 
-    def __init__(self, script: str, shell: Shell, known: _Known) -> None:
+    def __init__(self, script: str, shell: Shell, known: Variables) -> None:
         self.script, self.shell, self.known = script, shell, known
         self.at = 0
+        self.sure = True
+        """Whether the command does not stand behind `&&` or `||`."""
 
     def commands(self) -> Iterator[list[Word]]:
-        """Each command's words; those of a list stand where the list is named."""
+        """Each command's words, but for those that only set variables; a list's stand where the list is named."""
         words: list[Word] = []
         while self.at < len(self.script):
             if self._blank() or self._comment(words) or self._redirection():
                 continue
             sign = self.script[self.at]
             if sign == "\n" or sign in self.shell.joins:
-                self.at += 1
-                if words:
+                if words and not self.known.note(words, self.script, self.sure, sign == "("):
                     yield words
+                self._join(sign, bool(words))
                 words = []
                 continue
-            words += self._word()
-        if words:
+            for word in self._word(words):
+                self.known.enter(words, word)
+                words.append(word)
+        if words and not self.known.note(words, self.script, self.sure, False):
             yield words
+
+    def _join(self, sign: str, ended: bool) -> None:
+        """Steps over what is between commands."""
+        guarded = self.script[self.at : self.at + 2] in ("&&", "||")
+        self.at += 1 + guarded
+        if guarded or ended or sign != "\n":
+            self.sure = not guarded
+        if self.shell is BATCH and sign in "()":
+            self.known.open() if sign == "(" else self.known.close()
 
     def _blank(self) -> bool:
         """Steps over what is between words: a line that goes on is one."""
@@ -147,16 +102,20 @@ class _Reader:
         while self.at < len(self.script) and self._blank():
             pass
         if self.at < len(self.script) and self.script[self.at] not in "\n" + self.shell.joins:
-            self._word()
+            self._word([])
         return True
 
-    def _word(self) -> list[Word]:
+    def _word(self, before: Sequence[Word]) -> list[Word]:
+        """The next word behind those `before` it in its command; several or none where a list or variable stands."""
         start, parts, known = self.at, list[str](), True
+        splits = self._splits(before)
+        if splits and (put_in := self._variable_alone()) is not None:
+            return put_in
         named = _LIST.match(self.script, self.at) if self.shell is SH else None
         while self.at < len(self.script):
             sign = self.script[self.at]
             if sign == "(" and parts and parts[-1].endswith("=") and self.shell is SH:
-                self.known.lists[parts[-1][:-1]] = self._list()
+                self.known.set_list(parts[-1][:-1], self._list(), self.sure)
                 return []
             if sign in _BLANK or sign == "\n" or sign in self.shell.joins or self._line_goes_on(self.at) is not None:
                 break
@@ -166,12 +125,38 @@ class _Reader:
                 part, sure = self.script[self.at + 1], True
                 self.at += 2
             else:
-                part, sure = self._bare()
+                part, sure = self._bare(splits)
             parts.append(part)
             known &= sure
         if named is not None and named[1] in self.known.lists:
-            return self.known.lists[named[1]]
+            words = self.known.lists[named[1]]
+            bare = self.script[start] == "$"
+            if not bare or not any(set(word.text) & set(_BLANK + "\n" + _SPECIAL[SH]) for word in words):
+                return words
         return [Word(start, self.at, "".join(parts), known)]
+
+    def _splits(self, before: Sequence[Word]) -> bool:
+        """Whether a bare variable here is cut into words: not where it is given to another one, nor in PowerShell."""
+        if self.shell is BATCH:
+            return not any(word.text.lower() == "set" for word in before)
+        settled = (word.text in (*PREFIXES, *SETS) or _ASSIGNED.match(word.text) for word in before)
+        assigned = _ASSIGNED.match(self.script, self.at) is not None and all(settled)
+        return self.shell is SH and not assigned
+
+    def _variable_alone(self) -> list[Word] | None:
+        """The words that a variable makes which stands here by itself; None where none does that is known."""
+        found = self.shell.variable.match(self.script, self.at)
+        value = self.known.value(found) if found is not None else None
+        if found is None or value is None:
+            return None
+        start, end = self.at, found.end()
+        ends = _BLANK + "\n" + self.shell.joins
+        if self.script[end : end + 1] not in ends and self._line_goes_on(end) is None:
+            return None
+        self.at = end
+        if not value.whole and (set(value.text) & set(_SPECIAL[self.shell]) or not (value.known or _one(value))):
+            return [Word(start, end, found[0], False)]
+        return [Word(start, end, text, value.known) for text in value.words]
 
     def _list(self) -> list[Word]:
         """The words between the brackets of `NAME=( ... )`, over any number of lines."""
@@ -182,7 +167,7 @@ class _Reader:
                 self.at += 1
             elif not self._blank() and not self._comment([]):
                 before = self.at
-                words += self._word()
+                words += self._word([])
                 self.at += self.at == before
         self.at += 1
         return words
@@ -211,7 +196,7 @@ class _Reader:
         """Within quotes sh's escape means itself, but for these."""
         return bool(following) and (self.shell is not SH or following in '$`"\\\n')
 
-    def _bare(self) -> tuple[str, bool]:
+    def _bare(self, splits: bool) -> tuple[str, bool]:
         if self.shell is not BATCH and self.script.startswith("$(", self.at):
             return self._of_the_shell()
         stops = _BLANK + "\n" + self.shell.joins + self.shell.quotes + self.shell.escape
@@ -221,7 +206,12 @@ class _Reader:
             if self.script.startswith("$(", self.at) and self.shell is not BATCH:
                 break
             self.at += 1
-        return self._filled(self.script[start : self.at], False)
+        text = self.script[start : self.at]
+        values = [self.known.value(found) for found in self.shell.variable.finditer(text)] if splits else []
+        many = not all(value is None or _one(value) for value in values)
+        if many or (self.shell is POWERSHELL and _SPLAT.match(text)):
+            return text, False
+        return self._filled(text, False)
 
     def _of_the_shell(self) -> tuple[str, bool]:
         """`$( ... )`, as it is written."""
@@ -237,13 +227,21 @@ class _Reader:
         """The text with the variables that are known, and whether nothing else is left for the shell."""
         if literal:
             return text, True
-        filled = self.shell.variable.sub(self._value, text)[:MOST_VALUE]
-        unknown = any(self._value(found) == found[0] for found in self.shell.variable.finditer(text))
-        return filled.replace("\0", "$"), not unknown and _OPEN.search(self.shell.variable.sub("", text)) is None
+        values = [self.known.value(found) for found in self.shell.variable.finditer(text)]
+        filled = self.shell.variable.sub(self._put_in, text)
+        known = len(filled) <= MOST_VALUE and all(value is not None and value.known for value in values)
+        left = self.shell.variable.sub("", text)
+        late = self.shell is BATCH and _LATE.search(left) is not None
+        return filled[:MOST_VALUE].replace("\0", "$"), known and not late and _OPEN.search(left) is None
 
-    def _value(self, found: re.Match[str]) -> str:
-        name = found[found.lastindex or 0]
-        return self.known.values.get(name if self.shell is SH else name.lower(), found[0])
+    def _put_in(self, found: re.Match[str]) -> str:
+        value = self.known.value(found)
+        return found[0] if value is None else value.text
+
+
+def _one(value: Value) -> bool:
+    """Whether it stays one word outside quotes, or a part of one."""
+    return value.whole or not set(value.text) & set(_BLANK + "\n")
 
 
 def quoted(text: str, shell: Shell) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
-from lora_doctor.edits.command_words import SHELLS
+from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_edit import program
-from lora_doctor.edits.command_words import SHELLS
+from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.kohya_places import Args
 

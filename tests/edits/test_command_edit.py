@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_doctor.edits.command_edit import edited, parsed, program, trains
-from lora_doctor.edits.command_words import BATCH, POWERSHELL, SH, SHELLS, Shell, commands, quoted
+from lora_doctor.edits.command_shells import BATCH, POWERSHELL, SH, SHELLS, Shell
+from lora_doctor.edits.command_words import commands, quoted
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from tests.hostile_names import NAMES
