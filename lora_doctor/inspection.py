@@ -102,12 +102,15 @@ def _alpha_spread(lora: LoraFile) -> float | None:
 
 
 def _recorded(record: TrainingRecord) -> list[Measurement]:
-    """`training.*` as far as the file says it."""
+    """`training.*` as far as the file says it; the rate, where the optimiser trains at it."""
+    sources, settings = record.sources, record.settings
+    if (why_not := settings.why_no_rate) is not None:
+        settings, sources = dataclasses.replace(settings, learning_rate=None), {**sources, "learning_rate": why_not}
     asked = ("rank", "alpha", "learning_rate", "text_encoder_learning_rate", "caption_dropout", "caption_token_dropout")
     found = [
         Measurement(
-            name=f"training.{name}", value=None if (value := getattr(record.settings, name)) is None else float(value),
-            n=int(value is not None), reason=record.sources.get(name) if value is None else None,
+            name=f"training.{name}", value=None if (value := getattr(settings, name)) is None else float(value),
+            n=int(value is not None), reason=sources.get(name) if value is None else None,
         )
         for name in asked
     ]  # fmt: skip

@@ -160,6 +160,10 @@ def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change
             kind = patient.settings.kind
             advice.append(f"{name}: what a {kind} calls so is not what is meant; left as it is ({finding.rule}).")
             continue
+        if name == "learning_rate" and (why := patient.settings.why_no_rate) is not None:
+            nearest = "its other arguments (Prodigy's d_coef, 1 unless given), or fewer or more steps"
+            advice.append(f"learning_rate: {why} and it stays; nearest: {nearest} ({finding.rule}).")
+            continue
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:
             lengthened.append(

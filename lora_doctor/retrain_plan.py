@@ -284,11 +284,13 @@ def prepare(
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
     captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
-    patched = own.trainer.patch(own.files, changes, _to_train(known, dataset, added, captions), settings.trigger)
+    made = [change for change in changes if change.field != "learning_rate" or training.why_no_rate is None]
+    kept = (f"learning_rate: {training.why_no_rate} and it stays.",) if len(made) < len(changes) else ()
+    patched = own.trainer.patch(own.files, made, _to_train(known, dataset, added, captions), settings.trigger)
     diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
     patch = Patch(
         path=config, text=patched.texts[config], changes=tuple(changes),
-        diff=diff + caption_diff(captions, parts, left_out), unsupported=patched.unsupported,
+        diff=diff + caption_diff(captions, parts, left_out), unsupported=(*kept, *patched.unsupported),
     )  # fmt: skip
     wanted = () if added else tuple(each.says for each in before.prescription.dataset)
     table = own.trainer.caption_table(own.files) if hasattr(own.trainer, "caption_table") else None

@@ -379,6 +379,17 @@ class TrainingSettings:
     flip_augmentation: bool | None = None
     """Whether pictures are shown mirrored as well, at random or as copies."""
 
+    @property
+    def why_no_rate(self) -> str | None:
+        """Why `learning_rate` is no rate that the LoRA was trained at; None where it is one, or 0.
+
+        Prodigy and D-Adaptation multiply it, 1.0 as a rule, with the rate that they find. Source: konstmish/prodigy,
+        facebookresearch/dadaptation; OneTrainer modules/util/enum/Optimizer.py (is_adaptive).
+        """
+        name = (self.optimizer or "").lower().replace("-", "")
+        free = any(part in name for part in ("prodigy", "dadapt"))
+        return f"{self.optimizer} finds its rate itself" if free and self.learning_rate else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedFolder:

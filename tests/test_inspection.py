@@ -155,6 +155,17 @@ def test_alphas_that_loaders_mix_up_are_those_of_linear_layers(
     assert ("mixed-scales" in rules_of(inspect(tmp_path / "x.safetensors"))) == told
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("prodigyopt.prodigy.Prodigy", None), ("AdamW8bit", 1.0)])
+def test_a_recorded_rate_is_one_where_the_optimiser_trains_at_it(
+    tmp_path: Path, optimizer: str, rate: float | None
+) -> None:
+    told = {"ss_network_module": "networks.lora", "ss_optimizer": optimizer, "ss_unet_lr": "1.0"}
+    found = inspect(changed(tmp_path / "x.safetensors", metadata=told))
+    measured = next(m for m in found.measurements if m.name == "training.learning_rate")
+    assert measured.value == rate
+    assert rate is not None or measured.reason == f"{optimizer} finds its rate itself"
+
+
 def test_random_factors_are_under_converged(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = {key: rng.standard_normal(value.shape).astype("float32") for key, value in load_file(YUKI).items()}

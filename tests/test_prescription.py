@@ -125,6 +125,14 @@ def test_a_length_in_epochs_is_changed_in_epochs_though_its_steps_were_reckoned(
     assert [(c.field, c.after) for c in made.changes] == [("steps", 100)]
 
 
+def test_a_rate_that_the_optimiser_finds_itself_stays_and_what_is_near_to_it_is_advised() -> None:
+    settings = TrainingSettings(optimizer="Prodigy", learning_rate=1.0, epochs=10)
+    made = prescribe([finding({"learning_rate": {"times": 0.5}, "epochs": {"times": 0.5}})], settings, [])
+    assert [change.field for change in made.changes] == ["epochs"]
+    (said,) = made.advice
+    assert said.startswith("learning_rate: Prodigy finds its rate itself and it stays; nearest: ") and "d_coef" in said
+
+
 def test_whole_numbers_stay_whole() -> None:
     after = only_change({"steps": {"times": 1.5}}, TrainingSettings(steps=401)).after
     assert after == 602 and isinstance(after, int)

@@ -157,3 +157,15 @@ def test_a_dropout_of_tokens_leaves_the_trigger_of_the_check_up_where_the_captio
     (subset,) = read_dataset(tmp_path / "out" / "args.toml").subsets
     assert (subset.caption_token_dropout, subset.keep_tokens) == (0.3, 2)
     assert any("keep_tokens raised to 2" in note for note in told.to_do)
+
+
+def test_the_rate_of_an_optimiser_that_finds_it_stays_whatever_was_prescribed(tmp_path: Path) -> None:
+    pictures(tmp_path / "d" / "1_x", "0.png")
+    config = tmp_path / "args.toml"
+    config.write_text(f'train_data_dir = "{tmp_path / "d"}"\noptimizer_type = "Prodigy"\nunet_lr = 1.0\n')
+    asked = Change(field="learning_rate", before=1.0, after=0.5, rule="overbaked", because="")
+    run = make_finished_run(tmp_path / "run", [])
+    (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
+    told = prepare(run, config, instead=Prescription(changes=(asked,)))
+    assert told.texts[config] == config.read_text()
+    assert told.patch.unsupported == ("learning_rate: Prodigy finds its rate itself and it stays.",)

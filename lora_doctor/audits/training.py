@@ -27,6 +27,8 @@ def audit(case: Case) -> list[Measurement]:
     why: dict[str, str] = {}
     if settings.kind in _DIM_IS_NO_RANK and settings.rank is not None:
         told["rank"], why["rank"] = None, f"the rank that a {settings.kind} is trained with is not that of its update"
+    if (told_by := settings.why_no_rate) is not None:
+        told["learning_rate"], why["learning_rate"] = None, told_by
     return [*(_exact(name, told[name], unit, why.get(name)) for name, unit in _UNITS.items()), *_length(case)]
 
 

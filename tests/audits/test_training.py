@@ -64,3 +64,20 @@ def test_steps_without_a_batch_size_are_no_exposures() -> None:
 def test_the_text_encoder_is_one_or_zero(trained: bool, value: float) -> None:
     found = audit(make_case([Picture()], training=TrainingSettings(train_text_encoder=trained)))
     assert get(found, "training.train_text_encoder").value == value
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    ["Prodigy", "prodigy8bit", "PRODIGY_PLUS_SCHEDULE_FREE", "DAdaptAdam", "dadaptation", "DADAPT_LION", "D-Adaptation",
+     "prodigyopt.prodigy.Prodigy(decouple=True)"],
+)  # fmt: skip
+def test_a_rate_that_the_optimiser_finds_itself_is_no_number(optimizer: str) -> None:
+    settings = TrainingSettings(optimizer=optimizer, learning_rate=1.0)
+    rate = get(audit(make_case([Picture()], training=settings)), "training.learning_rate")
+    assert (rate.value, rate.reason) == (None, f"{optimizer} finds its rate itself")
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("AdamW8bit", 0.01), ("AdamWScheduleFree", 0.01), ("Prodigy", 0.0)])
+def test_a_rate_that_is_trained_at_is_one(optimizer: str, rate: float) -> None:
+    settings = TrainingSettings(optimizer=optimizer, learning_rate=rate)
+    assert get(audit(make_case([Picture()], training=settings)), "training.learning_rate").value == rate
