@@ -362,7 +362,8 @@ class TrainingSettings:
     """As the trainer spells it, with its arguments where it writes them."""
     lr_scheduler: str | None = None
     gradient_accumulation: int | None = None
-    """Batches whose gradients make one optimiser step."""
+    """Batches that one step of `steps` shows, whose gradients make one optimiser step; ai-toolkit's
+    `gradient_accumulation_steps` is none: it counts every batch."""
     clip_skip: int | None = None
     """Which layer of the text encoder is read, counted from its end: 1 = the last. diffusers counts from 0."""
     noise_offset: float | None = None

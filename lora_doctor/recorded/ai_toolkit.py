@@ -135,8 +135,7 @@ def _settings(notes: Notes, metadata: Mapping[str, str], process: dict[str, Any]
         notes.read("text_encoder_learning_rate", train, key, rate, where=WHERE)
     else:
         notes.miss("text_encoder_learning_rate", f"{WHERE} does not train the text encoder")
-    key = "gradient_accumulation_steps" if "gradient_accumulation_steps" in train else "gradient_accumulation"
-    _read(notes, "gradient_accumulation", train, key, whole(1), 1)
+    _read(notes, "gradient_accumulation", train, "gradient_accumulation", whole(1), 1)
     if is_none(train.get("snr_gamma")):
         _read(notes, "min_snr_gamma", train, "min_snr_gamma", real(0, 1000), 0.0)
     else:

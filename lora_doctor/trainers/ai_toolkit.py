@@ -1,8 +1,9 @@
 """ai-toolkit (ostris): a job in YAML or JSON; the first process with a network is the one.
 
 Source: ostris/ai-toolkit toolkit/config_modules.py (keys and defaults), jobs/process/BaseSDTrainProcess.py
-(training_seed), toolkit/dataloader_mixins.py (cached text embeddings: tokens are not dropped any more), toolkit/
-lora_special.py (transformers are trained with alpha = rank, whatever the config says).
+(training_seed; a step is `gradient_accumulation` batches, whatever `gradient_accumulation_steps` says; every
+other step is regularisation's), toolkit/dataloader_mixins.py (cached text embeddings: tokens are not dropped any
+more), toolkit/lora_special.py (transformers are trained with alpha = rank, whatever the config says).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         text_encoder_learning_rate=rate if text_encoder else None,
         optimizer=word(train.get("optimizer")),
         lr_scheduler=word(train.get("lr_scheduler")),
-        gradient_accumulation=whole(train.get("gradient_accumulation_steps", train.get("gradient_accumulation"))),
+        gradient_accumulation=whole(train.get("gradient_accumulation")),
         noise_offset=number(train.get("noise_offset")),
         min_snr_gamma=number(train.get("min_snr_gamma")),
         prediction_type="flow" if schedule == "flowmatch" else "v_prediction" if model.get("is_v_pred") else None,
@@ -241,9 +242,13 @@ class _Draft:
             self.unsupported.append(f"epochs: ai-toolkit counts steps; wanted are {after:g} times all pictures.")
             return
         batch = whole(self.job.train.get("batch_size")) or BATCH
+        batch *= whole(self.job.train.get("gradient_accumulation")) or 1
         shown = sum(image.repeats for image in dataset.images)
-        self.values[self.job.place.below("train", "steps")] = max(1, round(after * shown / batch))
-        self.notes.append(f"steps stand for {after:g} epochs of {shown:g} pictures in batches of {batch}.")
+        regularised = len(self.job.places) < len(self.job.all_places)
+        steps = after * shown / batch * (2 if regularised else 1)
+        self.values[self.job.place.below("train", "steps")] = max(1, round(steps))
+        told = "; every other one is regularisation's" if regularised else ""
+        self.notes.append(f"steps stand for {after:g} epochs of {shown:g} pictures in batches of {batch}{told}.")
 
     def _resolution(self, after: int) -> None:
         for place, table in self.job.places:

@@ -273,6 +273,7 @@ class _Draft:
             self.unsupported.append(f"steps: OneTrainer counts epochs; wanted are {after} steps.")
             return
         batch = whole(self.config.values.get("batch_size")) or 1
+        batch *= whole(self.config.values.get("gradient_accumulation_steps")) or 1
         self.values[self.config.root.below("epochs")] = max(1, round(after * batch / shown))
         self.notes.append(f"epochs stand for {after} steps of {batch} of {shown:g} pictures.")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lora_doctor.audits.training import audit
-from lora_doctor.types import TrainingSettings
+from lora_doctor.types import Case, TrainedFolder, TrainingRecord, TrainingSettings
 from tests.audits.make_case import Picture, get, make_case
 
 NAMES = {
@@ -81,3 +83,42 @@ def test_a_rate_that_the_optimiser_finds_itself_is_no_number(optimizer: str) -> 
 def test_a_rate_that_is_trained_at_is_one(optimizer: str, rate: float) -> None:
     settings = TrainingSettings(optimizer=optimizer, learning_rate=rate)
     assert get(audit(make_case([Picture()], training=settings)), "training.learning_rate").value == rate
+
+
+def with_regularisation(settings: TrainingSettings, pictures: int) -> Case:
+    case = make_case([Picture()] * pictures, training=settings)
+    return replace(case, dataset=replace(case.dataset, regularisation=100))
+
+
+@pytest.mark.parametrize(("accumulation", "shown"), [(None, 25), (1, 25), (8, 200)])
+def test_a_step_shows_every_batch_that_it_accumulates(accumulation: int | None, shown: float) -> None:
+    settings = TrainingSettings(steps=1000, batch_size=1, gradient_accumulation=accumulation)
+    assert get(audit(make_case([Picture()] * 40, training=settings)), "training.exposures").value == shown
+    epochs = TrainingSettings(epochs=shown, batch_size=1, gradient_accumulation=accumulation)
+    assert get(audit(make_case([Picture()] * 40, training=epochs)), "training.steps").value == 1000
+
+
+@pytest.mark.parametrize(
+    ("trainer", "shown"), [("sd-scripts", 130), ("ai-toolkit", 130), ("diffusers", 260), ("SimpleTuner", None)]
+)
+def test_regularisation_pictures_take_their_share_of_the_steps(trainer: str, shown: float | None) -> None:
+    settings = TrainingSettings(trainer=trainer, steps=5200, batch_size=1)
+    exposures = get(audit(with_regularisation(settings, 20)), "training.exposures")
+    assert exposures.value == shown
+    assert shown is not None or exposures.reason == "how many of the steps were regularisation pictures is not told"
+
+
+def test_epochs_show_the_characters_pictures_whatever_else_is_in_them() -> None:
+    found = audit(with_regularisation(TrainingSettings(trainer="sd-scripts", epochs=10, batch_size=1), 20))
+    assert get(found, "training.exposures").value == 10
+    assert get(found, "training.steps").value == 400
+
+
+@pytest.mark.parametrize(("recorded", "shown"), [(True, 130), (False, 260)])
+def test_what_the_lora_says_of_its_folders_comes_before_those_of_today(recorded: bool, shown: float) -> None:
+    case = with_regularisation(TrainingSettings(trainer="sd-scripts", steps=5200, batch_size=1), 20)
+    folders = (TrainedFolder(name="yuki"), TrainedFolder(name="other", regularisation=recorded))
+    assert case.lora is not None
+    record = TrainingRecord(settings=TrainingSettings(), sources={}, folders=folders)
+    case = replace(case, lora=replace(case.lora, record=record))
+    assert get(audit(case), "training.exposures").value == shown

@@ -238,9 +238,20 @@ def test_the_identity_ratio_becomes_whole_repeats_and_the_steps_stay() -> None:
 
 
 def test_epochs_become_steps_where_the_pictures_are_known() -> None:
-    patched = ai_toolkit.patch(job(), [change("epochs", 10)], pictures(20, 60))
-    assert read_again(job(), patched).steps == 1200
+    alone = job(JOB.replace("is_reg: true", "is_reg: false"))
+    patched = ai_toolkit.patch(alone, [change("epochs", 10)], pictures(20, 60))
+    assert read_again(alone, patched).steps == 1200
     assert "counts steps" in ai_toolkit.patch(job(), [change("epochs", 10)]).unsupported[0]
+
+
+def test_every_other_step_is_regularisations_and_a_step_is_as_many_batches_as_it_accumulates() -> None:
+    patched = ai_toolkit.patch(job(), [change("epochs", 10)], pictures(20, 60))
+    assert read_again(job(), patched).steps == 2400 and "every other" in patched.notes[0]
+    four = job(JOB.replace("batch_size: 1", "batch_size: 1\n        gradient_accumulation: 4"))
+    assert read_again(four, ai_toolkit.patch(four, [change("epochs", 10)], pictures(20, 60))).steps == 600
+    every = job(four.text.replace("gradient_accumulation", "gradient_accumulation_steps"))
+    assert read_again(every, ai_toolkit.patch(every, [change("epochs", 10)], pictures(20, 60))).steps == 2400
+    assert [ai_toolkit.read(one).gradient_accumulation for one in (four, every)] == [4, None]
 
 
 def test_what_the_trainer_has_no_setting_for_is_said_with_the_nearest() -> None:
