@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -11,6 +11,11 @@ def agreed(values: Iterable[Any]) -> Any:
     """The value that all of them are; None where there is none, or where they differ."""
     found = list(values)
     return found[0] if found and all(value == found[0] for value in found) else None
+
+
+def or_default(value: Any, read: Callable[[Any], Any], default: Any) -> Any:
+    """The trainer's default where nothing is given; what is given as it can be read, None where it cannot be."""
+    return default if value is None else read(value)
 
 
 def number(value: Any) -> float | None:

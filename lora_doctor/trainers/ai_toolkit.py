@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
-from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
+from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
@@ -48,19 +48,20 @@ def read(config: ConfigFiles) -> TrainingSettings:
     """The settings of the job with ai-toolkit's own defaults; None where its datasets differ."""
     job = _Job(config)
     network, train, datasets = job.network, job.train, job.datasets
-    rank = whole(network.get("rank")) or whole(network.get("linear")) or RANK
-    alpha = number(network.get("linear_alpha", network.get("alpha")))
+    told = network.get("linear") if network.get("rank") is None else network["rank"]
+    rank = or_default(told, whole, RANK)
+    alpha = or_default(network.get("linear_alpha", network.get("alpha")), number, ALPHA) if job.with_alpha else rank
     model = job.table("model")
     text_encoder = flag(train.get("train_text_encoder")) or False
-    rate = number(train.get("text_encoder_lr")) or number(train.get("lr"))
+    rate = number(train.get("text_encoder_lr") or train.get("lr"))
     schedule = word(train.get("noise_scheduler"))
     return TrainingSettings(
         trainer=TRAINER,
         rank=rank,
-        alpha=float(rank) if not job.with_alpha else ALPHA if alpha is None else alpha,
-        steps=whole(train.get("steps")) or STEPS,
-        batch_size=whole(train.get("batch_size")) or BATCH,
-        learning_rate=number(train.get("unet_lr")) or number(train.get("lr")),
+        alpha=number(alpha),
+        steps=or_default(train.get("steps"), whole, STEPS),
+        batch_size=or_default(train.get("batch_size"), whole, BATCH),
+        learning_rate=number(train.get("unet_lr") or train.get("lr")),
         train_text_encoder=text_encoder,
         caption_token_dropout=agreed(number(one.get("token_dropout_rate", 0.0)) for one in datasets),
         caption_dropout=agreed(number(one.get("caption_dropout_rate", 0.0)) for one in datasets),

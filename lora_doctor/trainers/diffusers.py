@@ -15,7 +15,7 @@ from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_edit import program
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.picture_rows import CaptionTable, rows_for
-from lora_doctor.trainers.agreed import number, side, whole, word
+from lora_doctor.trainers.agreed import number, or_default, side, whole, word
 from lora_doctor.trainers.folders import keep_length
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
@@ -57,20 +57,20 @@ def recognises(path: Path, text: str) -> bool:
 def read(config: ConfigFiles) -> TrainingSettings:
     """The settings that the command states, and the script's own defaults where they say what is trained."""
     told = _told(config)
-    rank, alpha = whole(told.get("rank")), number(told.get("lora_alpha"))
-    steps, epochs = whole(told.get("max_train_steps")), number(told.get("num_train_epochs"))
-    own_rank = RANK if rank is None else rank
+    rank = or_default(told.get("rank"), whole, RANK)
+    alpha = or_default(told.get("lora_alpha"), number, float(ALPHA)) if _has(config, _WITH_ALPHA) else rank
+    by_steps = told.get("max_train_steps") is not None
     return TrainingSettings(
         trainer=TRAINER,
-        rank=own_rank,
-        alpha=float(own_rank) if not _has(config, _WITH_ALPHA) else float(ALPHA) if alpha is None else alpha,
-        steps=steps,
-        epochs=None if steps is not None else _EPOCHS[_kind(config)] if epochs is None else epochs,
+        rank=rank,
+        alpha=number(alpha),
+        steps=whole(told.get("max_train_steps")),
+        epochs=None if by_steps else or_default(told.get("num_train_epochs"), number, _EPOCHS[_kind(config)]),
         batch_size=whole(told.get("train_batch_size")),
         learning_rate=number(told.get("learning_rate")),
         train_text_encoder=told.get("train_text_encoder") is True,
         caption_token_dropout=0.0,
-        caption_dropout=number(told.get("caption_dropout")) or 0.0,
+        caption_dropout=or_default(told.get("caption_dropout"), number, 0.0),
         seed=whole(told.get("seed")),
         resolution=side(told.get("resolution")),
         network_dropout=number(told.get("lora_dropout")),

@@ -16,7 +16,7 @@ from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
-from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
+from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
@@ -73,7 +73,9 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 
 
 def read(config: ConfigFiles) -> TrainingSettings:
-    """The settings that the files state; None where subsets differ. Rank and alpha have sd-scripts' own defaults.
+    """The settings that the files state; None where subsets differ, and for what cannot be read.
+
+    Absent rank and alpha have sd-scripts' own defaults.
 
     Raises UsageError for a command that has its arguments in a file, and for arguments in JSON.
     """
@@ -84,20 +86,19 @@ def read(config: ConfigFiles) -> TrainingSettings:
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
     every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
-    rank, alpha = whole(args.get("network_dim")), number(args.get("network_alpha"))
     unet_only = flag(args.get("network_train_unet_only"))
-    epochs, steps = number(args.get("max_train_epochs")) or None, whole(args.get("max_train_steps")) or None
+    epochs, steps = args.get("max_train_epochs") or None, whole(args.get("max_train_steps")) or None
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
     return TrainingSettings(
         trainer=TRAINER,
-        rank=RANK if rank is None and known else rank,
-        alpha=ALPHA if alpha is None and known else alpha,
+        rank=or_default(args.get("network_dim"), whole, RANK) if known else None,
+        alpha=or_default(args.get("network_alpha"), number, ALPHA) if known else None,
         steps=None if epochs is not None else steps,
-        epochs=epochs,
+        epochs=number(epochs),
         batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
-        learning_rate=number(args.get("unet_lr")) or number(args.get("learning_rate")),
+        learning_rate=number(args.get("unet_lr") or args.get("learning_rate")),
         train_text_encoder=None if unet_only is None else not unet_only,
         caption_token_dropout=number(agreed(_each(subsets, args, _TAG_DROPOUT))),
         caption_dropout=None if any(every) else number(agreed(_each(subsets, args, "caption_dropout_rate"))),

@@ -18,7 +18,7 @@ from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
-from lora_doctor.trainers.agreed import agreed, number, side, whole, word
+from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
@@ -67,16 +67,15 @@ def read(config: ConfigFiles) -> TrainingSettings:
         refuse_json(config.path, args, TRAINER)
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
-    rank, alpha, rate = (number(args.get(name)) for name in ("network_dim", "network_alpha", "learning_rate"))
-    epochs, steps = number(args.get("max_train_epochs")) or None, whole(args.get("max_train_steps")) or None
+    epochs, steps = args.get("max_train_epochs") or None, args.get("max_train_steps") or None
     return TrainingSettings(
         trainer=TRAINER,
-        rank=RANK if rank is None and known else whole(rank),
-        alpha=ALPHA if alpha is None and known else alpha,
-        steps=None if epochs is not None else STEPS if steps is None and known else steps,
-        epochs=epochs,
+        rank=or_default(args.get("network_dim"), whole, RANK) if known else None,
+        alpha=or_default(args.get("network_alpha"), number, ALPHA) if known else None,
+        steps=or_default(steps, whole, STEPS) if known and epochs is None else None,
+        epochs=number(epochs),
         batch_size=whole(agreed(one.value("batch_size") for one in datasets)),
-        learning_rate=RATE if rate is None and known else rate,
+        learning_rate=or_default(args.get("learning_rate"), number, RATE) if known else None,
         train_text_encoder=False if known else None,
         caption_token_dropout=0.0,
         caption_dropout=0.0,

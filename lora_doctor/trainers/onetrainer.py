@@ -15,7 +15,7 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.named_places import found_file
 from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, text_encoders
-from lora_doctor.trainers.agreed import agreed, flag, number, whole, word
+from lora_doctor.trainers.agreed import agreed, flag, number, or_default, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
@@ -58,8 +58,8 @@ def read(config: ConfigFiles) -> TrainingSettings:
     min_snr = word(values.get("loss_weight_fn")) == "MIN_SNR_GAMMA"
     return TrainingSettings(
         trainer=TRAINER,
-        rank=whole(values.get(known.rank)) or RANK,
-        alpha=ALPHA if number(values.get("lora_alpha")) is None else number(values.get("lora_alpha")),
+        rank=or_default(values.get(known.rank), whole, RANK),
+        alpha=or_default(values.get("lora_alpha"), number, ALPHA),
         epochs=number(values.get("epochs")),
         batch_size=whole(values.get("batch_size")),
         learning_rate=known.learning_rate,

@@ -13,7 +13,7 @@ from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.named_places import found_file
-from lora_doctor.trainers.agreed import agreed, flag, number, side, whole, word
+from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
@@ -53,17 +53,17 @@ def read(config: ConfigFiles) -> TrainingSettings:
     known = _Config(config)
     get = known.get
     standard = word(get("lora_type")) in (None, "standard")
-    rank = (whole(get("lora_rank")) or RANK) if standard else None
-    alpha = number(get("lora_alpha")) if standard else None
-    steps, epochs = whole(get("max_train_steps")), number(get("num_train_epochs"))
+    rank = or_default(get("lora_rank"), whole, RANK) if standard else None
+    alpha = or_default(get("lora_alpha"), number, number(rank)) if standard else None
+    by_steps = get("max_train_steps") not in (None, 0, "0")
     own = [table.get("caption_dropout_probability") for _, table in known.backends]
     dropouts = [number(get("caption_dropout_probability") if one is None else one) for one in own or [None]]
     return TrainingSettings(
         trainer=TRAINER,
         rank=rank,
-        alpha=float(rank) if alpha is None and rank is not None else alpha,
-        steps=steps or None,
-        epochs=None if steps else epochs or None,
+        alpha=alpha,
+        steps=whole(get("max_train_steps")) or None,
+        epochs=None if by_steps else number(get("num_train_epochs")) or None,
         batch_size=whole(get("train_batch_size")),
         learning_rate=number(get("learning_rate")),
         train_text_encoder=flag(get("train_text_encoder")),
