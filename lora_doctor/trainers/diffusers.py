@@ -16,7 +16,8 @@ from lora_doctor.edits.command_edit import program
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers.agreed import number, or_default, side, whole, word
-from lora_doctor.trainers.folders import keep_length
+from lora_doctor.trainers.folders import Folder
+from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -95,13 +96,15 @@ def patch(
     token is dropped. Raises UsageError for a command that cannot be changed where an option stands.
     """
     draft = _Draft(config, dataset)
-    real = real_changes(changes, read(config))
+    settings = read(config)
+    real = real_changes(changes, settings)
     for change in real:
         draft.make(change)
-    draft.keep_length()
+    draft.keep_length(settings)
     texts = with_values(config, draft.values)
     draft.look_at_alpha(real, read(ConfigFiles(path=config.path, texts=texts)))
-    return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
+    unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
+    return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -144,8 +147,7 @@ class _Draft:
         self.config, self.dataset = config, dataset
         self.told = _told(config)
         self.values: dict[Place, Any] = {}
-        self.longer = 1.0
-        """How many times as many epochs make up for new rows."""
+        self.length = Length(what="rows")
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -163,9 +165,10 @@ class _Draft:
         elif name == "flip_augmentation" and not after:
             self._set("random_flip", False)
         elif name == "steps":
+            self.length.asked = None
             self._set("max_train_steps", round(after))
         elif name == "epochs":
-            self._set("num_train_epochs", max(1, round(after)))
+            self.length.asked = change
             self._set("max_train_steps", REMOVED)
         elif name == "identity_ratio":
             self._rows(after)
@@ -174,12 +177,22 @@ class _Draft:
         elif name != "alpha":
             self.unsupported.append(f"{name}: diffusers' option for it is not known here; wanted is {after}.")
 
-    def keep_length(self) -> None:
-        """As long a training with new rows: of the epochs that all changes have left; steps come before them."""
+    def keep_length(self, settings: TrainingSettings) -> None:
+        """The epochs asked for, else the config's, and as long a training with new rows; steps come before them."""
         if self._drafted("max_train_steps") is not None:
             return
-        name = "num_train_epochs"
-        keep_length(self.values, Place(self.config.path, (name,)), self.told.get(name), self.longer, self.notes, "rows")
+        if self.length.longer != 1.0 and self.length.asked is None and not self._shows_the_dataset():
+            self.length.longer = 1.0
+            self.notes.append("the epochs stay: the config trains on another folder than the one that was checked.")
+        steps = steps_per_epoch(settings, self.dataset)
+        self.length.settle(self.values, Place(self.config.path, ("num_train_epochs",)), settings.epochs, steps)
+
+    def _shows_the_dataset(self) -> bool:
+        """Whether the config still names the pictures that are known: the epochs are those of their rows then."""
+        named = [one for name in _FOLDERS if (one := word(self.told.get(name))) is not None]
+        folders = [Folder(Place(self.config.path, ()), Path(one), 1, below=True) for one in named]
+        images = self.dataset.images if self.dataset is not None else ()
+        return any(folder.holds(image) for folder in folders for image in images)
 
     def look_at_alpha(self, changes: Sequence[Change], after: TrainingSettings) -> None:
         """Say that alpha is not what was asked for, in a script in which it is always the rank."""
@@ -207,7 +220,7 @@ class _Draft:
             )
             return
         self.notes.append(f"identity_ratio: rows of metadata.jsonl in the copied dataset make it {found.ratio:.2f}.")
-        self.longer = found.longer
+        self.length.longer = found.longer
 
 
 def _told(config: ConfigFiles) -> Mapping[str, Any]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lora_doctor.named_places import found_folder, places_of, real
 from lora_doctor.repeats_plan import NEAR, Group, RepeatsPlan, plan_repeats
-from lora_doctor.trainers.agreed import number
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import IDENTITY_EMPHASIS, Dataset, DatasetImage
 
@@ -64,20 +62,6 @@ def repeats_for(
         if plan.changed and plan.repeats.get(str(i), one.repeats) != one.repeats
     }  # fmt: skip
     return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
-
-
-def keep_length(
-    values: MutableMapping[Place, Any], place: Place, given: Any, longer: float, notes: list[str], what: str = "repeats"
-) -> None:
-    """Make the epochs at `place` train as long with new repeats, and say so; call it once all changes are drafted.
-
-    `values`: what the changes have made of settings, so that their order does not matter; `given`: the config's epochs.
-    """
-    epochs = number(values.get(place, given))
-    if not epochs or longer == 1.0 or (kept := max(1, round(epochs * longer))) == epochs:
-        return
-    values[place] = kept
-    notes.append(f"{place.keys[-1]} follows the {what}, so that the training stays as long ({longer:.2f}).")
 
 
 def _short(plan: RepeatsPlan, target: float) -> str:

@@ -17,11 +17,12 @@ from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
-from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
+from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of, refuse_json
+from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
@@ -130,15 +131,15 @@ def patch(
     `dataset`: the pictures with their roles, for the repeats of an identity ratio; with their captions and `trigger`,
     for the tokens that must not be dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
-    draft = _Draft(config)
-    changes = real_changes(changes, read(config))
-    for change in changes:
+    draft, settings = _Draft(config), read(config)
+    for change in real_changes(changes, settings):
         draft.make(change, dataset)
     draft.keep_trigger(dataset, trigger)
-    draft.keep_length()
+    draft.keep_length(settings, dataset)
     draft.mend_caches()
     texts = with_values(config, draft.values) | draft.texts
-    return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
+    unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
+    return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -176,8 +177,7 @@ class _Draft:
         self.values: dict[Place, Any] = {}
         self.texts: dict[Path, str] = {}
         """New files."""
-        self.longer = 1.0
-        """How many times as many epochs make up for new repeats."""
+        self.length = Length()
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -195,8 +195,10 @@ class _Draft:
             self.unsupported.append(what)
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
-        elif name in ("steps", "epochs"):
-            self._length(name, after)
+        elif name == "epochs":
+            self.length.asked = change
+        elif name == "steps":
+            self._steps(after)
         elif name == "learning_rate":
             self._learning_rate(after)
         elif name == "train_text_encoder":
@@ -204,10 +206,16 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: sd-scripts' setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self) -> None:
-        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        name = "max_train_epochs"
-        keep_length(self.values, self.args.place(name), self.args.get(name), self.longer, self.notes)
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+        """The epochs asked for, and as long a training with new repeats; epochs come before steps, so one of them goes.
+
+        Regularisation pictures are filled up to the number of the others.
+        """
+        name, everything = "max_train_epochs", _subsets(self.config)
+        regularised = len(self.subsets) < len(everything) if everything else bool(self.args.get("reg_data_dir"))
+        steps = steps_per_epoch(settings, dataset, 0.5 if regularised else 1.0)
+        place, steps_place = self.args.place(name), self.args.place("max_train_steps")
+        self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
 
     def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
         """Where single tags are to be dropped, raise `keep_tokens` to the trigger's: only those are never dropped.
@@ -263,11 +271,9 @@ class _Draft:
             found[place] = table.values.get(own)
         return found
 
-    def _length(self, name: str, after: Any) -> None:
+    def _steps(self, after: float) -> None:
         """Epochs come before steps: where steps are asked for, they go."""
-        if name == "epochs":
-            self.values[self.args.place("max_train_epochs")] = max(1, round(after))
-            return
+        self.length.asked = None
         self.values[self.args.place("max_train_steps")] = round(after)
         if self.args.get("max_train_epochs") is not None:
             self.values[self.args.place("max_train_epochs")] = REMOVED
@@ -284,8 +290,7 @@ class _Draft:
             return
         found = repeats_for([folder for one in self.subsets if (folder := _folder(one)) is not None], dataset, target)
         self.values.update(found.values)
-        if found.values:
-            self.longer = found.longer
+        self.length.follow(found)
         if found.short:
             self.unsupported.append(found.short)
 
@@ -309,7 +314,7 @@ class _Draft:
             self.notes.append(
                 f"{path.name} says the repeats from now on, train_data_dir is passed over; folders keep their names."
             )
-            self.longer = found.longer
+        self.length.follow(found)
         if found.short:
             self.unsupported.append(found.short)
 

@@ -19,9 +19,10 @@ from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole, word
-from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
+from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
+from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -99,12 +100,13 @@ def patch(
     `dataset`: the pictures with their roles, for the repeats of an identity ratio; `trigger` is not needed, as no token
     is dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
-    draft = _Draft(config)
-    for change in real_changes(changes, read(config)):
+    draft, settings = _Draft(config), read(config)
+    for change in real_changes(changes, settings):
         draft.make(change, dataset)
-    draft.keep_length()
+    draft.keep_length(settings, dataset)
     texts = with_values(config, draft.values)
-    return PatchedFiles(texts=texts, unsupported=tuple(draft.unsupported), notes=tuple(draft.notes))
+    unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
+    return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -157,8 +159,7 @@ class _Draft:
         self.args, self.datasets = _args(config), _datasets(config)
         self.alone = _is_dataset(config.path, config.text)
         self.values: dict[Place, Any] = {}
-        self.longer = 1.0
-        """How many times as many epochs make up for new repeats."""
+        self.length = Length()
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -176,15 +177,18 @@ class _Draft:
             self.unsupported.append(what)
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
-        elif name in ("steps", "epochs"):
-            self._length(name, after)
+        elif name == "epochs":
+            self.length.asked = change
+        elif name == "steps":
+            self._steps(after)
         else:
             self.unsupported.append(f"{name}: musubi-tuner's setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self) -> None:
-        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        name = "max_train_epochs"
-        keep_length(self.values, self.args.place(name), self.args.get(name), self.longer, self.notes)
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+        """The epochs asked for, and as long a training with new repeats; where steps say it better, epochs go."""
+        name, steps = "max_train_epochs", steps_per_epoch(settings, dataset)
+        place, steps_place = self.args.place(name), self.args.place("max_train_steps")
+        self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
 
     def _everywhere(self, key: str, after: Any) -> None:
         """Set a setting in every table that gives it to a dataset, else in `[general]`."""
@@ -198,11 +202,9 @@ class _Draft:
         if key == "resolution" and self.datasets:
             self.notes.append(_AGAIN.format("resolution"))
 
-    def _length(self, name: str, after: Any) -> None:
+    def _steps(self, after: float) -> None:
         """Epochs come before steps: where steps are asked for, they go."""
-        if name == "epochs":
-            self.values[self.args.place("max_train_epochs")] = max(1, round(after))
-            return
+        self.length.asked = None
         self.values[self.args.place("max_train_steps")] = round(after)
         if self.args.get("max_train_epochs") is not None:
             self.values[self.args.place("max_train_epochs")] = REMOVED
@@ -212,8 +214,7 @@ class _Draft:
         folders = [_folder(one) for one in self.datasets if isinstance(one.own.values.get("image_directory"), str)]
         found = repeats_for(folders, dataset, target)
         self.values.update(found.values)
-        if found.values:
-            self.longer = found.longer
+        self.length.follow(found)
         if found.short:
             self.unsupported.append(found.short)
 

@@ -18,6 +18,7 @@ from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, tex
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
+from lora_doctor.trainers.length import whole_epochs
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -193,7 +194,7 @@ class _Draft:
         elif name == "resolution":
             self.values[root.below("resolution")] = str(after)
         elif name == "epochs":
-            self.values[root.below("epochs")] = max(1, round(after))
+            self.values[root.below("epochs")] = whole_epochs(after, self.unsupported, what="balancing")
         elif name == "steps":
             self._steps(after, dataset)
         elif name == "learning_rate":
@@ -274,7 +275,8 @@ class _Draft:
             return
         batch = whole(self.config.values.get("batch_size")) or 1
         batch *= whole(self.config.values.get("gradient_accumulation_steps")) or 1
-        self.values[self.config.root.below("epochs")] = max(1, round(after * batch / shown))
+        epochs = whole_epochs(after * batch / shown, self.unsupported, what="balancing")
+        self.values[self.config.root.below("epochs")] = epochs
         self.notes.append(f"epochs stand for {after} steps of {batch} of {shown:g} pictures.")
 
     def _balancing(self, target: float, dataset: Dataset | None) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.named_places import found_file
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
-from lora_doctor.trainers.folders import Folder, keep_length, repeats_for
+from lora_doctor.trainers.folders import Folder, repeats_for
+from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -91,13 +92,12 @@ def patch(
     `dataset`: the pictures with their roles, for the repeats of an identity ratio; `trigger` is not needed, as no token
     is dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
-    draft = _Draft(config)
-    for change in real_changes(changes, read(config)):
+    draft, settings = _Draft(config), read(config)
+    for change in real_changes(changes, settings):
         draft.make(change, dataset)
-    draft.keep_length()
-    return PatchedFiles(
-        texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
-    )
+    draft.keep_length(settings, dataset)
+    unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
+    return PatchedFiles(texts=with_values(config, draft.values), unsupported=unsupported, notes=notes)
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -154,8 +154,7 @@ class _Draft:
     def __init__(self, config: ConfigFiles) -> None:
         self.config = _Config(config)
         self.values: dict[Place, Any] = {}
-        self.longer = 1.0
-        """How many times as many epochs make up for new repeats."""
+        self.length = Length()
         self.unsupported: list[str] = []
         self.notes: list[str] = []
 
@@ -170,8 +169,12 @@ class _Draft:
             self.values[self.config.place("lora_rank")] = after
         elif name in _PLAIN:
             self.values[self.config.place(_PLAIN[name])] = after
-        elif name in ("steps", "epochs"):
-            self._length(name, after)
+        elif name == "epochs":
+            self.length.asked = change
+        elif name == "steps":
+            self.length.asked = None
+            self.values[self.config.place("max_train_steps")] = max(1, round(after))
+            self.values[self.config.place("num_train_epochs")] = 0
         elif name == "caption_dropout":
             self._caption_dropout(after)
         elif name == "resolution":
@@ -181,16 +184,16 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: SimpleTuner's setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self) -> None:
-        """As long a training with new repeats: of the epochs that all changes have left, once they are made."""
-        name = "num_train_epochs"
-        keep_length(self.values, self.config.place(name), self.config.get(name), self.longer, self.notes)
-
-    def _length(self, name: str, after: float) -> None:
-        """One of the two counts, the other is 0."""
-        given, other = ("max_train_steps", "num_train_epochs")[:: 1 if name == "steps" else -1]
-        self.values[self.config.place(given)] = max(1, round(after))
-        self.values[self.config.place(other)] = 0
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+        """The epochs asked for, and as long a training with new repeats; one of the two counts is 0."""
+        name, steps, regularised = "num_train_epochs", None, len(self.config.backends) < len(self.config.all_backends)
+        if not regularised:
+            steps = steps_per_epoch(settings, dataset)
+        place = self.config.place(name)
+        given = self.values.get(place, self.config.get(name))  # 0 where steps are asked for
+        self.length.settle(self.values, place, given, steps)
+        if self.length.asked is not None and place in self.values:
+            self.values[self.config.place("max_train_steps")] = 0
 
     def _caption_dropout(self, after: float) -> None:
         self.values[self.config.place("caption_dropout_probability")] = after
@@ -217,8 +220,7 @@ class _Draft:
         ]  # fmt: skip
         found = repeats_for(folders, dataset, target)
         self.values.update({place: round(repeats) - 1 for place, repeats in found.values.items()})
-        if found.values:
-            self.longer = found.longer
+        self.length.follow(found)
         if found.values and any(table.get("probability") is not None for _, table in self.config.backends):
             self.notes.append("probability stays: repeats decide over the whole of an epoch.")
         if found.short:

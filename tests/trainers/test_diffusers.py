@@ -159,7 +159,7 @@ def test_the_text_encoder_is_trained_by_the_scripts_that_can() -> None:
 def pictures(closeups: int, contexts: int) -> Dataset:
     roles = [IDENTITY_EMPHASIS] * closeups + [IN_CONTEXT] * contexts
     images = tuple(
-        DatasetImage(path=Path(f"/data/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
+        DatasetImage(path=Path(f"/data/merged/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
         for i, role in enumerate(roles)
     )
     return Dataset(path=Path("/data"), images=images)
@@ -174,6 +174,13 @@ def test_the_identity_ratio_becomes_rows_where_there_is_a_table() -> None:
     assert "one prompt" in said
     (said,) = diffusers.patch(STYLES["a table"], [change("identity_ratio", 0.33)]).unsupported
     assert "not known" in said
+
+
+def test_epochs_of_another_folder_than_the_one_that_was_checked_do_not_follow_its_rows() -> None:
+    """A config that a retraining wrote names the copy, whose rows are new already."""
+    again = script(TABLE.replace("/data/merged", "/out/dataset"))
+    patched = diffusers.patch(again, [change("identity_ratio", 0.33)], pictures(20, 60))
+    assert patched.texts == again.texts and "the epochs stay" in patched.notes[1]
 
 
 ORDERS = pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])

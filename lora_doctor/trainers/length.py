@@ -1,0 +1,105 @@
+"""How long a training is to be, for trainers that count epochs in whole numbers alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lora_doctor.edits.edit import REMOVED
+from lora_doctor.trainers.agreed import number
+from lora_doctor.trainers.folders import Repeats
+from lora_doctor.trainers.places import Place
+from lora_doctor.types import Change, Dataset, TrainingSettings
+
+NEAR = 0.1
+"""Share by which whole epochs may miss what is wanted; the batches that an epoch rounds up to miss it by as much."""
+
+
+def whole_epochs(wanted: float, unsupported: list[str], steps: float | None = None, what: str = "repeats") -> int:
+    """The whole epochs, 1 or more, that come nearest to those wanted; where that is not near, it is told.
+
+    `steps`: as many say the same, if they are known; `what` an epoch shows pictures by, in the trainer's word.
+    """
+    made = max(1, round(wanted))
+    if _far(made, wanted):
+        instead = "" if steps is None else f"{max(1, round(steps))} steps, or "
+        unsupported.append(
+            f"epochs: {wanted:.3g} wanted, and only whole ones are trained: {made} it is; nearest: {instead}{what} "
+            f"times {wanted / made:.2g}."
+        )
+    return made
+
+
+def steps_per_epoch(settings: TrainingSettings, dataset: Dataset | None, share: float = 1.0) -> float | None:
+    """Steps that show every picture as often as its repeats say; None where pictures or a batch's size are not known.
+
+    `share` of the pictures in a step show the character, the others are regularisation's.
+    """
+    shown = 0.0 if dataset is None else sum(image.repeats for image in dataset.images)
+    per_step = (settings.batch_size or 0) * (settings.gradient_accumulation or 1) * share
+    return shown / per_step if shown and per_step else None
+
+
+@dataclass(slots=True)
+class Length:
+    """The length of a training while its patch is written: what is asked of it, and `settle` once the rest is drafted.
+
+    So the order of the changes does not matter.
+    """
+
+    asked: Change | None = None
+    """The change of epochs, if there is one."""
+    longer: float = 1.0
+    """How many times as many epochs make up for new repeats."""
+    unmoved: bool = False
+    """Whether an identity ratio was asked for, and no repeats change for it."""
+    what: str = "repeats"
+    """What an epoch shows pictures by, in the trainer's word."""
+    notes: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+    def follow(self, found: Repeats) -> None:
+        """Make up for the repeats that an identity ratio asks for."""
+        self.longer, self.unmoved = found.longer if found.values else 1.0, not found.values
+
+    def settle(
+        self, values: MutableMapping[Place, Any], place: Place, given: Any,
+        steps: float | None = None, steps_place: Place | None = None,
+    ) -> None:  # fmt: skip
+        """Draft the epochs at `place` in `values`: those asked for, else those `given`, longer by what repeats take.
+
+        `steps` of one epoch now; where whole epochs are not near and there is a `steps_place`, they are set instead.
+        """
+        name, present = place.keys[-1], number(given)
+        if (seen := self._seen_before_a_change(present)) is not None:
+            self.notes.append(f"{name}: the config has {given}, the check-up saw {seen:g}; taken as changed already.")
+            return
+        basis = present if self.asked is None else number(self.asked.after)
+        if not basis or (self.asked is None and (self.longer == 1.0 or values.get(place) is REMOVED)):
+            return
+        wanted, exact = basis * self.longer, None if steps is None else basis * steps
+        if steps_place is not None and exact is not None and _far(max(1, round(wanted)), wanted):
+            values[steps_place] = max(1, round(exact))
+            if given is not None:
+                values[place] = REMOVED
+            self.notes.append(f"{steps_place.keys[-1]} stands for {wanted:.3g} epochs: only whole ones are trained.")
+            return
+        made = whole_epochs(wanted, self.unsupported, exact, self.what)
+        if made != present:
+            values[place] = made
+        if self.longer != 1.0 and made != basis:
+            self.notes.append(
+                f"{name} follows the {self.what}, so that the training stays as long ({self.longer:.2f})."
+            )
+
+    def _seen_before_a_change(self, present: float | None) -> float | None:
+        """The epochs that the check-up saw, where the config has been changed since: no repeats are left to change for
+        an identity ratio, and its epochs are neither those of before nor those asked for. Else None."""
+        if not self.unmoved or self.asked is None or self.asked.before is None:
+            return None
+        return None if present in (self.asked.before, self.asked.after) else float(self.asked.before)
+
+
+def _far(made: float, wanted: float) -> bool:
+    return abs(made - wanted) > NEAR * wanted + 1e-9  # 4 are near to 4.444

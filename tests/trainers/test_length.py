@@ -1,0 +1,155 @@
+"""The length of a training: whole epochs where they are near, else steps or a word about it; a patched one is left."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_doctor.trainers import diffusers, kohya, musubi, onetrainer, simpletuner
+from lora_doctor.trainers.length import NEAR, whole_epochs
+from lora_doctor.types import (
+    IDENTITY_EMPHASIS,
+    IN_CONTEXT,
+    Change,
+    ConfigFiles,
+    Dataset,
+    DatasetImage,
+    PatchedFiles,
+)
+
+SD_SCRIPTS, MUSUBI = Path("/cfg/a.toml"), Path("/cfg/m.toml")
+ONE_EPOCH = {
+    SD_SCRIPTS: 'train_data_dir = "/data"\nmax_train_epochs = 1\ntrain_batch_size = 2\n',
+    MUSUBI: 'dataset_config = "data.toml"\ndit = "/m"\nmax_train_epochs = 1\n',
+}
+OF_MUSUBI = '[[datasets]]\nimage_directory = "/data"\nbatch_size = 2\nnum_repeats = 300\n'
+
+
+def change(field: str, after: float, before: float | None = None) -> Change:
+    return Change(field=field, before=before, after=after, rule="x", because="x")
+
+
+def pictures(count: int, repeats: float, folder: str = "/data") -> Dataset:
+    images = tuple(
+        DatasetImage(path=Path(f"{folder}/{i}.png"), sha256="", width=8, height=8, caption="", repeats=repeats)
+        for i in range(count)
+    )
+    return Dataset(path=Path("/data"), images=images)
+
+
+def patched(trainer: ModuleType, texts: dict[Path, str], *changes: Change, dataset: Dataset | None) -> PatchedFiles:
+    found = trainer.patch(ConfigFiles(path=next(iter(texts)), texts=texts), list(changes), dataset)
+    assert isinstance(found, PatchedFiles)
+    return found
+
+
+@given(st.floats(0.01, 1000))
+def test_whole_epochs_are_near_to_those_wanted_or_it_is_told(wanted: float) -> None:
+    told: list[str] = []
+    made = whole_epochs(wanted, told)
+    assert made >= 1 and (bool(told) or made == pytest.approx(wanted, rel=NEAR + 1e-6))
+
+
+@pytest.mark.parametrize("trainer, path", [(kohya, SD_SCRIPTS), (musubi, MUSUBI)])
+def test_half_an_epoch_is_trained_in_steps(trainer: ModuleType, path: Path) -> None:
+    texts = {path: ONE_EPOCH[path]} | ({Path("/cfg/data.toml"): OF_MUSUBI} if trainer is musubi else {})
+    once = patched(trainer, texts, change("epochs", 0.5, 1.0), dataset=pictures(20, 300))
+    told = tomllib.loads(once.texts[path])
+    assert (told["max_train_steps"], told.get("max_train_epochs")) == (1500, None)
+    assert not once.unsupported and "stands for 0.5 epochs" in once.notes[0]
+    again = patched(trainer, dict(once.texts), change("epochs", 0.5, 1.0), dataset=pictures(20, 300))
+    assert again.texts == once.texts
+
+
+def test_half_of_the_steps_are_regularisations() -> None:
+    texts = {SD_SCRIPTS: ONE_EPOCH[SD_SCRIPTS] + 'reg_data_dir = "/reg"\ngradient_accumulation_steps = 4\n'}
+    told = patched(kohya, texts, change("epochs", 0.5), dataset=pictures(20, 300))
+    assert tomllib.loads(told.texts[SD_SCRIPTS])["max_train_steps"] == 750
+
+
+SIMPLETUNER = '{"model_family": "sdxl", "model_type": "lora", "num_train_epochs": 1, "train_batch_size": 1}'
+DIFFUSERS = "accelerate launch train_dreambooth_lora_sdxl.py --dataset_name=/d --train_batch_size=1"
+
+
+@pytest.mark.parametrize(
+    "trainer, name, text, said",
+    [
+        (kohya, "a.toml", 'train_data_dir = "/d"\nmax_train_epochs = 1\n', "repeats times 0.5"),
+        (musubi, "a.sh", "python wan_train_network.py --dataset_config d.toml --max_train_epochs 1", "repeats times"),
+        (onetrainer, "a.json", '{"concepts": [], "epochs": 1}', "balancing times 0.5"),
+        (simpletuner, "a.json", SIMPLETUNER, "3000 steps, or repeats times 0.5"),
+        (diffusers, "a.sh", DIFFUSERS, "3000 steps, or rows times 0.5"),
+    ],
+)
+def test_half_an_epoch_that_cannot_be_trained_is_told(trainer: ModuleType, name: str, text: str, said: str) -> None:
+    dataset = pictures(20, 300) if trainer in (simpletuner, diffusers) else None
+    made = patched(trainer, {Path("/cfg") / name: text}, change("epochs", 0.5, 1.0), dataset=dataset)
+    (told,) = made.unsupported
+    assert "0.5 wanted" in told and said in told
+    if trainer is not simpletuner:  # which gets the 0 of the other count
+        assert made.texts[Path("/cfg") / name] == text
+    else:
+        assert json.loads(made.texts[Path("/cfg") / name]) == json.loads(text)
+
+
+def test_epochs_that_new_repeats_cut_below_one_are_trained_in_steps() -> None:
+    texts = {SD_SCRIPTS: 'dataset_config = "d.toml"\nmax_train_epochs = 1\ntrain_batch_size = 1\n',
+             Path("/cfg/d.toml"): FOLDERS}  # fmt: skip
+    told = patched(kohya, texts, change("identity_ratio", 0.6), dataset=roles())
+    args = tomllib.loads(told.texts[SD_SCRIPTS])
+    assert (args["max_train_steps"], args.get("max_train_epochs")) == (40, None)
+
+
+FOLDERS = """\
+[[datasets]]
+[[datasets.subsets]]
+image_dir = "/data/face"
+num_repeats = 1
+[[datasets.subsets]]
+image_dir = "/data/context"
+num_repeats = 1
+"""
+OF_BACKENDS = """[
+ {"id": "a", "type": "local", "instance_data_dir": "/data/face", "repeats": 0},
+ {"id": "b", "type": "local", "instance_data_dir": "/data/context", "repeats": 0}
+]"""
+EACH = [
+    (kohya, {SD_SCRIPTS: 'dataset_config = "d.toml"\nmax_train_epochs = 10\n', Path("/cfg/d.toml"): FOLDERS}),
+    (musubi, {MUSUBI: 'dataset_config = "d.toml"\ndit = "/m"\nmax_train_epochs = 10\n', Path("/cfg/d.toml"): (
+        FOLDERS.replace("[[datasets]]\n", "").replace("datasets.subsets", "datasets").replace("_dir", "_directory")
+    )}),
+    (simpletuner, {Path("/cfg/config.json"): '{"data_backend_config": "b.json", "num_train_epochs": 10}',
+                   Path("/cfg/b.json"): OF_BACKENDS}),
+]  # fmt: skip
+
+
+def roles() -> Dataset:
+    folders = (("face", IDENTITY_EMPHASIS, 10), ("context", IN_CONTEXT, 30))
+    images = tuple(
+        DatasetImage(path=Path(f"/data/{folder}/{i}.png"), sha256="", width=8, height=8, caption="", role=role)
+        for folder, role, count in folders for i in range(count)
+    )  # fmt: skip
+    return Dataset(path=Path("/data"), images=images)
+
+
+@pytest.mark.parametrize("trainer, texts", EACH, ids=["sd-scripts", "musubi-tuner", "SimpleTuner"])
+def test_a_config_that_was_patched_is_not_made_longer_again(trainer: ModuleType, texts: dict[Path, str]) -> None:
+    asked = (change("epochs", 20.0, 10.0), change("identity_ratio", 0.4))
+    once = patched(trainer, texts, *asked, dataset=roles())
+    read = trainer.read(ConfigFiles(path=next(iter(texts)), texts=once.texts))
+    assert read.epochs == 16
+    again = patched(trainer, dict(once.texts), *asked, dataset=roles())
+    assert again.texts == once.texts and not again.unsupported
+    assert any("has 16, the check-up saw 10; taken as changed already" in note for note in again.notes)
+
+
+@pytest.mark.parametrize("trainer, texts", EACH, ids=["sd-scripts", "musubi-tuner", "SimpleTuner"])
+def test_epochs_alone_are_those_asked_for_whatever_the_config_has(trainer: ModuleType, texts: dict[Path, str]) -> None:
+    once = patched(trainer, texts, change("epochs", 20.0, 12.0), dataset=roles())
+    assert trainer.read(ConfigFiles(path=next(iter(texts)), texts=once.texts)).epochs == 20
