@@ -28,6 +28,14 @@ _WITHOUT_SCALE = ("oft", "boft")
 """Kinds whose alpha is no scale but the constraint of a rotation, 0 = none."""
 
 
+def holds_lora(path: Path) -> bool:
+    """Whether any tensor of the file has a LoRA's name; its header alone is read.
+
+    Raises InputRefused for anything that is not a sound safetensors file.
+    """
+    return bool(parse_keys(read_header(path).tensors))
+
+
 def read_lora(path: Path, *, max_header: int | None = None) -> LoraFile:
     """The LoRA at `path`, read and understood; every tensor is looked at once.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused
-from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_file import holds_lora, read_lora
 from lora_doctor.lora_tensors import require_sound
 from lora_doctor.types import LoraFile
 
@@ -28,15 +28,17 @@ def new_lora(output: Path, before: State, old: str, log: Path) -> LoraFile:
     """The latest of the files below `output` that were not there `before`, or not as they are now.
 
     `old`: the sha256 of the LoRA that is trained again; `log` is named where it may tell more. Files of a training's
-    middle are older than its last one. Raises EnvironmentFailure where there is no new file or the new one is the old
-    one over again, InputRefused where it is no sound LoRA (half written, for one).
+    middle are older than its last one; embeddings that it writes after that are passed over. Raises EnvironmentFailure
+    where there is no new file or the new one is the old one over again, InputRefused where it is no sound LoRA (half
+    written, for one).
     """
     new = {path: state for path, state in files_in(output).items() if before.get(path) != state}
     if not new:
         there = f"{len(before)} safetensors files there are as they were" if before else "no safetensors file is there"
         raise EnvironmentFailure(f"the trainer ended well and wrote no new LoRA: {there}.", path=output,
                                  advice=f"See what it said in {log}; let it write to {{output}}.")  # fmt: skip
-    path = max(new, key=lambda one: (new[one], str(one)))
+    latest = sorted(new, key=lambda one: (new[one], str(one)), reverse=True)
+    path = next(filter(_may_be_lora, latest), latest[0])
     try:
         lora = read_lora(path)
         require_sound(lora)
@@ -46,3 +48,11 @@ def new_lora(output: Path, before: State, old: str, log: Path) -> LoraFile:
         raise EnvironmentFailure("is the old LoRA, byte by byte.", path=path,
                                  advice=f"See in {log} whether the trainer trained at all.")  # fmt: skip
     return lora
+
+
+def _may_be_lora(path: Path) -> bool:
+    """Whether a whole file holds one; of a damaged file that is not known."""
+    try:
+        return holds_lora(path)
+    except InputRefused:
+        return True

@@ -52,6 +52,36 @@ def run(folder: Path, code: str, made: Path, old: str = "0" * 64) -> tuple[Path,
     return train(hook(folder, code, made), old, lambda line, again: said.append(line)), said
 
 
+EMBEDS = """
+import time
+time.sleep(0.02)
+(output / "yuki_emb.safetensors").write_bytes(pathlib.Path(str(made) + ".after").read_bytes())
+"""
+
+
+def test_an_embedding_that_is_written_after_the_lora_is_passed_over(tmp_path: Path) -> None:
+    """diffusers' advanced scripts write `<name>_emb.safetensors` last, with --train_text_encoder_ti."""
+    made = lora(tmp_path / "made.safetensors", 1.0)
+    save_file({"clip_l": np.ones((2, 8), "float32")}, Path(f"{made}.after"))
+    found, _ = run(tmp_path / "a", WRITES + EMBEDS, made)
+    assert found.name == "yuki.safetensors"
+
+
+@pytest.mark.parametrize("cut", [4, 40, -4], ids=["length", "header", "tensors"])
+def test_a_damaged_file_that_is_written_last_is_refused_and_not_passed_over(tmp_path: Path, cut: int) -> None:
+    made = lora(tmp_path / "made.safetensors", 1.0)
+    Path(f"{made}.after").write_bytes(made.read_bytes()[:cut])
+    with pytest.raises(InputRefused, match="is what the trainer wrote"):
+        run(tmp_path / "a", WRITES + EMBEDS, made)
+
+
+def test_embeddings_alone_are_no_lora(tmp_path: Path) -> None:
+    made = tmp_path / "made.safetensors"
+    save_file({"clip_l": np.ones((2, 8), "float32")}, made)
+    with pytest.raises(InputRefused, match="holds no LoRA"):
+        run(tmp_path / "a", WRITES, made)
+
+
 def test_the_new_file_is_found_and_the_training_not_done_again(tmp_path: Path) -> None:
     made = lora(tmp_path / "made.safetensors", 1.0)
     found, said = run(tmp_path / "a", f"print('training'); {WRITES}", made)
