@@ -25,7 +25,7 @@ FIELDS = (*WHOLE, *REAL, *FLAGS, "negative_tokens")
 def recognises(path: Path, text: str) -> bool:
     """Whether this is a TOML file with `trainer = "lora-doctor"`; never raises."""
     try:
-        return path.suffix == ".toml" and tomllib.loads(text).get("trainer") == TRAINER
+        return path.suffix == ".toml" and tomllib.loads(text.removeprefix("\ufeff")).get("trainer") == TRAINER
     except (tomllib.TOMLDecodeError, RecursionError):
         return False
 
@@ -75,7 +75,7 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
 
 def _parse(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the training config is not TOML: {error}.") from error
 

@@ -40,6 +40,8 @@ _ARGS = ("dataset_config", "train_data_dir", "in_json")
 _FILE = "config_file"
 _PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed"}
 """Fields that are one argument."""
+_FROM_WEIGHTS = "dim_from_weights"
+"""Switch with which rank and alpha are those of an older LoRA, whatever the arguments say."""
 _TAG_DROPOUT, _KEPT_PART = "caption_tag_dropout_rate", "keep_tokens_separator"
 _OF_SUBSETS = {
     "caption_dropout": "caption_dropout_rate",
@@ -87,15 +89,15 @@ def read(config: ConfigFiles) -> TrainingSettings:
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
     every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
-    unet_only = flag(args.get("network_train_unet_only"))
+    own, unet_only = known and not flag(args.get(_FROM_WEIGHTS)), flag(args.get("network_train_unet_only"))
     epochs, steps = args.get("max_train_epochs") or None, whole(args.get("max_train_steps")) or None
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
     return TrainingSettings(
         trainer=TRAINER,
-        rank=or_default(args.get("network_dim"), whole, RANK) if known else None,
-        alpha=or_default(args.get("network_alpha"), number, ALPHA) if known else None,
+        rank=or_default(args.get("network_dim"), whole, RANK) if own else None,
+        alpha=or_default(args.get("network_alpha"), number, ALPHA) if own else None,
         steps=None if epochs is not None else steps,
         epochs=number(epochs),
         batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
@@ -193,6 +195,10 @@ class _Draft:
         elif self.alone:
             what = f"{name}: the dataset config does not hold it; give the file of arguments to change it to {after}."
             self.unsupported.append(what)
+        elif name in ("rank", "alpha") and flag(self.args.get(_FROM_WEIGHTS)):
+            self.unsupported.append(
+                f"{name}: {_FROM_WEIGHTS} takes it from network_weights; take both out to make it {after}."
+            )
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
         elif name == "epochs":

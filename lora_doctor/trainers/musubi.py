@@ -31,6 +31,8 @@ RANK, ALPHA, STEPS, RATE = 4, 1.0, 1600, 2e-6
 """Where the arguments give none."""
 CONFIGS = (".toml", ".json", *SHELLS)
 _FILE = "config_file"
+_FROM_WEIGHTS = "dim_from_weights"
+"""An older LoRA, whose rank and alpha are taken whatever the arguments say."""
 _PLAIN = {"rank": "network_dim", "alpha": "network_alpha", "seed": "seed", "learning_rate": "learning_rate"}
 _OF_DATASETS = {"resolution": "resolution", "batch_size": "batch_size"}
 _CANNOT = {
@@ -68,11 +70,12 @@ def read(config: ConfigFiles) -> TrainingSettings:
         refuse_json(config.path, args, TRAINER)
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
+    own = known and not args.get(_FROM_WEIGHTS)
     epochs, steps = args.get("max_train_epochs") or None, args.get("max_train_steps") or None
     return TrainingSettings(
         trainer=TRAINER,
-        rank=or_default(args.get("network_dim"), whole, RANK) if known else None,
-        alpha=or_default(args.get("network_alpha"), number, ALPHA) if known else None,
+        rank=or_default(args.get("network_dim"), whole, RANK) if own else None,
+        alpha=or_default(args.get("network_alpha"), number, ALPHA) if own else None,
         steps=or_default(steps, whole, STEPS) if known and epochs is None else None,
         epochs=number(epochs),
         batch_size=whole(agreed(one.value("batch_size") for one in datasets)),
@@ -175,6 +178,10 @@ class _Draft:
         elif self.alone:
             what = f"{name}: the dataset config does not hold it; give the file of arguments to change it to {after}."
             self.unsupported.append(what)
+        elif name in ("rank", "alpha") and self.args.get(_FROM_WEIGHTS):
+            self.unsupported.append(
+                f"{name}: {_FROM_WEIGHTS} takes it from an older LoRA; take that out to make it {after}."
+            )
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
         elif name == "epochs":

@@ -27,6 +27,8 @@ RANK, ALPHA = 16, 1.0
 """Where the config gives none."""
 VARIATIONS = 4
 """Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
+_GOES_ON = "continue_last_backup"
+"""Switch with which a training starts at the last backup in `workspace_dir` (modules/trainer/GenericTrainer.py)."""
 _PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
 _ONE_MODE = (
     "OneTrainer drops tags of a concept in one way; nearest: the concept twice with half the balancing, the other "
@@ -96,6 +98,8 @@ def patch(
         draft.make(change, dataset)
     draft.mend_dropout(changes)
     draft.keep_trigger(dataset, trigger)
+    if flag(draft.config.values.get(_GOES_ON)):
+        draft.notes.append(f"{_GOES_ON} is switched off for the new training: it would go on from the old LoRA's.")
     return PatchedFiles(
         texts=with_values(config, draft.values), unsupported=tuple(draft.unsupported), notes=tuple(draft.notes)
     )
@@ -116,10 +120,16 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
 
 
 def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
-    """The config with the new LoRA going to the folder `output`, under its own name or `lora.safetensors`."""
+    """The config with the new LoRA going to the folder `output`, under its own name or `lora.safetensors`.
+
+    It begins anew, not at the last backup of the old one.
+    """
     known = _Config(config)
     named = PurePath(str(known.values.get("output_model_destination") or "")).name or "lora.safetensors"
-    return with_values(config, {Place(config.path, ("output_model_destination",)): str(output.absolute() / named)})
+    values: dict[Place, Any] = {known.root.below("output_model_destination"): str(output.absolute() / named)}
+    if flag(known.values.get(_GOES_ON)):
+        values[known.root.below(_GOES_ON)] = False
+    return with_values(config, values)
 
 
 class _Config:

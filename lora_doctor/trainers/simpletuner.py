@@ -163,8 +163,8 @@ class _Draft:
         name, after = change.field, change.after
         if name in _NEAREST:
             self.unsupported.append(f"{name}: {_NEAREST[name]}.")
-        elif name == "rank" and word(self.config.get("lora_type")) == "lycoris":
-            self.unsupported.append(f"rank: LyCORIS has it in the file that lycoris_config names; wanted is {after}.")
+        elif name in ("rank", "alpha") and word(self.config.get("lora_type")) == "lycoris":
+            self.unsupported.append(f"{name}: LyCORIS has it in the file that lycoris_config names; wanted is {after}.")
         elif name == "rank":
             self.values[self.config.place("lora_rank")] = after
         elif name in _PLAIN:

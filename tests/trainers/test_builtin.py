@@ -218,3 +218,11 @@ def test_relative_paths_hold_in_the_new_folder(tmp_path: Path) -> None:
     old, new, dataset = tmp_path / "a" / FILE, tmp_path / "b" / "c" / FILE, tmp_path / "a" / "dataset"
     texts = builtin.relocated(ConfigFiles(path=old, texts={old: text}), {old: new, dataset: dataset})
     assert texts == {old: 'rank = 4\ndataset = "../../a/dataset"  # mine\nbase = "miniature"\n'}
+
+
+def test_a_mark_at_the_beginning_of_the_file_stays_and_does_not_hide_the_trainer() -> None:
+    """Windows' editor writes one."""
+    path, text = Path("/cfg/training.toml"), '\ufefftrainer = "lora-doctor"\nrank = 8\n'
+    assert builtin.recognises(path, text)
+    patched = builtin.patch(ConfigFiles(path=path, texts={path: text}), [change("rank", 16)])
+    assert patched.texts[path] == text.replace("8", "16")

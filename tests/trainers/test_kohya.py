@@ -544,3 +544,13 @@ def test_regularisation_folders_come_along_or_nothing_is_changed() -> None:
     patched = kohya.patch(config, RATIO, numbered(*CLOSE_UPS, regularisation="/reg/1_girl"))
     subsets = tomllib.loads(patched.texts[config.path.with_name("args.dataset.toml")])["datasets"][0]["subsets"]
     assert subsets[-1] == {"image_dir": "/reg/1_girl", "num_repeats": 1, "class_tokens": "girl", "is_reg": True}
+
+
+def test_rank_and_alpha_that_are_taken_from_weights_are_neither_read_nor_written() -> None:
+    config = files(
+        'train_data_dir = "/data"\nnetwork_weights = "/old"\ndim_from_weights = true\nnetwork_dim = 8\n', None
+    )
+    assert (kohya.read(config).rank, kohya.read(config).alpha) == (None, None)
+    patched = kohya.patch(config, [change("rank", 48), change("alpha", 48.0)])
+    assert patched.texts == config.texts
+    assert all("dim_from_weights" in said for said in patched.unsupported) and len(patched.unsupported) == 2

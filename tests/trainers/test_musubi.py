@@ -236,3 +236,11 @@ def test_the_new_lora_goes_where_it_is_told() -> None:
     config = STYLES["command"]
     texts = musubi.writing_to(config, Path("/new/output"))
     assert texts[RUN] == COMMAND.replace("--seed 42\n", "--seed 42 --output_dir /new/output\n")
+
+
+def test_rank_and_alpha_that_are_taken_from_weights_are_neither_read_nor_written() -> None:
+    config = both(NETWORK + 'dim_from_weights = "/old.safetensors"\n')
+    assert (musubi.read(config).rank, musubi.read(config).alpha) == (None, None)
+    patched = musubi.patch(config, [change("rank", 48), change("alpha", 48.0)])
+    assert patched.texts == config.texts
+    assert all("dim_from_weights" in said for said in patched.unsupported) and len(patched.unsupported) == 2

@@ -315,3 +315,11 @@ def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
     assert Path(told["output_model_destination"]).parent == Path("/new/output")
     assert Path(told["output_model_destination"]).suffix == ".safetensors"
     assert told == json.loads(before.texts[CONFIG]) | {"output_model_destination": told["output_model_destination"]}
+
+
+def test_a_new_training_does_not_go_on_from_the_backup_of_the_old_one() -> None:
+    config = files({**BASE, "continue_last_backup": True})
+    assert json.loads(onetrainer.writing_to(config, Path("/new"))[CONFIG])["continue_last_backup"] is False
+    (note,) = onetrainer.patch(config, [change("rank", 48)]).notes
+    assert "continue_last_backup is switched off" in note
+    assert "continue_last_backup" not in onetrainer.writing_to(files(BASE), Path("/new"))[CONFIG]

@@ -208,3 +208,10 @@ def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
         "output_dir": "/new/output"
     }
     assert texts[BACKENDS] == files(BASE).texts[BACKENDS]
+
+
+def test_of_a_lycoris_neither_rank_nor_alpha_is_written() -> None:
+    config = files({**BASE, "lora_type": "lycoris", "lycoris_config": "l.json"})
+    patched = simpletuner.patch(config, [change("rank", 48), change("alpha", 48.0)])
+    assert patched.texts == config.texts
+    assert [said.split(":")[0] for said in patched.unsupported] == ["rank", "alpha"]
