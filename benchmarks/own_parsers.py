@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.command_edit import training
-from lora_doctor.edits.command_words import SHELLS
+from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.types import Change, ConfigFiles
 
 PARSERS = Path(__file__).parent / "parsers"
