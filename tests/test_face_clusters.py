@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lora_doctor.face_clusters import Faces, corrected_cosine, kept_share, sort_faces
+from lora_doctor.face_clusters import Faces, sort_faces
 from tests.make_faces import DIMENSIONS, LARGE, Crowd, directions, faces
 
 SEEDS = range(6)
@@ -131,27 +131,6 @@ def test_equal_faces_are_one_person() -> None:
     assert isinstance(found, Faces)
     assert set(found.person) == {0}
     assert found.similarity == pytest.approx([1.0] * 10)
-
-
-def test_the_corrected_cosine_forgets_how_poor_faces_are() -> None:
-    people = [0] * 200 + [0] * 200 + [1] * 200
-    crowd = faces(people, 6, alike=0.4, far=[False] * 600)
-    poor = np.random.default_rng(7).standard_normal(crowd.rows.shape) / np.sqrt(DIMENSIONS)
-    rows = np.where(np.arange(600)[:, None] >= 200, crowd.rows + 1.5 * poor, crowd.rows)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    first, again, other = (np.arange(600) // 200 == part for part in range(3))
-    assert corrected_cosine(rows, first, again) == pytest.approx(1.0, abs=0.03)
-    assert corrected_cosine(rows, first, other) == pytest.approx(0.4, abs=0.05)
-    assert corrected_cosine(rows, other, first) == pytest.approx(corrected_cosine(rows, first, other))
-    assert corrected_cosine(rows, first, np.arange(600) == 599) is None
-
-
-def test_what_is_kept_of_a_face_grows_with_its_side() -> None:
-    kept = kept_share(np.array([1.0, 12.0, 24.0, 112.0, np.inf]), 12.0)
-    assert list(kept) == sorted(kept)
-    assert kept[1] == 0.5
-    assert kept[-1] == 1.0
-    assert set(kept_share(np.array([3.0, 300.0]), 0.0)) == {1.0}
 
 
 def test_thousands_of_faces_are_sorted_without_comparing_each_with_each() -> None:

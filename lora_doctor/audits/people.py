@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 
 from lora_doctor.face_boxes import SECOND_FACE, second_size
-from lora_doctor.face_clusters import MIN_GROUP, Faces, sort_faces
+from lora_doctor.face_clusters import Faces, sort_faces
+from lora_doctor.face_mixture import MIN_GROUP
 from lora_doctor.face_shares import left_out, share, sure_faces
 from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
 from lora_doctor.types import Case, FaceReading, Measurement
