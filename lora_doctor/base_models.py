@@ -65,7 +65,6 @@ def load_pipeline(
     device: str = "auto",
     *,
     prediction_type: str | None = None,
-    zero_terminal_snr: bool | None = None,
     clip_skip: int | None = None,
     sampler: str | None = None,
     memory: str = "auto",
@@ -78,7 +77,7 @@ def load_pipeline(
     .safetensors files alone and no code of the model's own is run. Half precision on CUDA, except for the miniature,
     which is too small to gain by it.
 
-    `prediction_type`, `zero_terminal_snr` and `sampler` (a scheduler class) override the family's: see
+    `prediction_type` and `sampler` (a scheduler class) override the family's: see
     `make_scheduler`. `clip_skip` counts as trainers do (1 = the last layer, 2 = the last but one); it is kept as
     `pipeline.text_encoder.config.clip_skip` for the prompt encoding, and only for Stable Diffusion 1 and 2: the other
     families have their layer fixed. `memory` is auto, full, tiled, offload or sequential: see `choose_memory`.
@@ -96,9 +95,7 @@ def load_pipeline(
     else:
         pipeline, family, sizes = _load_folder(source.path, goal)
     chosen = sampler or (DEFAULTS[family].sampler if family in DEFAULTS else "folder")
-    pipeline.scheduler = make_scheduler(
-        pipeline.scheduler, family, chosen, prediction_type=prediction_type, zero_terminal_snr=zero_terminal_snr
-    )
+    pipeline.scheduler = make_scheduler(pipeline.scheduler, family, chosen, prediction_type=prediction_type)
     pipeline.set_progress_bar_config(disable=True)
     if clip_skip is not None and type(pipeline).__name__ == "StableDiffusionPipeline":
         pipeline.text_encoder.config.clip_skip = clip_skip

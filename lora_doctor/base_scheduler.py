@@ -29,13 +29,12 @@ def make_scheduler(
     sampler: str,
     *,
     prediction_type: str | None = None,
-    zero_terminal_snr: bool | None = None,
 ) -> Any:
     """A scheduler of class `sampler` (`folder` = the same class) built from the config of `scheduler`.
 
-    `prediction_type` (epsilon, v, v_prediction, sample) and `zero_terminal_snr` override the config; None leaves it,
-    but for SDXL, whose v-prediction models are all trained to zero terminal SNR (Lin et al. 2023, arXiv 2305.08891).
-    Flow matching has neither and ignores both.
+    `prediction_type` (epsilon, v, v_prediction, sample) overrides the config's, None leaves it. The v-prediction models
+    of SDXL are all trained to zero terminal SNR (Lin et al. 2023, arXiv 2305.08891), others as their config says. Flow
+    matching has no such type and ignores it.
 
     `clip_sample` is True by default in diffusers' DDIM and DDPM schedulers; clipping to [-1, 1] suits pixels and turns
     latents into coloured noise, so it is switched off with a warning wherever a folder leaves it on.
@@ -49,7 +48,7 @@ def make_scheduler(
     changes: dict[str, Any] = dict.fromkeys(clipped, False)
     asked = prediction_name(prediction_type)
     if "FlowMatch" not in type(scheduler).__name__:
-        changes |= _noise_changes(config, family, asked, zero_terminal_snr)
+        changes |= _noise_changes(family, asked)
     if asked == "v_prediction" and family == "sdxl" and sampler != "folder":
         sampler = V_SAMPLER
     made = type(scheduler) if sampler == "folder" else getattr(diffusers, sampler)
@@ -58,18 +57,14 @@ def make_scheduler(
     return made.from_config(config, **changes) if changes or sampler != "folder" else scheduler
 
 
-def _noise_changes(config: dict[str, Any], family: str, asked: str | None, zero_snr: bool | None) -> dict[str, Any]:
-    """What the prediction type and the terminal SNR change in a noise-prediction config; {} when nothing is asked."""
-    changes: dict[str, Any] = {}
-    if asked is not None:
-        changes["prediction_type"] = asked
-        if zero_snr is None and family == "sdxl":
-            zero_snr = asked == "v_prediction"
-        if asked == "epsilon":
-            zero_snr = False  # at zero SNR the noise says nothing about the picture
-    if zero_snr is not None:
-        changes["rescale_betas_zero_snr"] = zero_snr
-        if zero_snr:
+def _noise_changes(family: str, asked: str | None) -> dict[str, Any]:
+    """What the prediction type changes in a noise-prediction config; {} when nothing is asked."""
+    if asked is None:
+        return {}
+    changes: dict[str, Any] = {"prediction_type": asked}
+    if family == "sdxl" or asked == "epsilon":  # at zero SNR the noise says nothing about the picture
+        changes["rescale_betas_zero_snr"] = asked == "v_prediction"
+        if asked == "v_prediction":
             changes["timestep_spacing"] = "trailing"
     return changes
 

@@ -25,7 +25,6 @@ _OTHERS = {
 WIDTHS = {768: "sd15", 1024: "sd2", 2048: "sdxl"}
 V_PREDICTION = "v_pred"
 """The name of the empty tensor by which v-prediction SDXL checkpoints (NoobAI) mark themselves."""
-ZERO_TERMINAL_SNR = "ztsnr"
 _WHOLE = "Save it again as a whole, or set `base` to the diffusers folder."
 
 

@@ -23,11 +23,6 @@ def caption_content(caption: str) -> frozenset[str]:
     return frozenset(said)
 
 
-def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """Shared tokens out of all tokens of the two, 0 to 1; two empty sets are alike."""
-    return len(one & other) / len(one | other) if one or other else 1.0
-
-
 def groups_of(contents: Sequence[frozenset[str]], alike: float = ALIKE) -> list[list[int]]:
     """Indexes by group: every caption with the shortest one that is like it; largest group first.
 

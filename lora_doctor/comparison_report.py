@@ -35,7 +35,7 @@ def render_comparison(comparison: Comparison, *, templates: Path, folders: Mappi
     context = {
         "c": comparison, "whole": WHOLE, "leading": leading,
         "quantities": tuple(comparison.effects), "contrasts": _by_run(comparison),
-        "strips": [_strip(cell, leading, albums, folders) for cell in comparison.changed],
+        "strips": [_strip(cell, leading, albums) for cell in comparison.changed],
         "chart": _chart(comparison, leading), "quantity_name": quantity_name, "place": place,
         "difference": difference_text, "level": level_text,
     }  # fmt: skip
@@ -55,9 +55,7 @@ def _by_run(comparison: Comparison) -> dict[tuple[str, str, str], Any]:
     return {(c.run, c.quantity, c.weight): c for c in comparison.contrasts}
 
 
-def _strip(
-    cell: ChangedCell, leading: Sequence[str], albums: Mapping[str, Album], folders: Mapping[str, Path]
-) -> dict[str, Any]:
+def _strip(cell: ChangedCell, leading: Sequence[str], albums: Mapping[str, Album]) -> dict[str, Any]:
     """The cell with its picture of the base model and of every leading version."""
     base = f"w0.00_{cell.environment}_{cell.framing}_r{cell.replicate}"
     pictures: list[tuple[str, Image | None, float | None]] = [

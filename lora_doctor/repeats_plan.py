@@ -181,20 +181,18 @@ def _exact(number: float) -> Fraction:
 # ---------------------------------------------------------------- pictures
 
 
-def pictures_to_add(
-    emphasis: Sequence[float], context: Sequence[float], target: float = TARGET, *, shown: float | None = None
-) -> CountPlan | None:
+def pictures_to_add(emphasis: Sequence[float], context: Sequence[float], target: float = TARGET) -> CountPlan | None:
     """How many pictures of the scarcer role to add; None where there is no picture with a role.
 
-    `emphasis`, `context`: how often each picture of the role is shown in an epoch; `shown`: the same of the new ones
-    (None = as those of their role on average, or of all).
+    `emphasis`, `context`: how often each picture of the role is shown in an epoch. The new ones are shown as those of
+    their role are on average, or where it has none, as all.
     """
     goal, faces, rest = _exact(target), _sum(emphasis), _sum(context)
     if not faces + rest:
         return None
     role: Role = IDENTITY_EMPHASIS if faces < goal * (faces + rest) else IN_CONTEXT
     own = (emphasis if role == IDENTITY_EMPHASIS else context) or [*emphasis, *context]
-    each = _exact(shown) if shown is not None else _sum(own) / len(own)
+    each = _sum(own) / len(own)
     wanted = (goal * rest / (1 - goal) - faces) if role == IDENTITY_EMPHASIS else ((1 - goal) * faces / goal - rest)
     options = [max(0, math.floor(wanted / each)), max(0, math.ceil(wanted / each))] if each else [0]
     ratios = {

@@ -448,10 +448,6 @@ class TrainingProgress:
     steps: int | None = None
     """Optimiser steps done; `TrainingSettings.steps` are the planned ones."""
     epochs: float | None = None
-    pictures_per_epoch: int | None = None
-    """Repeats counted."""
-    pictures_per_step: int | None = None
-    """Batch size times devices times gradient accumulation."""
     started: str | None = None
     """ISO 8601, UTC."""
     finished: str | None = None

@@ -47,11 +47,6 @@ def test_sdxl_v_prediction_starts_from_pure_noise(asked: str) -> None:
     assert float(made.timesteps[0]) == 999 and float(made.sigmas[0]) > 1000
 
 
-def test_sdxl_v_prediction_can_be_without_zero_terminal_snr() -> None:
-    made = make_scheduler(sdxl(), "sdxl", SOLVER, prediction_type="v", zero_terminal_snr=False)
-    assert made.config.prediction_type == "v_prediction" and float(made.alphas_cumprod[-1]) > 1e-3
-
-
 def test_sd2_v_prediction_keeps_the_folders_terminal_snr() -> None:
     made = make_scheduler(sdxl(), "sd2", SOLVER, prediction_type="v_prediction")
     assert isinstance(made, DPMSolverMultistepScheduler)
@@ -78,7 +73,7 @@ def test_v_prediction_changes_what_a_step_does() -> None:
 
 def test_flow_matching_keeps_its_shift_whatever_is_asked() -> None:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    assert make_scheduler(scheduler, "sd3", "folder", prediction_type="v", zero_terminal_snr=True) is scheduler
+    assert make_scheduler(scheduler, "sd3", "folder", prediction_type="v") is scheduler
 
 
 def test_an_unknown_prediction_type_is_refused() -> None:

@@ -86,14 +86,6 @@ def _unsure(found: Training) -> str | None:
     return None
 
 
-def trains(path: Path, script: str) -> bool:
-    """Whether a command of the script trains, be it one that cannot be read; never raises."""
-    try:
-        return training(path, script) is not None
-    except UsageError:
-        return True
-
-
 def program(path: Path, script: str) -> str:
     """The name of the program that trains, empty where none does or several do; never raises."""
     try:

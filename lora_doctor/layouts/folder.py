@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_doctor.layouts.folders import MAX_DEPTH, MAX_ENTRIES, PICTURES, Contents, contents
@@ -94,7 +94,6 @@ class _Found:
     captionless_tables: int = 0
     outside: int = 0
     masks: int = 0
-    notes_of: list[str] = field(default_factory=list)
 
     def subsets_of(self, place: _Place) -> Iterator[Subset]:
         """The subsets of a folder and of those in it, in the order of their names."""

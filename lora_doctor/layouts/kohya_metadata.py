@@ -19,9 +19,6 @@ from lora_doctor.layouts.tables import MAX_TABLE, inside, json_lines
 from lora_doctor.layouts.values import MAX_SUBSETS
 from lora_doctor.types import Subset
 
-MAX_METADATA = 2**22
-"""Characters of a table in one JSON document; one in lines may have 64 MB."""
-
 
 def listed_subsets(table: Path, folder: Path | None, like: Mapping[str, Any]) -> list[Subset]:
     """One subset for each folder that holds pictures of the table; `folder` is what relative names are relative to.

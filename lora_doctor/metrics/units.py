@@ -123,9 +123,9 @@ def not_rendered(arm: str) -> str:
     return f"the arm `{arm}` was not rendered, or has nothing to ask here"
 
 
-def arm_cells(study: Study, arm: str, weight: float | None = None) -> tuple[Cell, ...]:
-    """The cells of an arm beside the matrix, at one weight or at all; none where it was not rendered."""
-    return tuple(cell for cell in study.arms.get(arm, ()) if weight is None or cell.weight == weight)
+def arm_cells(study: Study, arm: str) -> tuple[Cell, ...]:
+    """The cells of an arm beside the matrix; none where it was not rendered."""
+    return tuple(study.arms.get(arm, ()))
 
 
 def sample(cells: Iterable[Cell], value_of: Callable[[Cell], float | None], *, rate: bool) -> Sample:

@@ -54,10 +54,7 @@ def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
             name=optional(metadata.get(f"{_PREFIX}base"), words),
             folder_sha256=optional(metadata.get(f"{_PREFIX}base_sha256"), hexadecimal(64)),
         ),
-        progress=TrainingProgress(
-            steps=optional(metadata.get("steps"), whole()),
-            pictures_per_step=optional(metadata.get(f"{_PREFIX}batch_size"), whole(1)),
-        ),
+        progress=TrainingProgress(steps=optional(metadata.get("steps"), whole())),
         comment=comment(metadata),
         altered=altered(metadata)[0],
     )

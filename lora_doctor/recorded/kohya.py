@@ -91,7 +91,7 @@ def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
         "its metadata does not say",
         folders=folders,
         base=base_model(notes, metadata),
-        progress=progress_of(notes, metadata, "ss_num_train_images"),
+        progress=progress_of(notes, metadata),
         comment=comment(metadata),
         altered=change,
         hidden=_HIDDEN if is_hidden(metadata) else None,
@@ -103,13 +103,11 @@ def is_hidden(metadata: Mapping[str, str]) -> bool:
     return {key for key in metadata if key.startswith("ss_")} <= MINIMUM
 
 
-def progress_of(notes: Notes, metadata: Mapping[str, str], pictures: str) -> TrainingProgress:
-    """How far it was at the save; `pictures` is the key of the number of pictures, repeats counted."""
+def progress_of(notes: Notes, metadata: Mapping[str, str]) -> TrainingProgress:
+    """How far it was at the save."""
     return TrainingProgress(
         steps=notes.optional(metadata, "ss_steps", whole()),
         epochs=notes.optional(metadata, "ss_epoch", real(0)),
-        pictures_per_epoch=notes.optional(metadata, pictures, whole()),
-        pictures_per_step=notes.optional(metadata, "ss_total_batch_size", whole(1)),
         started=notes.optional(metadata, "ss_training_started_at", moment),
         finished=notes.optional(metadata, "ss_training_finished_at", moment),
     )

@@ -74,7 +74,7 @@ def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
         "its metadata does not say",
         folders=tuple(map(_folder, datasets[:1000])),
         base=base_model(notes, metadata),
-        progress=progress_of(notes, metadata, "ss_num_train_items"),
+        progress=progress_of(notes, metadata),
         comment=comment(metadata),
         altered=change,
         hidden=_HIDDEN if is_hidden(metadata) else None,

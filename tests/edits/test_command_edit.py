@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.edits.command_edit import edited, parsed, program, trains
+from lora_doctor.edits.command_edit import edited, parsed, program
 from lora_doctor.edits.command_shells import BATCH, POWERSHELL, SH, SHELLS, Shell
 from lora_doctor.edits.command_words import commands, quoted
 from lora_doctor.edits.edit import REMOVED
@@ -106,8 +106,8 @@ def test_what_cannot_be_known_is_refused_and_says_why(script: str, said: str) ->
 @given(st.text(max_size=200))
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     for ending in SHELLS:
-        trains(Path(f"a{ending}"), text)
-        assert isinstance(program(Path(f"a{ending}"), "python train.py " + text), str)
+        for script in (text, "python train.py " + text):
+            assert isinstance(program(Path(f"a{ending}"), script), str)
 
 
 @pytest.mark.parametrize(

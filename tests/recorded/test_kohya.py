@@ -26,12 +26,10 @@ def test_what_was_done_is_told_from_what_was_planned() -> None:
     read = record("kohya_folders")
     assert (read.settings.steps, read.progress.steps, read.progress.epochs) == (1800, 900, 15)
     assert (read.progress.started, read.progress.finished) == ("2026-09-21T14:13:20+00:00", "2026-09-21T15:13:20+00:00")
-    assert read.progress.pictures_per_step == 4
 
 
-def test_train_images_count_repeats_and_folders_do_not() -> None:
+def test_folders_count_their_pictures_without_repeats() -> None:
     read = record("kohya_folders")
-    assert read.progress.pictures_per_epoch == 60
     character, regularisation = read.folders
     assert (character.name, character.repeats, character.images) == ("3_ohwx person", 3, 20)
     assert character.tags == {"ohwx": 20, "smile": 7}

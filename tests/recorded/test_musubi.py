@@ -13,7 +13,7 @@ def test_its_settings_come_back() -> None:
     assert (read.trainer, settings.rank, settings.alpha, settings.learning_rate) == ("musubi-tuner", 32, 1.0, 2e-4)
     assert (settings.batch_size, settings.resolution, settings.steps) == (1, 1024, 1600)
     assert (settings.prediction_type, settings.train_text_encoder) == ("flow", False)
-    assert (read.progress.pictures_per_epoch, read.base.name) == (80, "qwen_image_bf16.safetensors")
+    assert read.base.name == "qwen_image_bf16.safetensors"
 
 
 def test_it_has_no_caption_dropout_though_it_has_data_sets() -> None:
