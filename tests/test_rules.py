@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
+from lora_doctor.plugins import find
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import confirmed_at, evaluate, failing_examples
 from lora_doctor.types import Condition, Finding, Measurement, Rule
 from lora_doctor.wording import too_close
 from tests.examples import many
+from tests.metrics.make_study import make_study
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = {rule.id: rule for rule in load_rules(FOLDER)}
@@ -28,7 +30,10 @@ ARTICLE = (
     "low-weight-forgetting",
     "body-type-wrong",
 )
-RENDERED = ("identity.", "attribute.", "body.", "outfit.", "environment.", "framing.", "dose.")
+RENDERED = (
+    "identity.", "attribute.", "body.", "outfit.", "environment.", "framing.", "dose.", "leak.", "trigger.", "bleed.",
+    "drift.", "diversity.", "overbake.", "colour.", "copies.", "control.", "side.", "state.", "probe.",
+)  # fmt: skip
 """Measurements taken from renders; all others come from files."""
 
 MINIMAL = """
@@ -69,6 +74,13 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 
 
 # ---------------------------------------------------------------- the folder
+
+
+def test_what_metrics_measure_is_known_as_rendered() -> None:
+    """But for `use.`, which is what the LoRA is for; and probes are measured apart from the metrics."""
+    study = make_study()
+    names = {one.name for metric in find("metrics", needs="measure").values() for one in metric.measure(study)}
+    assert {f"{name.partition('.')[0]}." for name in names} - {"use."} | {"probe."} == set(RENDERED)
 
 
 def test_the_folder_holds_a_rule_for_every_row_of_the_article() -> None:

@@ -12,6 +12,7 @@ from lora_doctor.types import Measurement, Skipped, Subset
 from tests.audits.make_case import get
 from tests.audits.make_pictures import File, case_of
 
+OF_FACTS = {f"pictures.{what}_share" for what in ("rotated", "transparent", "animated", "grey", "odd_mode")}
 COLOURED = {"colour": (50.0, 20.0, 5.0)}
 
 
@@ -45,13 +46,17 @@ def test_the_most_see_through_picture_comes_first() -> None:
 
 
 def test_facts_that_were_not_read_give_a_reason_not_zero() -> None:
-    for one in audit(case_of([File(facts=None)])):
-        assert one.name.startswith("pictures.unreadable") or (one.value is None and one.reason)
+    found = audit(case_of([File(facts=None)]))
+    assert {one.name for one in found if one.value is None and one.reason} == OF_FACTS
+    assert {one.name for one in found if one.value == 0} == {"pictures.unreadable", "pictures.unreadable_share"}
+    assert len(found) == len(OF_FACTS) + 2
 
 
 def test_an_empty_dataset_gives_reasons() -> None:
-    for one in audit(case_of([])):
-        assert one.name == "pictures.unreadable" or (one.value is None and one.reason == "the dataset is empty")
+    found = audit(case_of([]))
+    empty = {one.name for one in found if one.value is None and one.reason == "the dataset is empty"}
+    assert empty == {*OF_FACTS, "pictures.unreadable_share"}
+    assert [(one.name, one.value) for one in found if one.name not in empty] == [("pictures.unreadable", 0)]
 
 
 @pytest.mark.parametrize(("obeys", "value"), [(True, 0.0), (False, 0.5), (None, 0.5)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,17 @@ def test_variables_that_double_stay_short() -> None:
     assert len(str(command.options["x"])) <= MAX_VALUE
 
 
+ODD = st.text(alphabet=st.sampled_from(list("-=$ab{}%'\"\\;&|# ")), max_size=30)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z](_?[a-z0-9])*", fullmatch=True), ODD, min_size=1, max_size=4))
+def test_whatever_is_quoted_is_read_as_it_was_meant(options: dict[str, str]) -> None:
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    (command,) = commands_in(SCRIPT, "echo hello\npython train.py " + shlex.join(words) + " # --more=1")
+    assert command.options == options
+
+
 @given(st.text(alphabet=st.sampled_from(list("-=$ab{}%'\"\\\n;&|# ")), max_size=80) | st.text())
-def test_no_text_is_too_odd(text: str) -> None:
-    for command in commands_in(SCRIPT, text):
-        assert command.options
+def test_a_command_behind_any_text_is_still_found(text: str) -> None:
+    found = commands_in(SCRIPT, f"{text}\n\npython train.py --last=1")
+    assert found[-1].runs("train.py") and found[-1].options == {"last": "1"}

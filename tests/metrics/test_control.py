@@ -53,5 +53,10 @@ def test_a_label_that_the_framing_does_not_show_is_not_asked_of_it() -> None:
 
 
 def test_what_was_not_rendered_has_a_reason() -> None:
-    for one in measure(STUDY):
+    found = measure(STUDY)
+    names = [f"control.{name}" for name in ("match", "base_match", "loss")]
+    assert [(one.name, one.where["kind"]) for one in found] == [
+        (name, kind) for kind in ("outfit", "pose", "expression", "trait") for name in names
+    ]
+    for one in found:
         assert one.value is None and "was not rendered" in str(one.reason)

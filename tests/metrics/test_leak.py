@@ -12,7 +12,10 @@ STUDY = make_study()
 
 
 def test_without_the_arm_there_is_a_reason_and_no_number() -> None:
-    for one in measure(STUDY):
+    found = measure(STUDY)
+    names = ["leak.identity", "leak.score", "leak.ratio", "trigger.description_gain"]
+    assert [one.name for one in found] == names
+    for one in found:
         assert one.value is None and "was not rendered" in str(one.reason)
 
 

@@ -71,5 +71,9 @@ def test_a_prompt_that_is_ignored_is_a_loss() -> None:
 
 
 def test_pictures_whose_pixels_were_not_read_have_a_reason() -> None:
-    for one in measure(make_study()):
-        assert one.value is not None or one.reason
+    found = measure(make_study())
+    of_pixels = {f"overbake.{name}{beyond}" for name in ("chroma", "lightness_spread", "detail", "clipped")
+                 for beyond in ("", "_beyond")}  # fmt: skip
+    assert {one.name for one in found if one.value is None} == of_pixels
+    assert all(one.reason and "read" in one.reason for one in found if one.value is None)
+    assert {one.name for one in found if one.value is not None} == {"overbake.adherence_loss"}
