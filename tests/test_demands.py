@@ -1,0 +1,101 @@
+"""What a policy demands of one number: held, proven to fail, or open."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_doctor.demands import claim_check, demands, gap_check, units_to_decide
+from lora_doctor.measurement_book import Book
+from lora_doctor.policy import Claim, load_policy
+from lora_doctor.types import Measurement
+
+STANDARD = load_policy(Path(__file__).parents[1] / "rules", "standard")
+
+
+def score(value: float | None, interval: tuple[float, float] | None = None, n: int = 10) -> Measurement:
+    return Measurement(name="identity.score", value=value, interval=interval, unit="score", n=n)
+
+
+def gap(value: float | None, interval: tuple[float, float] | None) -> Book:
+    return Book([Measurement(name="identity.gap", value=value, interval=interval)])
+
+
+STATES: list[tuple[Claim, float, tuple[float, float] | None, str]] = [
+    ("point", 0.7, (0.5, 0.9), "holds"),
+    ("point", 0.6, None, "holds"),
+    ("point", 0.5, (0.3, 0.7), "open"),
+    ("point", 0.5, None, "open"),
+    ("point", 0.5, (0.4, 0.59), "fails"),
+    ("point", 0.5, (0.4, 0.6), "open"),
+    ("interval", 0.7, (0.6, 0.8), "holds"),
+    ("interval", 0.7, (0.59, 0.8), "open"),
+    ("interval", 0.7, None, "open"),
+    ("interval", 0.5, (0.4, 0.59), "fails"),
+]
+"""Claim, value, interval and what comes of it, where 0.6 at least is wanted."""
+
+
+@pytest.mark.parametrize(("claim", "value", "interval", "state"), STATES)
+def test_a_claim_holds_at_the_limit_and_fails_only_with_its_whole_interval(
+    claim: Claim, value: float, interval: tuple[float, float] | None, state: str
+) -> None:
+    assert claim_check(score(value, interval), "identity", 0.6, claim).state == state
+
+
+@pytest.mark.parametrize(("claim", "value", "interval", "state"), STATES)
+def test_a_largest_value_is_judged_as_the_least_one_in_a_mirror(
+    claim: Claim, value: float, interval: tuple[float, float] | None, state: str
+) -> None:
+    mirrored = None if interval is None else (-interval[1], -interval[0])
+    assert claim_check(score(-value, mirrored), "faceless", -0.6, claim, most=True).state == state
+
+
+@pytest.mark.parametrize("claim", ["point", "interval"])
+def test_what_was_not_measured_is_open_with_its_reason(claim: Claim) -> None:
+    gone = Measurement(name="identity.score", value=None, reason="no face")
+    assert claim_check(None, "identity", 0.6, claim).text == "identity: not measured"
+    assert (claim_check(gone, "identity", 0.6, claim).state, claim_check(gone, "identity", 0.6, claim).text) == (
+        "open", "identity: no face",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "state"),
+    [
+        (0.5, (0.4, 0.6), "holds"),
+        (STANDARD.gap_at_least, (0.01, 0.6), "holds"),
+        (STANDARD.gap_at_least - 0.01, (0.01, 0.6), "open"),
+        (0.5, (0.0, 1.0), "open"),
+        (0.5, None, "open"),
+        (None, None, "open"),
+    ],
+)
+def test_identity_can_be_measured_where_the_gap_is_wide_and_clear_of_zero(
+    value: float | None, interval: tuple[float, float] | None, state: str
+) -> None:
+    assert gap_check(gap(value, interval), STANDARD).state == state
+
+
+def test_without_any_number_every_demand_is_open() -> None:
+    checks = demands(Book([]), STANDARD, ("beach",))
+    assert {check.state for check in checks} == {"open"}
+    asked = " ".join(check.text for check in checks)
+    assert all(f"identity at weight {weight:g}" in asked for weight in STANDARD.weights)
+    assert all(f"share of {framing} renders without a face" in asked for framing in STANDARD.framings)
+
+
+@given(st.integers(2, 60), st.floats(0.02, 0.35), st.floats(1.05, 5.0), st.sampled_from([1, -1]))
+def test_so_many_units_more_bring_the_interval_to_the_limit_and_one_fewer_does_not(
+    n: int, distance: float, wide: float, side: int
+) -> None:
+    """The half-width shrinks with the root of the units."""
+    half, value = distance * wide, 0.6 + side * distance
+    more = units_to_decide({"beach": score(value, (value - half, value + half), n)}, 0.6, holding=1, failing=1)
+    assert more is not None and more >= 1
+    assert half * math.sqrt(n / (n + more)) <= distance + 1e-6
+    assert more == 1 or half * math.sqrt(n / (n + more - 1)) > distance - 1e-6
