@@ -1,4 +1,4 @@
-"""Which device is meant: one answer for the base model and for all instruments."""
+"""Which device is meant: one answer for the base model, all instruments and the training."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ READING_VERSION = 7
 LARGEST_SIDE = 2048
 """Pixels; larger pictures are made smaller before they are read: no instrument sees more, and 32 are held at once."""
 THUMBNAIL = 192
+"""Longest side, pixels, of dataset pictures in a private report."""
 SHEET = 600
 """Pictures of a contact sheet at most."""
-"""Longest side, pixels, of dataset pictures in a private report."""
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -24,9 +24,7 @@ from lora_doctor.settings import load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.training_config import read_training_config
 from lora_doctor.training_note import contents_of, note_end, note_start, refuse_other, training_of
-from lora_doctor.types import Dataset, Diagnosis
-
-OWN_TRAINER = "lora-doctor"
+from lora_doctor.types import OWN_TRAINER, Dataset, Diagnosis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

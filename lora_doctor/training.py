@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.base_digest import folder_digest
 from lora_doctor.caption_sampling import picture_shares, shown_caption
+from lora_doctor.devices import resolved
 from lora_doctor.errors import UsageError
 from lora_doctor.training_files import Adapters, load_checkpoint, save_checkpoint, save_lora, sha256_of
 from lora_doctor.training_model import DEFAULT_TARGETS, BaseModel, add_adapters, encode_pictures, load_base
 from lora_doctor.training_plan import TrainingPlan, plan_training
-from lora_doctor.types import Dataset, DatasetImage, TrainingSettings
+from lora_doctor.types import OWN_TRAINER, Dataset, DatasetImage, TrainingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +139,7 @@ def _prepare(
     plan = plan_training(settings, pictures=pictures, resolution=model.resolution, grain=model.grain)
     shares = picture_shares(images, plan.identity_ratio)
     _warn_of_long_captions(images, model.tokenizer)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    place = resolved(device)
     latents = encode_pictures(images, model.vae, plan.resolution, place)
     if plan.flip_augmentation:
         other = encode_pictures(images, model.vae, plan.resolution, place, mirrored=True)
@@ -232,7 +233,7 @@ def _warn_of_long_captions(images: Sequence[DatasetImage], tokenizer: Any) -> No
 
 def _metadata(settings: TrainingSettings, plan: TrainingPlan) -> dict[str, str]:
     """Every setting as a string; `lora_alpha` = rank, because the scale is in the factors already."""
-    used = dataclasses.asdict(settings) | {"trainer": settings.trainer or "builtin"} | dataclasses.asdict(plan)
+    used = dataclasses.asdict(settings) | {"trainer": settings.trainer or OWN_TRAINER} | dataclasses.asdict(plan)
     told = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in used.items()
             if value is not None}  # fmt: skip
     return {f"lora_doctor.{name}": value for name, value in told.items()} | {

@@ -17,6 +17,9 @@ Role = Literal["identity-emphasis", "in-context"]
 IDENTITY_EMPHASIS: Role = "identity-emphasis"
 IN_CONTEXT: Role = "in-context"
 
+OWN_TRAINER = "lora-doctor"
+"""The reference trainer, in configs, in what a LoRA records of its training, and in reports."""
+
 CLOSE_UP, UPPER_BODY, FULL_BODY = "close-up", "upper_body", "full_body"
 FRAMINGS: tuple[str, ...] = (CLOSE_UP, UPPER_BODY, FULL_BODY)
 PLAIN_PREFIX = "simple_"
@@ -60,7 +63,7 @@ class LoraModule:
     """One adapted module of a LoRA file."""
 
     component: str
-    """`unet`, `transformer` or `text_encoder`."""
+    """`unet`, `transformer`, `prior`, `text_encoder`, `text_encoder_2` or `text_encoder_3`."""
     name: str
     """Dotted module path inside the component, for example `down_blocks.1.attentions.0...to_q`;
     for kohya keys, whose dots are lost, the underscored name as in the file (`flattened` is then True)."""
@@ -139,7 +142,7 @@ class LoraFile:
     size: int
     """Bytes."""
     format: str
-    """Key layout: `kohya`, `diffusers`, `peft`."""
+    """Key layout of most modules: `kohya`, `diffusers`, `comfyui`, `peft` or `xlabs`."""
     family: str
     """`sd15`, `sdxl`, `miniature` ..., or `unknown`."""
     variant: str | None = None

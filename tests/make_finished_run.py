@@ -27,7 +27,7 @@ def make_finished_run(folder: Path, measurements: Sequence[Measurement]) -> Path
     settings = Settings(model=folder.parent / "m", trigger="yuki", dataset=folder.parent / "d", out=folder)
     with RunFolder(folder) as opened:
         opened.put_json("facts", json.loads(to_json(facts)))
-        opened.put_json("training", asdict(TrainingSettings(trainer="builtin")))
+        opened.put_json("training", asdict(TrainingSettings(trainer="lora-doctor")))
         opened.put_json("label_sets", {})
         opened.put_json("settings", to_plain(settings))
     return folder

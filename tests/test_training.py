@@ -161,7 +161,7 @@ def test_the_metadata_tells_how_it_was_trained(train: Train) -> None:
         "format": "pt", "rank": "4", "lora_alpha": "4", "steps": "1", "lora_doctor.alpha": "2.0",
         "lora_doctor.caption_token_dropout": "0.3", "lora_doctor.identity_ratio": "0.33", "lora_doctor.seed": "3",
         "lora_doctor.negative_tokens": "black_hair, brown_eyes", "lora_doctor.train_text_encoder": "False",
-        "lora_doctor.base": "tiny-base", "lora_doctor.trigger": "yu", "lora_doctor.trainer": "builtin",
+        "lora_doctor.base": "tiny-base", "lora_doctor.trigger": "yu", "lora_doctor.trainer": "lora-doctor",
         "lora_doctor.resolution": str(SIZE), "lora_doctor.note": "patched",
     }  # fmt: skip
     assert expected.items() <= told.items()

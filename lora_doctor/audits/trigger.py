@@ -74,7 +74,7 @@ def _coverage(case: Case, among: Sequence[int]) -> Measurement:
 
 
 def _spellings(case: Case, among: Sequence[int]) -> dict[str, Spelling]:
-    """Spelling as it is written -> where; `captions` are the texts of `_texts`."""
+    """Spelling as it is written -> where among the texts of `_texts`."""
     vocabulary = Vocabulary(case.label_sets)
     found = other_spellings(_texts(case, among), case.trigger, vocabulary.knows, vocabulary.lists)
     return {spelling.text: spelling for spelling in found}

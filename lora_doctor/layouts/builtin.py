@@ -13,16 +13,13 @@ from lora_doctor.layouts import folder
 from lora_doctor.layouts.config_text import table_of, tried
 from lora_doctor.layouts.places import folder_named
 from lora_doctor.layouts.values import Section
-from lora_doctor.types import Layout
-
-TRAINER = "lora-doctor"
-"""The value of the key `trainer` that makes a TOML file ours."""
+from lora_doctor.types import OWN_TRAINER, Layout
 
 
 def recognises(path: Path, text: str | None) -> bool:
     """Whether this is a TOML file with `trainer = "lora-doctor"`; never raises."""
     config = tried(path, text) if path.suffix.lower() == ".toml" else None
-    return isinstance(config, dict) and config.get("trainer") == TRAINER
+    return isinstance(config, dict) and config.get("trainer") == OWN_TRAINER
 
 
 def read(path: Path, text: str | None) -> Layout:
@@ -42,6 +39,6 @@ def read(path: Path, text: str | None) -> Layout:
     )  # fmt: skip
     trigger = config.text("trigger")
     return replace(
-        found, trainer=TRAINER, subsets=tuple(subsets), trigger=trigger or found.trigger,
+        found, trainer=OWN_TRAINER, subsets=tuple(subsets), trigger=trigger or found.trigger,
         trigger_from="config" if trigger else found.trigger_from,
     )  # fmt: skip

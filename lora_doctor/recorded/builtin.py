@@ -12,9 +12,8 @@ from typing import Any
 from lora_doctor.recorded.general import altered, comment, hexadecimal
 from lora_doctor.recorded.notes import Notes, read_table
 from lora_doctor.recorded.values import flag, optional, rate, real, share, whole, words
-from lora_doctor.types import TrainedBase, TrainingProgress, TrainingRecord
+from lora_doctor.types import OWN_TRAINER, TrainedBase, TrainingProgress, TrainingRecord
 
-TRAINER = "lora-doctor"
 PRECEDENCE = 0
 _PREFIX = "lora_doctor."
 _READERS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
@@ -42,7 +41,7 @@ def recognises(metadata: Mapping[str, str]) -> bool:
 
 def read(metadata: Mapping[str, str], path: Path) -> TrainingRecord:
     """The record in `metadata`; `path`, the LoRA file, is not looked at. Never raises."""
-    notes = Notes(TRAINER, "metadata lora_doctor.trainer")
+    notes = Notes(OWN_TRAINER, "metadata lora_doctor.trainer")
     read_table(notes, metadata, ((field, f"{_PREFIX}{field}", reader) for field, reader in _READERS))
     notes.read("negative_tokens", metadata, f"{_PREFIX}negative_tokens", _tokens, none=())
     notes.know("kind", "lora", "the reference trainer trains no other")

@@ -36,6 +36,12 @@ def test_trigger_base_and_steps_come_back() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("said", ["lora-doctor", "builtin"])
+def test_a_file_is_ours_under_the_name_that_earlier_versions_wrote_too(said: str) -> None:
+    found = read(SETTINGS, **{"lora_doctor.trainer": said})
+    assert (found.trainer, found.settings.rank) == ("lora-doctor", 8)
+
+
 def test_the_hash_of_the_base_model_comes_back_and_a_bad_one_does_not() -> None:
     assert read(SETTINGS, **{"lora_doctor.base_sha256": "a" * 64}).base.folder_sha256 == "a" * 64
     assert read(SETTINGS, **{"lora_doctor.base_sha256": "base"}).base.folder_sha256 is None
