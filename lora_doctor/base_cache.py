@@ -13,13 +13,13 @@ import io
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.atomic_files import TEMPORARY, write_atomically
 from lora_doctor.types import Cell
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LIMIT = 2 * 1024**3
 """Bytes; about 1,400 pictures of 1024 x 1024, 200,000 of the miniature."""
 _KEPT = 0.9
 """Share of the limit that is left after clearing out, so that not every picture clears."""
-_SUFFIX, _TEMPORARY = ".picture", ".tmp-"
+_SUFFIX = ".picture"
 _STALE = 3600
 """Seconds after which a file that is not finished was left by a process that is dead."""
 _STEERING = (
@@ -109,15 +109,7 @@ class BaseCache:
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         content = hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=_TEMPORARY)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_atomically(path, content, durable=False)
         if self._written is not None:
             self._written += len(content)
 
@@ -129,7 +121,7 @@ class BaseCache:
         for entry in os.scandir(self.folder):
             with suppress(OSError):  # another process clears too
                 state = entry.stat()
-                if entry.name.startswith(_TEMPORARY) and state.st_mtime < time.time() - _STALE:
+                if entry.name.startswith(TEMPORARY) and state.st_mtime < time.time() - _STALE:
                     os.unlink(entry.path)
                 elif entry.name.endswith(_SUFFIX):
                     files.append((state.st_mtime_ns, state.st_size, entry.path))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from lora_doctor.atomic_files import write_atomically
 
 _CHUNK = 1 << 24
 _PARTS = (".safetensors", ".json", ".txt")
@@ -32,7 +32,8 @@ def base_digest(source: Any, *, kept_in: Path | None = None) -> str:
     found = _content_of(source)
     if kept is not None:
         with suppress(OSError):
-            _keep(kept, found)
+            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(kept, found.encode("ascii"), durable=False)  # several processes may share the folder
     return found
 
 
@@ -55,15 +56,6 @@ def _state_of(source: Any) -> str:
                 told = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
                 total.update(repr(told).encode("utf-8", "backslashreplace"))
     return total.hexdigest()
-
-
-def _keep(path: Path, digest: str) -> None:
-    """Whole or not at all: several processes may share the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(digest)
-    os.replace(temporary, path)
 
 
 def folder_digest(folder: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lora_doctor.base_classes import LEFT_OUT
 from lora_doctor.base_folder import COMMIT, HALF, INDEX, STEMS, check_folder, check_index, read_json
-from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.errors import EnvironmentFailure, InputRefused, first_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
@@ -196,7 +196,7 @@ def _download(hub_id: HubId, cache: Path, announce: Callable[[str], None], *, we
         raise InputRefused("neither a folder nor a hub id", path=str(hub_id)) from error
     except (OSError, ValueError) as error:
         raise EnvironmentFailure(
-            f"the base model is not in {cache} and could not be had from the hub: {_first_line(error)}",
+            f"the base model is not in {cache} and could not be had from the hub: {first_line(error)}",
             path=str(hub_id),
             advice=_advice(error),
         ) from error
@@ -231,7 +231,3 @@ def _commit_of(info: Any, hub_id: HubId) -> str:
 def _listing(info: Any) -> Iterator[HubFile]:
     for sibling in info.siblings or ():
         yield HubFile(path=sibling.rfilename, size=sibling.size or 0)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,8 +12,8 @@ from lora_doctor.base_scheduler import check_sampler, make_scheduler, prediction
 from lora_doctor.base_single_file import check_single_file, load_single_file, read_shapes, single_file_prediction
 from lora_doctor.base_source import BaseSource, resolve_base
 from lora_doctor.devices import resolved
-from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.memory import check_mode, choose_memory, first_line, free_memory, part_bytes, place
+from lora_doctor.errors import InputRefused, UsageError, first_line
+from lora_doctor.memory import check_mode, choose_memory, free_memory, part_bytes, place
 from lora_doctor.render_defaults import DEFAULTS, RenderDefaults, distilled, render_defaults
 
 __all__ = [

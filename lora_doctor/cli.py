@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lora_doctor import __version__
-from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown
+from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, printable
 from lora_doctor.wording import caption_text, setting_text, too_close
 
 if TYPE_CHECKING:
@@ -228,12 +228,12 @@ def retrain(
 
 
 def _show_plan(plan: RetrainPlan) -> None:
-    from lora_doctor.terminal import lines_shown, shown
+    from lora_doctor.terminal import lines_shown
 
     for line in lines_shown(plan.patch.diff or "The training config needs no change."):
         click.echo(line)
     for line in (*plan.patch.unsupported, *plan.to_do):
-        click.echo(f"  - {shown(line)}")
+        click.echo(f"  - {printable(line)}")
 
 
 def _retrained(
@@ -274,9 +274,8 @@ def _retrained(
 
 def _ask_for(hook: Hook, yes: bool) -> None:
     """Say what is started; raises UsageError or Abort where it is not wanted, or nobody can be asked."""
-    from lora_doctor.terminal import shown
 
-    folder, command, output = (shown(str(text)) for text in (hook.folder, hook.shown, hook.output))
+    folder, command, output = (printable(str(text)) for text in (hook.folder, hook.shown, hook.output))
     click.echo(f"starts in {folder}:\n  {command}\nand looks for the new LoRA in {output}")
     if yes:
         return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lora_doctor.measurement_book import number_text
 from lora_doctor.types import Measurement
 
 Answer = Literal["ship", "close", "inconclusive", "none"]
@@ -84,22 +85,22 @@ def choose(
 def _answer(
     best: Candidate, runner_up: Candidate | None, difference: Measurement | None, effect: float
 ) -> tuple[Answer, str]:
-    told = f"{_named(best)} (identity {number(best.levels['identity'])})"
+    told = f"{_named(best)} (identity {number_text(best.levels['identity'])})"
     if best.outcome != "SHIP":
         fate = {"INCONCLUSIVE": "its verdict is inconclusive", "HOLD": "it is held"}[best.outcome]
         sentence = f"None can be shipped. The least bad is {told}; {fate}."
         return ("inconclusive" if best.outcome == "INCONCLUSIVE" else "none"), sentence
     if runner_up is None or difference is None:
         return "ship", f"Ship {told}."
-    rival = f"{_named(runner_up)} (identity {number(runner_up.levels['identity'])})"
+    rival = f"{_named(runner_up)} (identity {number_text(runner_up.levels['identity'])})"
     if runner_up.outcome != "SHIP":
         return "ship", f"Ship {told}: the only version that the policy ships."
     ends = difference.interval
     if ends is not None and ends[0] > 0:
-        return "ship", f"Ship {told}: {number(difference)} above {rival}."
+        return "ship", f"Ship {told}: {number_text(difference)} above {rival}."
     if ends is not None and ends[0] >= -effect and ends[1] <= effect:
-        return "ship", f"Ship {told}, or {rival}: they differ by {number(difference)}, less than matters."
-    apart = number(difference) if difference.value is not None else "not measured"
+        return "ship", f"Ship {told}, or {rival}: they differ by {number_text(difference)}, less than matters."
+    apart = number_text(difference) if difference.value is not None else "not measured"
     return "close", f"Too close to call: {told} and {rival} can both be shipped; their difference is {apart}."
 
 
@@ -129,13 +130,6 @@ def pareto(
             )
         )
     return tuple(rows)
-
-
-def number(measurement: Measurement) -> str:
-    """`0.62 [0.50, 0.74]`."""
-    value = "not measured" if measurement.value is None else f"{measurement.value:.2f}"
-    ends = measurement.interval
-    return value if ends is None else f"{value} [{ends[0]:.2f}, {ends[1]:.2f}]"
 
 
 def _named(candidate: Candidate) -> str:

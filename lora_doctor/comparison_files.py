@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lora_doctor.atomic_files import write_atomically
 from lora_doctor.comparison import Comparison, compare, to_json
 from lora_doctor.comparison_report import render_comparison
 from lora_doctor.comparison_runs import read_runs
 from lora_doctor.plugins import data_folder
-from lora_doctor.run_storage import disk_errors, write_atomically
+from lora_doctor.run_storage import disk_errors
 from lora_doctor.smallest_effects import FILE, load_smallest_effects
 
 JSON, HTML = "comparison.json", "comparison.html"

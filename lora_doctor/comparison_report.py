@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
+from lora_doctor.charts import apart, scale
 from lora_doctor.comparison_samples import WHOLE
 from lora_doctor.comparison_words import difference_text, level_text, place, quantity_name
 from lora_doctor.report import draw_page
@@ -80,29 +81,12 @@ def _chart(comparison: Comparison, leading: Sequence[str]) -> Mapping[str, Any] 
     values = [float(v) for line in lines.values() for _, m in line for v in (m.value or 0.0, *(m.interval or ()))]
     low, high = min(0.0, *values) - 0.02, max(1.0, *values) + 0.02
     weights = [float(w) for w in comparison.weights]
-    first, last = weights[0], weights[-1]
-
-    def x(weight: float) -> float:
-        return round(_LEFT + 12 + (weight - first) / ((last - first) or 1) * (_RIGHT - _LEFT - 12), 1)
-
-    def y(score: float) -> float:
-        return round(_BOTTOM - (score - low) / (high - low) * (_BOTTOM - _TOP), 1)
-
+    x, y = scale((weights[0], weights[-1]), (_LEFT + 12, _RIGHT)), scale((low, high), (_BOTTOM, _TOP))
     ends = {name: y(lines[name][-1][1].value or 0.0) for name in leading if name in lines}
     return {
         "lines": {name: line for name, line in lines.items() if name not in ends}
         | {name: lines[name] for name in ends},
         "class": {name: f"v{number}" for number, name in enumerate(ends)},
-        "x": x, "y": y, "labels": _apart(ends), "ticks": (0, 0.25, 0.5, 0.75, 1),
+        "x": x, "y": y, "labels": apart(ends, _LINE, _TOP), "ticks": (0, 0.25, 0.5, 0.75, 1),
         "ship": [float(w) for w in comparison.ship_weights], "right": _RIGHT,
     }  # fmt: skip
-
-
-def _apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """Heights pushed down until no two names overlap."""
-    placed: dict[str, float] = {}
-    free = _TOP
-    for name, height in sorted(heights.items(), key=lambda item: item[1]):
-        placed[name] = max(height, free)
-        free = placed[name] + _LINE
-    return placed

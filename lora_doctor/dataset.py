@@ -14,10 +14,10 @@ from pathlib import Path
 
 from lora_doctor.caption_bytes import has_mark, text_of
 from lora_doctor.caption_files import captions_of
-from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart, shown
+from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart
 from lora_doctor.dataset_skips import Skips
 from lora_doctor.dataset_tree import Bounds, bounds_of, check_folder, files_below, read_inside
-from lora_doctor.errors import InputRefused
+from lora_doctor.errors import InputRefused, printable
 from lora_doctor.picture_files import MAX_BYTES, decoded, mismatch
 from lora_doctor.types import Dataset, DatasetImage, Layout, PictureFacts, Subset
 
@@ -221,7 +221,7 @@ class _Survey:
             raise InputRefused(what, path=picture, advice="Keep the one the trainer reads.")
         for path in others:
             if texts[path].strip() != texts[first].strip():
-                says = f"is not read: `{shown(first.name)}` comes first, and says something else."
+                says = f"is not read: `{printable(first.name)}` comes first, and says something else."
                 self.skips.remark(path, "caption", says)
 
     # ------------------------------------------------------------ the whole
@@ -245,7 +245,7 @@ class _Survey:
         if not pictures:
             advice = f"Pictures end in {', '.join(endings_of(self.layout.trainer))}."
             return InputRefused("holds no pictures.", path=self.root, advice=advice)
-        why = next((f": `{shown(each.path.name)}` {each.reason}" for each in named if each.kind == "picture"), ".")
+        why = next((f": `{printable(each.path.name)}` {each.reason}" for each in named if each.kind == "picture"), ".")
         what = f"holds no picture that can be used, of {pictures}{why}"
         return InputRefused(what, path=self.root)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lora_doctor.caption_source import CAPTION_ENDINGS
-from lora_doctor.errors import bytes_shown
+from lora_doctor.errors import printable
 from lora_doctor.types import Subset
 
 PICTURES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif")
@@ -102,14 +102,8 @@ def remarks(names: Sequence[str], captions: Sequence[str], subset: Subset, train
     yield from _unread_captions(captions, pictures, subset)
     for name, kind in (*((name, "picture") for name in pictures), *((name, "caption") for name in captions)):
         if not _is_text(name) and (kind == "picture" or _is_caption(name, subset)):
-            says = f"has a name that is not UTF-8, `{shown(name)}`: rename it, some trainers and tools fail on it."
+            says = f"has a name that is not UTF-8, `{printable(name)}`: rename it, some trainers and tools fail on it."
             yield Remark(name=name, kind="picture" if kind == "picture" else "caption", says=says)
-
-
-def shown(name: str) -> str:
-    """A file's name as it can be shown anywhere: bytes in no encoding as \\xNN, control characters escaped."""
-    text = bytes_shown(name)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _left_out(names: Iterable[str], trainer: str) -> Iterator[Remark]:
@@ -129,10 +123,10 @@ def _clashes(pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
     folded: dict[str, str] = {}
     for name in pictures:
         if (other := stems.setdefault(_stem(name), name)) != name and subset.captions is None:
-            says = f"has the name of `{shown(_file(other))}` but for its ending: both have one caption file."
+            says = f"has the name of `{printable(_file(other))}` but for its ending: both have one caption file."
             yield Remark(name=name, kind="picture", says=says)
         if (other := folded.setdefault(_folded(name), name)) != name:
-            says = f"{_CASE} from `{shown(_file(other))}`: on Windows and macOS one replaces the other."
+            says = f"{_CASE} from `{printable(_file(other))}`: on Windows and macOS one replaces the other."
             yield Remark(name=name, kind="picture", says=says)
 
 
@@ -151,7 +145,7 @@ def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: S
         elif (picture := alike.get(_folded(_stem(name)))) is not None:
             same = unicodedata.normalize("NFC", _stem(picture)) == unicodedata.normalize("NFC", _stem(name))
             how = "has the same letters in other code points as" if same else f"{_CASE} from"
-            says = f"belongs to no picture: its name {how} that of `{shown(_file(picture))}`. Rename it."
+            says = f"belongs to no picture: its name {how} that of `{printable(_file(picture))}`. Rename it."
             yield Remark(name=name, kind="caption", says=says)
         else:
             yield Remark(name=name, kind="caption", says="belongs to no picture: there is none of its name.")

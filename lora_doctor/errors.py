@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -18,8 +20,24 @@ class LoraDoctorError(Exception):
 
 
 def _one_line(text: str) -> str:
-    """White space folded, and control characters escaped: a file name must not move the terminal's cursor."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(bytes_shown(text).split()))
+    """As `printable`, with white space folded."""
+    return printable(" ".join(bytes_shown(text).split()))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that says anything; of one that says nothing, its kind."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`Did you mean ...?`, or the known ones where none is near."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"Did you mean {found[0]}?" if found else f"Known: {', '.join(known)}."
+
+
+def printable(text: str) -> str:
+    """`text` as it can be shown anywhere: bytes in no encoding as `\\xNN`, characters that move a cursor escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text))
 
 
 def bytes_shown(text: str) -> str:

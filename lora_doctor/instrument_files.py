@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.errors import EnvironmentFailure, InputRefused, first_line
 
 Announce = Callable[[str], None]
 """Told in a sentence what is about to be downloaded."""
@@ -76,14 +76,10 @@ def _download(
         closed = isinstance(error, (GatedRepoError, RepositoryNotFoundError))
         advice = "Check the name; for a gated model accept its terms on the hub, then run `hf auth login`."
         raise EnvironmentFailure(
-            f"{what} is not in {cache} and could not be had from the hub: {_first_line(error)}",
+            f"{what} is not in {cache} and could not be had from the hub: {first_line(error)}",
             path=" and ".join(repos),
             advice=advice if closed else f"Go online once, or name a folder that holds {names}.",
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def digest(paths: Iterable[Path]) -> str:

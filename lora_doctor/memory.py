@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from lora_doctor.errors import EnvironmentFailure, UsageError
+from lora_doctor.errors import EnvironmentFailure, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -117,11 +117,6 @@ def place(pipeline: Any, memory: Memory, device: str) -> Any:
 
 def _is_half(pipeline: Any) -> bool:
     return bool(next(pipeline.vae.parameters()).element_size() < 4)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says anything."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 # ---------------------------------------------------------------- weights within reach

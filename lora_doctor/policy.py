@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lora_doctor.errors import UsageError
+from lora_doctor.errors import UsageError, nearest
 from lora_doctor.policy_file import EXTENDS, FOLDER, RULES, WAIVERS, Key, PolicyFile, read_layers
 from lora_doctor.types import FRAMINGS, Waiver
 
@@ -243,9 +242,3 @@ def unknown_rules(policy: Policy, known: Sequence[str]) -> Iterator[tuple[Key, s
 def ended(complaint: str) -> str:
     """The complaint as a sentence: with a full stop, unless it ends with a question."""
     return complaint if complaint.endswith("?") else f"{complaint}."
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """`Did you mean ...?`, or the known ones where none is near."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {found[0]}?" if found else f"Known: {', '.join(known)}."

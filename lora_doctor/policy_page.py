@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.errors import printable
 from lora_doctor.judgement import today
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import KEYS, ResolvedPolicy, ended, resolve_policy
@@ -32,7 +33,7 @@ def lint(choice: str, folder: Path | None = None) -> tuple[list[str], int]:
 
 def _line(complaint: Complaint) -> str:
     text = f"{complaint.at}: {'refused' if complaint.refused else 'note'}: {ended(complaint.text)}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(text)
 
 
 def show(choice: str, folder: Path | None = None) -> list[str]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
+from lora_doctor.errors import printable
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, Role
 
 TARGET = 0.33
@@ -341,7 +342,7 @@ def _exposures(dataset: Dataset, role: Role) -> list[float]:
 def _repeats_sentence(groups: Sequence[Group], plan: RepeatsPlan, setting: _Setting | None) -> str:
     """The repeats that change, the ratio they give, and the epochs that keep the training as long."""
     changes = [
-        f"{_printable(group.name)} {_change(group.repeats, plan.repeats[group.name], setting)}"
+        f"{printable(group.name)} {_change(group.repeats, plan.repeats[group.name], setting)}"
         for group in groups if plan.repeats[group.name] != group.repeats
     ]  # fmt: skip
     what = "Set repeats of" if setting is not None else "Change repeats or samples of"
@@ -358,8 +359,3 @@ def _change(now: float, then: float, setting: _Setting | None) -> str:
 def _count_sentence(verb: str, count: CountPlan) -> str:
     noun = "picture" if count.pictures == 1 else "pictures"
     return f"{verb} {count.pictures} {count.role} {noun}: the identity ratio becomes {count.ratio:.2f}."
-
-
-def _printable(name: str) -> str:
-    """Undecodable bytes and control characters escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
+from lora_doctor.charts import apart, scale
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.report_arms import arm_views, evidence_in_arms, is_withheld
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
@@ -339,6 +340,8 @@ def _unmeasured(measurements: Iterable[Measurement]) -> list[tuple[str, str, lis
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 568.0, 18.0, 300.0
 """The plotting area inside the chart's 720 x 348 units."""
+_LINE = 25.0
+"""Units between two names beside the chart."""
 
 
 def _chart(diagnosis: Diagnosis, axes: Axes) -> Mapping[str, Any] | None:
@@ -363,21 +366,7 @@ def _chart(diagnosis: Diagnosis, axes: Axes) -> Mapping[str, Any] | None:
     low, high = min(0.0, threshold or 0.0, *heights) - 0.02, max(1.0, threshold or 1.0, *heights) + 0.02
     first, last = float(axes["weight"][0]), float(axes["weight"][-1])
 
-    def x(weight: float) -> float:
-        return round(_LEFT + (weight - first) / ((last - first) or 1) * (_RIGHT - _LEFT), 1)
-
-    def y(score: float) -> float:
-        return round(_BOTTOM - (score - low) / (high - low) * (_BOTTOM - _TOP), 1)
-
-    labels = _apart({name: y(line[-1][1].value or 0.0) for name, line in lines.items()})
+    x, y = scale((first, last), (_LEFT, _RIGHT)), scale((low, high), (_BOTTOM, _TOP))
+    labels = apart({name: y(line[-1][1].value or 0.0) for name, line in lines.items()}, _LINE)
     ship = [w for w in diagnosis.matrix.get("ship_weights") or () if _number(w) is not None and first <= w <= last]
     return {"lines": lines, "x": x, "y": y, "labels": labels, "threshold": threshold, "ship": ship}
-
-
-def _apart(heights: Mapping[str | None, float], gap: float = 25.0) -> dict[str | None, float]:
-    """Heights pushed down until no two are closer than `gap`; the topmost stays where it is."""
-    placed: dict[str | None, float] = {}
-    floor = -math.inf
-    for name, height in sorted(heights.items(), key=lambda item: item[1]):
-        floor = placed[name] = max(height, floor + gap)
-    return placed

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from lora_doctor.atomic_files import TEMPORARY, write_atomically
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
-from lora_doctor.run_storage import TEMPORARY, disk_errors, lock, open_database, write_atomically
+from lora_doctor.run_storage import disk_errors, lock, open_database
 from lora_doctor.types import Cell, FaceReading, PixelFacts, Reading, Render
 
 if TYPE_CHECKING:

@@ -16,8 +16,6 @@ from lora_doctor.errors import EnvironmentFailure, FolderBusy, InputRefused, Usa
 
 FORMAT = 1
 """`user_version` of the database."""
-TEMPORARY = ".tmp-"
-"""How the name of a file starts that is not finished; left over ones are deleted at the next opening."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RESUME = "Free some space and run the same command again: it resumes."
 _SCHEMA = """
@@ -49,26 +47,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
         full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
         what = f"no space left on the disk, or it fails ({error})." if full else f"cannot be written: {error}."
         raise EnvironmentFailure(what, path=folder, advice=_RESUME) from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """`path` holds `content`, durably, or is untouched: temporary file, fsync, rename, fsync of the folder. OSError."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def open_database(path: Path) -> sqlite3.Connection:

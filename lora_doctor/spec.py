@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from lora_doctor.captions import named
-from lora_doctor.errors import UsageError
+from lora_doctor.errors import UsageError, nearest
 from lora_doctor.grey_pictures import hides
 from lora_doctor.types import Dataset, DatasetImage, LabelSet, Reading
 
@@ -98,16 +97,11 @@ def _shows(reading: Reading, labels: LabelSet, framings: LabelSet | None) -> boo
 def _check(attribute: str, label: str, label_sets: Mapping[str, LabelSet]) -> None:
     known = [name for name, labels in label_sets.items() if labels.kind in KINDS]
     if attribute not in label_sets:
-        raise UsageError(f"the spec names an unknown attribute {attribute!r}.", advice=_nearest(attribute, known))
+        raise UsageError(f"the spec names an unknown attribute {attribute!r}.", advice=nearest(attribute, known))
     if attribute not in known:
         raise UsageError(
             f"the spec's {attribute!r} is not part of a character.", advice=f"Give one of {', '.join(known)}."
         )
     labels = label_sets[attribute].labels
     if label not in labels:
-        raise UsageError(f"the spec's {attribute} has no label {label!r}.", advice=_nearest(label, labels))
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1, 0.0)
-    return f"Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"the spec's {attribute} has no label {label!r}.", advice=nearest(label, labels))

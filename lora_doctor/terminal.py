@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lora_doctor.errors import bytes_shown
+from lora_doctor.errors import printable
 from lora_doctor.wording import setting_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def plain(text: str) -> str:
     """`text` without characters that would move the cursor or be taken for markup."""
     from rich.markup import escape
 
-    return escape(shown(text))
+    return escape(printable(text))
 
 
 def heading(text: str) -> RenderableType:
@@ -52,9 +52,9 @@ def measured(finding: Finding) -> list[str]:
 def measurement_text(m: Measurement) -> str:
     """`body.deficit (framing full_body) = 0.57  [0.34, 0.77]`, or that it was not measured and why."""
     place = ", ".join(f"{key} {value}" for key, value in m.where.items())
-    name = shown(f"{m.name} ({place})" if place else m.name)
+    name = printable(f"{m.name} ({place})" if place else m.name)
     if m.value is None:
-        return f"{name}: not measured" + (f": {shown(line(m.reason))}" if m.reason else "")
+        return f"{name}: not measured" + (f": {printable(line(m.reason))}" if m.reason else "")
     return f"{name} = {m.value:.2f}" + (f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else "")
 
 
@@ -74,26 +74,21 @@ def verdict_lines(verdict: Verdict, *, most: int | None = None) -> list[str]:
         *(f"warning: {t}" for t in verdict.warnings),
         *covered,
     )
-    return [shown(line(text)) for text in texts]
+    return [printable(line(text)) for text in texts]
 
 
 def effect_text(finding: Finding) -> str:
     """`; waived until 2027-03-01: ...`, to follow the state of a finding; empty where the state says it all."""
     if finding.waiver is not None:
-        return shown(f"; waived until {finding.waiver.expires}: {finding.waiver.reason}")
+        return printable(f"; waived until {finding.waiver.expires}: {finding.waiver.reason}")
     told = {"warns": "; only warns", "leaves open": "; leaves the verdict open", "ignored": "; ignored by the policy"}
     return told.get(finding.effect or "", "")
-
-
-def shown(text: str) -> str:
-    """`text` without characters that would move the cursor."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text))
 
 
 def lines_shown(text: str) -> list[str]:
     """The lines of a text, such as a diff, each without characters that would move the cursor; tabs stay."""
     lines = (line.removesuffix("\r") for line in text.rstrip().split("\n"))
-    return ["\t".join(shown(part) for part in line.split("\t")) for line in lines]
+    return ["\t".join(printable(part) for part in line.split("\t")) for line in lines]
 
 
 def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:

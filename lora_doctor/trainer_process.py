@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from lora_doctor.errors import EnvironmentFailure
-from lora_doctor.terminal import shown
+from lora_doctor.errors import EnvironmentFailure, printable
 
 MOST_LOG = 16 * 2**20
 """Bytes of output that are kept; what comes after is still shown."""
@@ -49,7 +48,7 @@ def run_trainer(
             for raw, again in _lines(process.stdout):
                 if kept.tell() < MOST_LOG:
                     kept.write(raw + b"\n")
-                line = shown(_ESCAPES.sub("", raw.decode("utf-8", "replace")))
+                line = printable(_ESCAPES.sub("", raw.decode("utf-8", "replace")))
                 last = line if line.strip() and not again else last
                 told(line, again)
         code = process.wait()

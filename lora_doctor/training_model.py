@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.errors import InputRefused, UsageError, first_line
 from lora_doctor.training_plan import TrainingPlan
 from lora_doctor.types import DatasetImage
 
@@ -79,8 +79,7 @@ def load_base(folder: Path) -> BaseModel:
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise InputRefused(f"the base model does not load: {first_line}", path=folder) from error
+        raise InputRefused(f"the base model does not load: {first_line(error)}", path=folder) from error
     scheduler: Any = diffusers.DDPMScheduler
     noise = scheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     if noise.config.prediction_type not in ("epsilon", "v_prediction"):

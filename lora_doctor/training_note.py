@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from lora_doctor.atomic_files import write_atomically
 from lora_doctor.errors import LoraDoctorError, UsageError
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_tensors import require_sound
@@ -97,9 +98,7 @@ def refuse_other(folder: Path, made: Iterable[Path], contents: str, command: str
 
 
 def _write(folder: Path, told: Mapping[str, str]) -> None:
-    part = folder / f"{NOTE}.part"
-    part.write_text(json.dumps(told), "utf-8")
-    part.replace(folder / NOTE)
+    write_atomically(folder / NOTE, json.dumps(told).encode())
 
 
 def _read(folder: Path) -> _Note | None:

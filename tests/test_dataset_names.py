@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart, shown
+from lora_doctor.dataset_names import caption_names, endings_of, pictures_of, remarks, set_apart
 from lora_doctor.types import Subset
 
 PLAIN = Subset(folder=Path("d"))
@@ -90,14 +88,3 @@ def test_names_that_differ_in_capitals_alone_clash() -> None:
 def test_a_name_in_no_encoding_is_told_once_for_each_file_that_is_read() -> None:
     names = [os.fsdecode(name) for name in (b"\xff.png", b"\xff.txt", b"\xff.npz")]
     assert [says.partition("`")[2].partition("`")[0] for says in said(names).values()] == [r"\xff.png", r"\xff.txt"]
-
-
-@given(st.one_of(st.binary(max_size=30).map(os.fsdecode), st.text(st.characters(), max_size=30)))
-def test_any_name_can_be_shown(name: str) -> None:
-    assert shown(name).isprintable()
-    shown(name).encode("utf-8")
-
-
-def test_a_plain_name_is_shown_as_it_is() -> None:
-    assert shown("少女 café (1).png") == "少女 café (1).png"
-    assert shown(os.fsdecode(b"caf\xe9\n")) == r"caf\xe9\n"

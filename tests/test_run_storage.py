@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lora_doctor.atomic_files import write_atomically
 from lora_doctor.errors import EnvironmentFailure, FolderBusy, InputRefused, UsageError
-from lora_doctor.run_storage import disk_errors, lock, open_database, write_atomically
+from lora_doctor.run_storage import disk_errors, lock, open_database
 
 HOLD = "import sys, time; from pathlib import Path; from lora_doctor.run_storage import lock; "
 
@@ -64,14 +65,6 @@ def test_one_process_cannot_take_a_lock_twice(tmp_path: Path) -> None:
     with lock(tmp_path / "lock"), pytest.raises(FolderBusy):
         lock(tmp_path / "lock")
     lock(tmp_path / "lock").close()
-
-
-def test_a_write_replaces_all_or_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    write_atomically(path, b"new and longer")
-    assert path.read_bytes() == b"new and longer"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_beyond_the_size_limit_leaves_the_old_one(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_pictures_that_could_not_be_read_do_not_vote() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"hair_color": "white_hair"}, "unknown attribute 'hair_color'. Did you mean 'hair_colour'?"),
-        ({"hair_colour": "wite_hair"}, "hair_colour has no label 'wite_hair'. Did you mean 'white_hair'?"),
+        ({"hair_color": "white_hair"}, "unknown attribute 'hair_color'. Did you mean hair_colour?"),
+        ({"hair_colour": "wite_hair"}, "hair_colour has no label 'wite_hair'. Did you mean white_hair?"),
         ({"environment": "library"}, "'environment' is not part of a character"),
     ],
 )
