@@ -15,7 +15,6 @@ import click
 
 from lora_doctor import __version__
 from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, printable
-from lora_doctor.wording import caption_text, setting_text, too_close
 
 if TYPE_CHECKING:
     from lora_doctor.retrain_hook import Hook
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 EXIT_OF = {"SHIP": 0, "HOLD": 1, "INCONCLUSIVE": 3}
 EXIT_OF_CHOICE = {"ship": 0, "none": 1, "close": 3, "inconclusive": 3}
 BUG = 70
-MOST_REASONS = 8
-"""Reasons of a verdict that `check` and `report` print; `gate` prints all."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -240,6 +237,7 @@ def _retrained(
     run: Path, config: Path, folder: Path, most: int, yes: bool, seed: int | None, add: Path | None
 ) -> int:  # fmt: skip
     """Train, check, tell; the exit code of the LoRA that is kept."""
+    from lora_doctor.checkup_page import before_and_after
     from lora_doctor.retrain_rounds import COMPARED, retrain_until_ship
     from lora_doctor.retraining import hook_for
 
@@ -254,7 +252,8 @@ def _retrained(
         click.echo(f"trains in {bytes_shown(str(place))}")
 
     def ended(one: Round) -> None:
-        _compare(one.before, one.after)
+        for line in before_and_after(one.before, one.after):
+            click.echo(line)
         click.echo(f"{'kept' if one.kept else 'not kept'}: {one.because}")
 
     with _bars(False) as progress:
@@ -499,72 +498,17 @@ class _bars:
 
 def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
     """Print the outcome and exit with its code."""
+    from lora_doctor.checkup_page import page
     from lora_doctor.diagnosis import to_json
     from lora_doctor.judgement import REPORT
 
     if as_json:
         click.echo(to_json(diagnosis), nl=False)
     else:
-        _print(diagnosis)
+        for line in page(diagnosis):
+            click.echo(line)
         click.echo(f"\nReport: {folder / REPORT}")
     sys.exit(EXIT_OF[diagnosis.verdict.outcome])
-
-
-_COLOURS = {"SHIP": "green", "HOLD": "red", "INCONCLUSIVE": "yellow"}
-
-
-def _print(diagnosis: Diagnosis) -> None:
-    from lora_doctor.terminal import effect_text, measurement_text, verdict_lines
-
-    verdict = diagnosis.verdict
-    stamp = click.style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
-    click.echo(f"\n{stamp}  {verdict.sentence}")
-    for line in verdict_lines(verdict, most=MOST_REASONS):
-        click.echo(f"  - {line}")
-    for number, finding in enumerate(diagnosis.findings, 1):
-        click.echo(f"\n{number}. {click.style(finding.rule, bold=True)} ({finding.state}{effect_text(finding)})")
-        click.echo(f"   {' '.join(finding.symptom.split())}")
-        for m in finding.measurements[:4]:
-            click.echo(f"   {measurement_text(m)}")
-        if doubt := too_close(finding):
-            click.echo(f"   {doubt}")
-        for cause in finding.causes[:3]:
-            click.echo(f"   {'cause:':7}{' '.join(cause.because.split())}")
-            for evidence in cause.evidence[:3]:
-                click.echo(f"          - {' '.join(evidence.split())}")
-    changes = diagnosis.prescription.changes
-    lines = [
-        f"{c.field}: {setting_text(c.before)} -> {setting_text(c.after)}   ({' '.join(c.because.split())})"
-        for c in changes
-    ]
-    lines += [asked.says for asked in diagnosis.prescription.dataset]
-    lines += [asked.says for asked in diagnosis.prescription.left_out]
-    lines += [caption_text(fix) for fix in diagnosis.prescription.captions]
-    lines += [*diagnosis.prescription.advice, *diagnosis.prescription.conflicts]
-    if lines:
-        click.echo(f"\n{click.style('Prescription', bold=True)}")
-        for line in lines:
-            click.echo(f"  - {line}")
-    if diagnosis.not_evaluated:
-        click.echo("\nCould not tell: " + ", ".join(n.rule for n in diagnosis.not_evaluated))
-
-
-def _compare(before: Diagnosis, after: Diagnosis) -> None:
-    """Before and after, side by side: verdicts, findings, identity by weight."""
-    click.echo(f"\n{'':28}{'before':>16}{'after':>16}")
-    click.echo(f"{'verdict':28}{before.verdict.outcome:>16}{after.verdict.outcome:>16}")
-    for name in dict.fromkeys(f.rule for f in (*before.findings, *after.findings)):
-        states = [next((f.state for f in d.findings if f.rule == name), "-") for d in (before, after)]
-        click.echo(f"{name:28}{states[0]:>16}{states[1]:>16}")
-    for weight in before.matrix["weights"]:
-        values = [_score(d, f"{weight:g}") for d in (before, after)]
-        click.echo(f"{f'identity at weight {weight:g}':28}{values[0]:>16}{values[1]:>16}")
-
-
-def _score(diagnosis: Diagnosis, weight: str) -> str:
-    found = (m for m in diagnosis.measurements if m.name == "identity.score" and dict(m.where) == {"weight": weight})
-    measured = next(found, None)
-    return "-" if measured is None or measured.value is None else f"{measured.value:.2f}"
 
 
 # ---------------------------------------------------------------- the way out
