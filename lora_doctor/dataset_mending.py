@@ -21,8 +21,8 @@ from lora_doctor.grey_pictures import hides
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.named_places import real
 from lora_doctor.off_spec import shown_instead
+from lora_doctor.ratio_ways import Ways
 from lora_doctor.removals import Removal, gone_of, removals_of, several_characters, told_of, ways_without
-from lora_doctor.repeats_plan import Ways
 from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
 from lora_doctor.wording import setting_text
 from lora_doctor.written_folder import holds, is_written, put, refuse, staging

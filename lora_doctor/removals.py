@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.repeats_plan import Ways, ways_to
+from lora_doctor.ratio_ways import Ways, ways_to
 from lora_doctor.types import Dataset, Finding
 
 TWO_IDENTITIES = "two-identities"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
 
-from lora_doctor.errors import printable
-from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Dataset, DatasetImage, Role
+from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Role
 
 TARGET = 0.33
 """The source article's identity ratio; 0.25 to 0.4 "works for most characters"."""
@@ -23,10 +20,6 @@ COMBINATIONS = 20_000
 """At most so many are tried: all of them for two kinds of folders; of more kinds, those nearest to the exact answer."""
 FARTHEST = 2
 """Pictures per epoch may become so many times more or fewer, where nothing nearer reaches the target."""
-MOST_DROPPED = 0.5
-"""Share of a role's pictures that it makes sense to drop; past it others must be added."""
-FRACTIONAL = ("OneTrainer",)
-"""Trainers that take repeats which are no whole numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,12 +78,12 @@ def plan_repeats(
     fewer at most. `whole`: whole numbers from 1 to `MOST_REPEATS`; else hundredths, of which only the exact answer is
     tried. Groups of one kind (same mixture of roles, same repeats) stay alike. Never further from the target than now.
     """
-    goal, pools = _exact(target), _pools([group for group in groups if group.pictures])
-    now = tuple(_exact(pool[0].repeats) for pool in pools)
+    goal, pools = exact(target), _pools([group for group in groups if group.pictures])
+    now = tuple(exact(pool[0].repeats) for pool in pools)
     if not pools or not _shown(pools, now):
         return None
     before = _shown(pools, now)
-    keep = before if keep_exposures is None else _exact(keep_exposures)
+    keep = before if keep_exposures is None else exact(keep_exposures)
     tried = _whole_repeats(pools, goal, keep) if whole else _fractional_repeats(pools, goal, keep)
     allowed = [each for each in tried if keep <= farthest * _shown(pools, each) <= farthest * farthest * keep]
     best = min([now, *allowed], key=lambda each: _cost(pools, each, now, goal, keep))
@@ -125,7 +118,7 @@ def _cost(
 
 def _whole_repeats(pools: Pools, goal: Fraction, keep: Fraction) -> Iterator[tuple[Fraction, ...]]:
     """Every combination of whole repeats; where those are too many, of those nearest to the exact answer."""
-    now = tuple(_exact(pool[0].repeats) for pool in pools)
+    now = tuple(exact(pool[0].repeats) for pool in pools)
     most, count = max(MOST_REPEATS, math.ceil(2 * max(now))), math.floor(COMBINATIONS ** (1 / len(pools)) + 1e-9)
     centre = next(_fractional_repeats(pools, goal, keep), now)
     for combination in product(*(_whole_near(at, most, count) for at in centre)):
@@ -142,7 +135,7 @@ def _fractional_repeats(pools: Pools, goal: Fraction, keep: Fraction) -> Iterato
 
     The two factors solve: exposures as before, ratio as wanted. Nothing where all groups lie on one side.
     """
-    now = [_exact(pool[0].repeats) for pool in pools]
+    now = [exact(pool[0].repeats) for pool in pools]
     rich = [_emphasis(pool) > goal * _size(pool) for pool in pools]
     parts = [(_size(pool) * r, _emphasis(pool) * r, side) for pool, r, side in zip(pools, now, rich, strict=True)]
     shown = [sum((n for n, _, side in parts if side is one), Fraction(0)) for one in (True, False)]
@@ -174,7 +167,7 @@ def _ratio(pools: Pools, repeats: Sequence[Fraction]) -> Fraction:
     return faces / _shown(pools, repeats)
 
 
-def _exact(number: float) -> Fraction:
+def exact(number: float) -> Fraction:
     """The decimal that was meant: 0.33 is 33/100, and 100/7 is 100/7."""
     return Fraction(number).limit_denominator(10_000)
 
@@ -188,7 +181,7 @@ def pictures_to_add(emphasis: Sequence[float], context: Sequence[float], target:
     `emphasis`, `context`: how often each picture of the role is shown in an epoch. The new ones are shown as those of
     their role are on average, or where it has none, as all.
     """
-    goal, faces, rest = _exact(target), _sum(emphasis), _sum(context)
+    goal, faces, rest = exact(target), _sum(emphasis), _sum(context)
     if not faces + rest:
         return None
     role: Role = IDENTITY_EMPHASIS if faces < goal * (faces + rest) else IN_CONTEXT
@@ -208,11 +201,11 @@ def pictures_to_drop(emphasis: Sequence[float], context: Sequence[float], target
 
     One picture of the role stays.
     """
-    goal, faces, rest = _exact(target), _sum(emphasis), _sum(context)
+    goal, faces, rest = exact(target), _sum(emphasis), _sum(context)
     if not faces + rest:
         return None
     role: Role = IDENTITY_EMPHASIS if faces > goal * (faces + rest) else IN_CONTEXT
-    own = sorted((_exact(each) for each in (emphasis if role == IDENTITY_EMPHASIS else context)), reverse=True)
+    own = sorted((exact(each) for each in (emphasis if role == IDENTITY_EMPHASIS else context)), reverse=True)
     best, gone = (abs(faces / (faces + rest) - goal), 0, faces / (faces + rest)), Fraction(0)
     for fewer, each in enumerate(own[:-1], start=1):
         gone += each
@@ -222,140 +215,4 @@ def pictures_to_drop(emphasis: Sequence[float], context: Sequence[float], target
 
 
 def _sum(exposures: Sequence[float]) -> Fraction:
-    return sum(map(_exact, exposures), Fraction(0))
-
-
-# ---------------------------------------------------------------- a dataset
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ways:
-    """Ways to the target for one dataset."""
-
-    says: tuple[str, ...]
-    """A sentence each."""
-    repeats: Mapping[str, float]
-    """Folder below the dataset -> repeats as its trainer is told them; empty where the present ones are the best, and
-    where no one setting gives them."""
-
-
-def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
-    """How the dataset can reach the target: other repeats, pictures to add, or pictures to drop, and what each gives.
-
-    Its pictures have roles (`classify_roles`); those without one are left out of account.
-    """
-    faces, rest = (_exposures(dataset, role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT))
-    whole, setting = dataset.trainer not in FRACTIONAL, _setting(dataset)
-    groups = _in_units(folder_groups(dataset), setting)
-    plan = plan_repeats(groups, target, whole=whole)
-    if plan is None:
-        return Ways(says=("No picture has a role: the identity ratio is not known.",), repeats={})
-    if abs(_exact(plan.ratio_before) - _exact(target)) <= NEAR:
-        return Ways(says=(f"The identity ratio is {plan.ratio_before:.2f} already.",), repeats={})
-    says = [_repeats_sentence(groups, plan, setting)] if plan.changed else []
-    if abs(_exact(plan.ratio) - _exact(target)) > NEAR:
-        by_role = _in_units(role_groups(dataset), setting)
-        apart = plan_repeats(by_role, target, whole=whole)
-        if apart is not None and abs(apart.ratio - target) < abs(plan.ratio - target):
-            says.append(f"With a folder for each role: {_repeats_sentence(by_role, apart, setting)}")
-    if (more := pictures_to_add(faces, rest, target)) is not None and more.pictures:
-        says.append(_count_sentence("Add", more))
-    fewer = pictures_to_drop(faces, rest, target)
-    if fewer is not None and 0 < fewer.pictures <= MOST_DROPPED * len(
-        faces if fewer.role == IDENTITY_EMPHASIS else rest
-    ):
-        says.append(_count_sentence("Drop", fewer))
-    told = {} if setting is None else {name: setting.told(each) for name, each in plan.repeats.items()}
-    return Ways(says=tuple(says), repeats=told if plan.changed else {})
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What the trainer's own number of repeats means."""
-
-    unit: int
-    counts_from: int
-
-    def told(self, repeats: float) -> float:
-        """The trainer's number for so many units."""
-        return repeats + self.counts_from - 1
-
-
-def _setting(dataset: Dataset) -> _Setting | None:
-    """That of all subsets alike; None where they differ, or one is told by other numbers: a picture count, twice."""
-    used = {image.subset for image in dataset.images if image.role is not None} if dataset.subsets else set()
-    subsets = [dataset.subsets[index] for index in used]
-    found = {(one.unit if one.samples is None else None, one.counts_from) for one in subsets}
-    (unit, counts_from), *others = found or {(1, 1)}
-    return None if others or unit is None else _Setting(unit, counts_from)
-
-
-def _in_units(groups: Sequence[Group], setting: _Setting | None) -> tuple[Group, ...]:
-    """The groups with repeats counted in what one more of the setting gives: a plan in them can be set."""
-    unit = 1 if setting is None else setting.unit
-    return tuple(replace(group, repeats=group.repeats / unit) for group in groups)
-
-
-def folder_groups(dataset: Dataset) -> tuple[Group, ...]:
-    """The pictures that have a role, by folder: the one whose name gives their repeats (`10_yuki`), else their own.
-
-    Any folder can be given repeats, by a number in its name or a subset of its own in the config.
-    """
-    found: dict[tuple[str, float], list[DatasetImage]] = {}
-    for image in dataset.images:
-        if image.role is not None:
-            found.setdefault((_folder(dataset, image.path), image.repeats), []).append(image)
-    names = [name for name, _ in found]
-    return tuple(
-        _group(name if names.count(name) == 1 else f"{name} ({repeats:g} repeats)", images, repeats)
-        for (name, repeats), images in found.items()
-    )
-
-
-def role_groups(dataset: Dataset) -> tuple[Group, ...]:
-    """The pictures by role, as if each had a folder of its own, shown as often as its pictures are now on average."""
-    groups = []
-    for role in (IDENTITY_EMPHASIS, IN_CONTEXT):
-        images = [image for image in dataset.images if image.role == role]
-        if images:
-            groups.append(_group(role, images, sum(image.repeats for image in images) / len(images)))
-    return tuple(groups)
-
-
-def _group(name: str, images: Sequence[DatasetImage], repeats: float) -> Group:
-    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
-    return Group(name=name, emphasis=faces, context=len(images) - faces, repeats=repeats)
-
-
-def _folder(dataset: Dataset, path: Path) -> str:
-    """Below the dataset's folder or its config's, else the whole path; forward slashes, `.` is that folder itself."""
-    root = next((root for root in (dataset.path, dataset.path.parent) if path.is_relative_to(root)), None)
-    parts = (path if root is None else path.relative_to(root)).parent.parts
-    numbered = [i for i, part in enumerate(parts) if re.match(r"\d{1,9}_", part)]
-    return Path(*(parts[: numbered[-1] + 1] if numbered else parts)).as_posix()
-
-
-def _exposures(dataset: Dataset, role: Role) -> list[float]:
-    return [image.repeats for image in dataset.images if image.role == role]
-
-
-def _repeats_sentence(groups: Sequence[Group], plan: RepeatsPlan, setting: _Setting | None) -> str:
-    """The repeats that change, the ratio they give, and the epochs that keep the training as long."""
-    changes = [
-        f"{printable(group.name)} {_change(group.repeats, plan.repeats[group.name], setting)}"
-        for group in groups if plan.repeats[group.name] != group.repeats
-    ]  # fmt: skip
-    what = "Set repeats of" if setting is not None else "Change repeats or samples of"
-    epochs = plan.exposures_before / plan.exposures
-    longer = "" if abs(epochs - 1) < 0.05 else f"; {epochs:.2f} times the epochs keep the training as long"
-    return f"{what} {', '.join(changes)}: the identity ratio becomes {plan.ratio:.2f}{longer}."
-
-
-def _change(now: float, then: float, setting: _Setting | None) -> str:
-    """In the trainer's own numbers, or where none says it, by how much."""
-    return f"times {then / now:.3g}" if setting is None else f"from {setting.told(now):.3g} to {setting.told(then):g}"
-
-
-def _count_sentence(verb: str, count: CountPlan) -> str:
-    noun = "picture" if count.pictures == 1 else "pictures"
-    return f"{verb} {count.pictures} {count.role} {noun}: the identity ratio becomes {count.ratio:.2f}."
+    return sum(map(exact, exposures), Fraction(0))

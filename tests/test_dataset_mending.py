@@ -17,7 +17,7 @@ from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, 
 from lora_doctor.errors import UsageError
 from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import Instruments
-from lora_doctor.repeats_plan import ways_to
+from lora_doctor.ratio_ways import ways_to
 from lora_doctor.types import IDENTITY_EMPHASIS, Finding, Fix, Measurement, RankedCause
 
 YUKI = Path(__file__).parents[1] / "fixtures" / "miniature" / "patients" / "yuki" / "dataset"

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
+from lora_doctor.ratio_ways import Ways, ways_to
 from lora_doctor.removals import gone_of, removals_of, several_characters, told_of, ways_without
-from lora_doctor.repeats_plan import Ways, ways_to
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Finding, Fix, Measurement, RankedCause
 from tests.audits.make_case import Picture, dataset_of
 
