@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from lora_doctor.article_band import article_band
 from lora_doctor.dossier import name_in
 from lora_doctor.instrument_choice import ADVICE
 from lora_doctor.terminal import finding_told, heading, measured, pairs, plain
@@ -96,8 +97,9 @@ def _roles(audit: Audit) -> Iterable[RenderableType]:
         interval = f" [{ratio.interval[0]:.2f}, {ratio.interval[1]:.2f}]" if ratio.interval else ""
         bar = f"[cyan]{'█' * filled}[/][dim]{'░' * (BAR - filled)}[/]"
         yield f"  {bar}  identity ratio [bold]{ratio.value:.2f}[/]{interval}"
-        marks = "".join("▔" if 0.25 <= (i + 0.5) / BAR <= 0.4 else " " for i in range(BAR))
-        yield f"  [green]{marks}[/]  [dim].25 to .4 is sound, .33 the aim[/]"
+        band = article_band()
+        marks = "".join("▔" if band.low <= (i + 0.5) / BAR <= band.high else " " for i in range(BAR))
+        yield f"  [green]{marks}[/]  [dim]{band.low:g} to {band.high:g} is the article's band, {band.aim:g} its aim[/]"
     table = pairs(indent=2)
     for role, count in counts.items():
         table.add_row(role, str(count))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.article_band import article_band
 from lora_doctor.errors import bytes_shown
 from lora_doctor.image_states import NO_LIMITS, Limits, state_of
 from lora_doctor.types import (
@@ -22,9 +23,6 @@ from lora_doctor.types import (
     Render,
     Study,
 )
-
-ARTICLE_BAND = (0.25, 0.4)
-"""The identity ratios that the source article calls fine; drawn in the report, judged by the rules."""
 
 ScoreOf = Callable[[Reading, str], float | None]
 """The identity score of a render of some framing; None where it has none."""
@@ -108,7 +106,7 @@ def describe_dataset(
         "without_role": sum(i.role is None for i in dataset.images),
         "skipped": dict(Counter(each.kind for each in dataset.skipped if not each.remark)),
         "identity_ratio": exposed[IDENTITY_EMPHASIS] / total if total else None,
-        "band": list(ARTICLE_BAND),
+        "band": [article_band().low, article_band().high],
         "framings": _counts(pairs, label_sets.get("framing")),
         "environments": _counts(pairs, label_sets.get("environment")),
     }

@@ -1,4 +1,4 @@
-"""Ways of one dataset to the source's identity ratio, in sentences: repeats, pictures to add or to drop. Pure."""
+"""Ways of one dataset to the source's identity ratio, in sentences: repeats, pictures to add or to drop."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lora_doctor.article_band import article_band
 from lora_doctor.errors import printable
 from lora_doctor.repeats_plan import (
     NEAR,
-    TARGET,
     CountPlan,
     Group,
     RepeatsPlan,
@@ -29,7 +29,7 @@ FRACTIONAL = ("OneTrainer",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ways:
-    """Ways to the target for one dataset."""
+    """Ways to the article's identity ratio for one dataset."""
 
     says: tuple[str, ...]
     """A sentence each."""
@@ -38,11 +38,12 @@ class Ways:
     where no one setting gives them."""
 
 
-def ways_to(dataset: Dataset, target: float = TARGET) -> Ways:
-    """How the dataset can reach the target: other repeats, pictures to add, or pictures to drop, and what each gives.
+def ways_to(dataset: Dataset) -> Ways:
+    """How the dataset can reach the article's aim: other repeats, pictures to add or to drop, and what each gives.
 
     Its pictures have roles (`classify_roles`); those without one are left out of account.
     """
+    target = article_band().aim
     faces, rest = (_exposures(dataset, role) for role in (IDENTITY_EMPHASIS, IN_CONTEXT))
     whole, setting = dataset.trainer not in FRACTIONAL, _setting(dataset)
     groups = _in_units(folder_groups(dataset), setting)

@@ -10,8 +10,6 @@ from itertools import product
 
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Role
 
-TARGET = 0.33
-"""The source article's identity ratio; 0.25 to 0.4 "works for most characters"."""
 NEAR = Fraction(1, 100)
 """Ratios no further than this from the target are as good as it: among them the smallest change is the best."""
 MOST_REPEATS = 40
@@ -68,7 +66,7 @@ class CountPlan:
 
 
 def plan_repeats(
-    groups: Sequence[Group], target: float = TARGET, *, keep_exposures: float | None = None, whole: bool = True,
+    groups: Sequence[Group], target: float, *, keep_exposures: float | None = None, whole: bool = True,
     farthest: int = FARTHEST,
 ) -> RepeatsPlan | None:  # fmt: skip
     """The repeats that bring the identity ratio nearest to `target`; None where no picture has a role.
@@ -175,7 +173,7 @@ def exact(number: float) -> Fraction:
 # ---------------------------------------------------------------- pictures
 
 
-def pictures_to_add(emphasis: Sequence[float], context: Sequence[float], target: float = TARGET) -> CountPlan | None:
+def pictures_to_add(emphasis: Sequence[float], context: Sequence[float], target: float) -> CountPlan | None:
     """How many pictures of the scarcer role to add; None where there is no picture with a role.
 
     `emphasis`, `context`: how often each picture of the role is shown in an epoch. The new ones are shown as those of
@@ -196,7 +194,7 @@ def pictures_to_add(emphasis: Sequence[float], context: Sequence[float], target:
     return CountPlan(role=role, pictures=best, ratio=float(ratios[best]))
 
 
-def pictures_to_drop(emphasis: Sequence[float], context: Sequence[float], target: float = TARGET) -> CountPlan | None:
+def pictures_to_drop(emphasis: Sequence[float], context: Sequence[float], target: float) -> CountPlan | None:
     """How many pictures of the role there is too much of to drop, those shown most often first; None as above.
 
     One picture of the role stays.

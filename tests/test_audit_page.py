@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lora_doctor.audit_page import page
+from lora_doctor.audit_page import BAR, page
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
@@ -62,6 +62,9 @@ def test_the_ratio_is_drawn_with_its_interval_and_the_way_to_a_third() -> None:
     text = shown(audit_of())
     assert "identity ratio 0.50 [0.40, 0.60]" in text
     assert text.count("█") == 18
+    assert "0.25 to 0.4 is the article's band, 0.33 its aim" in text
+    (marks,) = [line for line in text.splitlines() if "▔" in line]
+    assert abs((marks.index("▔") - 2) / BAR - 0.25) < 1 / BAR and abs((marks.rindex("▔") - 1) / BAR - 0.4) < 1 / BAR
     assert "add 3 identity-emphasis pictures" in text
 
 

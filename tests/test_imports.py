@@ -167,6 +167,7 @@ SHARED = {
     "lora_doctor.frequent_tokens",
     "lora_doctor.wording",
     "lora_doctor.album",
+    "lora_doctor.article_band",
     "lora_doctor.atomic_files",
     "lora_doctor.charts",
     "lora_doctor.comparison_words",

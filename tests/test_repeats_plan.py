@@ -13,7 +13,6 @@ from lora_doctor.repeats_plan import (
     FARTHEST,
     MOST_REPEATS,
     NEAR,
-    TARGET,
     Group,
     pictures_to_add,
     pictures_to_drop,
@@ -21,7 +20,7 @@ from lora_doctor.repeats_plan import (
 )
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT
 
-GOAL = Fraction(33, 100)
+TARGET, GOAL = 0.33, Fraction(33, 100)
 
 
 def group(name: str, emphasis: int, context: int, repeats: float = 1) -> Group:
@@ -44,7 +43,7 @@ def some_groups(draw: st.DrawFn, most: int = 4) -> list[Group]:
 
 
 def test_two_folders_reach_a_third_by_whole_repeats() -> None:
-    plan = plan_repeats([group("face", 8, 0), group("body", 0, 34)])
+    plan = plan_repeats([group("face", 8, 0), group("body", 0, 34)], TARGET)
     assert plan is not None
     assert plan.repeats == {"face": 2, "body": 1}
     assert plan.ratio == pytest.approx(16 / 50)
@@ -53,14 +52,14 @@ def test_two_folders_reach_a_third_by_whole_repeats() -> None:
 
 
 def test_what_is_near_already_stays() -> None:
-    plan = plan_repeats([group("face", 14, 0, 10), group("body", 0, 28, 10)])
+    plan = plan_repeats([group("face", 14, 0, 10), group("body", 0, 28, 10)], TARGET)
     assert plan is not None
     assert not plan.changed
     assert plan.repeats == {"face": 10, "body": 10}
 
 
 def test_fractional_repeats_hit_the_target_and_keep_the_epoch() -> None:
-    plan = plan_repeats([group("face", 4, 0), group("body", 0, 38)], whole=False)
+    plan = plan_repeats([group("face", 4, 0), group("body", 0, 38)], TARGET, whole=False)
     assert plan is not None
     assert plan.ratio == pytest.approx(TARGET, abs=0.003)
     assert plan.exposures == pytest.approx(42, abs=0.5)
@@ -68,7 +67,7 @@ def test_fractional_repeats_hit_the_target_and_keep_the_epoch() -> None:
 
 def test_one_mixed_folder_cannot_be_helped_by_repeats() -> None:
     for whole in (True, False):
-        plan = plan_repeats([group("all", 4, 38, 3)], whole=whole)
+        plan = plan_repeats([group("all", 4, 38, 3)], TARGET, whole=whole)
         assert plan is not None
         assert not plan.changed
         assert plan.repeats == {"all": 3}
@@ -76,26 +75,26 @@ def test_one_mixed_folder_cannot_be_helped_by_repeats() -> None:
 
 def test_folders_of_one_kind_stay_alike() -> None:
     outfits = [group(f"outfit{i}", 0, 5 + i) for i in range(12)]
-    plan = plan_repeats([group("face", 6, 0), *outfits])
+    plan = plan_repeats([group("face", 6, 0), *outfits], TARGET)
     assert plan is not None
     assert len({plan.repeats[each.name] for each in outfits}) == 1
     assert abs(plan.ratio - TARGET) < 0.03
 
 
 def test_an_epoch_is_never_made_more_than_twice_as_long_or_short() -> None:
-    plan = plan_repeats([group("face", 39, 0), group("body", 0, 2)])
+    plan = plan_repeats([group("face", 39, 0), group("body", 0, 2)], TARGET)
     assert plan is not None
     assert plan.exposures <= FARTHEST * plan.exposures_before
     assert plan.ratio < plan.ratio_before
 
 
 def test_no_picture_with_a_role_gives_no_plan() -> None:
-    assert plan_repeats([]) is None
-    assert plan_repeats([group("empty", 0, 0)]) is None
+    assert plan_repeats([], TARGET) is None
+    assert plan_repeats([group("empty", 0, 0)], TARGET) is None
 
 
 def test_a_wanted_length_of_the_epoch_is_kept_where_it_can_be() -> None:
-    plan = plan_repeats([group("face", 10, 0), group("body", 0, 20)], keep_exposures=300)
+    plan = plan_repeats([group("face", 10, 0), group("body", 0, 20)], TARGET, keep_exposures=300)
     assert plan is not None
     assert plan.exposures == pytest.approx(300, rel=0.1)
     assert plan.ratio == pytest.approx(1 / 3)
@@ -130,7 +129,7 @@ def test_for_two_folders_no_other_whole_repeats_are_better(
     same_kind = all(each.pictures for each in groups) and (
         one[0] * sum(two[:2]) == two[0] * sum(one[:2]) and one[2] == two[2]
     )
-    plan = plan_repeats(groups)
+    plan = plan_repeats(groups, TARGET)
     if plan is None or same_kind or not all(each.pictures for each in groups):
         return
     keep = sum(each.pictures * each.repeats for each in groups)
@@ -155,38 +154,38 @@ def test_for_two_folders_no_other_whole_repeats_are_better(
 
 
 def test_missing_close_ups_are_counted() -> None:
-    more = pictures_to_add([1] * 4, [1] * 38)
+    more = pictures_to_add([1] * 4, [1] * 38, TARGET)
     assert more is not None
     assert (more.role, more.pictures) == (IDENTITY_EMPHASIS, 15)
     assert more.ratio == pytest.approx(19 / 57)
 
 
 def test_new_pictures_are_shown_as_often_as_those_of_their_role() -> None:
-    more = pictures_to_add([10] * 4, [1] * 160)
+    more = pictures_to_add([10] * 4, [1] * 160, TARGET)
     assert more is not None
     assert (more.role, more.pictures) == (IDENTITY_EMPHASIS, 4)
     assert more.ratio == pytest.approx(80 / 240)
 
 
 def test_a_set_of_faces_alone_needs_twice_as_many_others() -> None:
-    more = pictures_to_add([3] * 10, [])
+    more = pictures_to_add([3] * 10, [], TARGET)
     assert more is not None
     assert (more.role, more.pictures) == (IN_CONTEXT, 20)
 
 
 def test_dropping_takes_those_shown_most_often_and_leaves_one() -> None:
-    fewer = pictures_to_drop([5, 1, 1], [1] * 4)
+    fewer = pictures_to_drop([5, 1, 1], [1] * 4, TARGET)
     assert fewer is not None
     assert (fewer.role, fewer.pictures) == (IDENTITY_EMPHASIS, 1)
     assert fewer.ratio == pytest.approx(2 / 6)
-    alone = pictures_to_drop([1] * 5, [])
+    alone = pictures_to_drop([1] * 5, [], TARGET)
     assert alone is not None
     assert (alone.pictures, alone.ratio) == (0, 1.0)
 
 
 def test_no_picture_with_a_role_gives_no_count() -> None:
-    assert pictures_to_add([], []) is None
-    assert pictures_to_drop([], []) is None
+    assert pictures_to_add([], [], TARGET) is None
+    assert pictures_to_drop([], [], TARGET) is None
 
 
 exposures = st.lists(st.integers(1, 9), max_size=25)

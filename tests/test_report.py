@@ -421,3 +421,10 @@ def test_the_page_of_an_audit_runs_the_same_script_without_an_error(tmp_path: Pa
     page = render_audit(audit_of().record, templates=TEMPLATES, run=None, private=False)
     elements, logged = in_browser(page, tmp_path)
     assert not logged and re.search(r'<button type="button" id="theme">(Light|Dark)<', elements)
+
+
+def test_the_article_s_band_is_drawn_where_the_record_says_it_and_not_made_up(hold: Diagnosis) -> None:
+    told = "works for most characters"
+    assert f"0.25 to 0.40 {told}" in draw(hold)
+    without = {key: value for key, value in hold.dataset.items() if key != "band"}
+    assert told not in draw(replace(hold, dataset=without))
