@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lora_doctor.base_models import BaseSource, load_pipeline, pipeline_defaults, pipeline_family, resolve_base
+from lora_doctor.devices import machine_failures
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.lora_base import BaseGuess, base_called, describe_base, predicted_by
 from lora_doctor.lora_file import guess_family
@@ -61,7 +62,8 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
     """
     source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
     options = _options(settings.render, lora, source.name)
-    pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
+    with machine_failures("the base model is loaded"):
+        pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
     family = pipeline_family(pipeline)
     require_family(lora, family)
     return Base(pipeline=pipeline, source=source, family=family, options=options)

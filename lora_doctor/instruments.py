@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.devices import is_out_of_memory, resolved
-from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
+from lora_doctor.devices import machine_failures, resolved
+from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.extractors.body import embed_bodies
 from lora_doctor.extractors.clip import head_crop
 from lora_doctor.extractors.colours import read_colours
@@ -88,14 +88,12 @@ class Instruments:
         return told | {one.name: one.described for one in self.identity}
 
     def read(self, images: Sequence[Any]) -> list[Reading]:
-        """Everything the instruments see in some pictures (PIL, RGB); EnvironmentFailure when memory runs out."""
-        try:
+        """Everything the instruments see in some pictures (PIL, RGB).
+
+        EnvironmentFailure when memory runs out, or the GPU fails.
+        """
+        with machine_failures("the instruments read pictures"):
             return self._seen(images)
-        except Exception as error:  # onnxruntime's classes derive from nothing narrower
-            if not is_out_of_memory(error):
-                raise
-            advice = "Set `memory` to a more sparing mode (offload), or `device` to cpu."
-            raise EnvironmentFailure("out of memory while the instruments read pictures", advice=advice) from error
 
     def _seen(self, images: Sequence[Any]) -> list[Reading]:
         faces = self.face.read(images)
@@ -131,10 +129,12 @@ class Instruments:
         ]  # fmt: skip
 
 
+@machine_failures("the instruments are opened")
 def open_instruments(settings: Settings, announce: Announce = warn) -> Instruments:
     """The instruments that the settings name; `announce` is told in a sentence what is about to be downloaded.
 
-    Raises what their loaders raise, UsageError when face or CLIP is not named, or two of `identity` have one name.
+    Raises what their loaders raise, UsageError when face or CLIP is not named, or two of `identity` have one name,
+    EnvironmentFailure when memory runs out or the GPU fails.
     """
     from lora_doctor.extractors import clip, dino, tagger
 

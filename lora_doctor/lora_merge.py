@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.devices import is_machine_failure, machine_failures
 from lora_doctor.errors import InputRefused
 from lora_doctor.lora_delta import adapts_bias, adapts_weight, bias_at, weight_at
 from lora_doctor.lora_places import Place, component_of, places_in
@@ -69,12 +70,13 @@ class Update:
         return all(torch.equal(live, wanted) for live, wanted in zip(self.live, self.at(weight), strict=True))
 
 
+@machine_failures("the LoRA is merged into the base model")
 def read_updates(pipeline: Any, lora: LoraFile) -> tuple[Update, ...]:
     """The LoRA's updates beside the weights of `pipeline` they belong to, every one of them tried.
 
     They are applied at weight 1, every live tensor is compared with what the file says it must be, and everything is
     put back. Raises InputRefused, naming how many and which, unless every tensor of the file has its place there, fits
-    it and arrives; also when the file changes nothing.
+    it and arrives; also when the file changes nothing. EnvironmentFailure when memory runs out or the GPU fails.
     """
     require_sound(lora)
     # All copies are made before anything is computed: large temporaries between them would leave holes in memory.
@@ -139,13 +141,11 @@ def _updates_of(lora: LoraFile, module: LoraModule, place: Place) -> Iterator[Up
 
 def _applied(update: Update) -> bool:
     """Apply the update at weight 1, if it can be computed for its weight at all."""
-    import torch
-
     try:
         update.apply(1.0)
-    except torch.OutOfMemoryError:
-        raise
-    except (ValueError, RuntimeError):
+    except (ValueError, RuntimeError) as error:
+        if is_machine_failure(error):
+            raise
         return False
     return True
 

@@ -8,7 +8,7 @@ from itertools import compress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lora_doctor.devices import is_out_of_memory
+from lora_doctor.devices import is_out_of_memory, machine_failures
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.image_states import BROKEN_PICTURE
 from lora_doctor.lora_merge import read_updates
@@ -112,27 +112,29 @@ class Renderer:
         Batches are cut from all `cells`, and those that hold nothing new are left out: an interrupted run that is
         taken up again ends with the pictures of one that never stopped, to the bit.
         The pipeline's weights are pristine again when the iterator ends or is closed. A batch that does not fit into
-        memory is halved, for good; EnvironmentFailure when not even one cell fits. UsageError for a weight without
-        a LoRA.
+        memory is halved, for good; EnvironmentFailure when not even one cell fits, or the GPU fails. UsageError for a
+        weight without a LoRA.
         """
         if not self._has_lora and any(cell.weight != 0 for cell in cells):
             raise UsageError("there is no LoRA to render at a weight other than 0")
         if any(cell.negative_prompt.strip() for cell in cells):
             self._tell_of_unread_negatives()
-        try:
-            for weight, variant in dict.fromkeys((cell.weight, cell.variant) for cell in cells):
-                column = [cell for cell in cells if (cell.weight, cell.variant) == (weight, variant)]
-                if all(cell in done for cell in column):
-                    continue
-                self._merge(weight, variant)
-                yield from self._column(column, done)
-        finally:
-            self._merge(0.0)
+        with machine_failures("pictures are rendered"):
+            try:
+                for weight, variant in dict.fromkeys((cell.weight, cell.variant) for cell in cells):
+                    column = [cell for cell in cells if (cell.weight, cell.variant) == (weight, variant)]
+                    if all(cell in done for cell in column):
+                        continue
+                    self._merge(weight, variant)
+                    yield from self._column(column, done)
+            finally:
+                self._merge(0.0)
 
     def fitted(self, prompt: str) -> str:
         """The prompt, or as much of its start as the text encoder reads; empty when that is nothing."""
         return fitted(self.pipeline, prompt)
 
+    @machine_failures("the dataset is redrawn")
     def redraw(self, picture: Image.Image) -> Image.Image | None:
         """An RGB picture as the base model's encoder and decoder give it back, at as many pixels as a render.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from lora_doctor.devices import is_out_of_memory, onnx_providers, resolved
-from lora_doctor.errors import EnvironmentFailure
+from lora_doctor.devices import is_machine_failure, is_out_of_memory, machine_failures, onnx_providers, resolved
+from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.extractors import clip
 from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import open_instruments
@@ -22,7 +23,7 @@ __all__ = ["instruments"]
     "says",
     ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "CUDA error: out of memory",
      "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory: you tried",
-     "std::bad_alloc: bad allocation"],
+     "DefaultCPUAllocator: not enough memory: you tried to allocate 26214400 bytes.", "std::bad_alloc: bad allocation"],
 )  # fmt: skip
 def test_running_out_of_memory_is_known_by_what_the_libraries_say(says: str) -> None:
     assert is_out_of_memory(RuntimeError(says)) and is_out_of_memory(MemoryError())
@@ -30,6 +31,46 @@ def test_running_out_of_memory_is_known_by_what_the_libraries_say(says: str) -> 
 
 def test_another_failure_is_not_taken_for_it() -> None:
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+@pytest.mark.parametrize(
+    ("error", "machine"),
+    [
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnCreate`"), True),
+        (RuntimeError("HIP error: invalid device function"), True),
+        (RuntimeError("[ONNXRuntimeError] : 1 : FAIL : CUDA failure 700: an illegal memory access"), True),
+        (torch.AcceleratorError("unspecified launch failure"), True),
+        (torch.OutOfMemoryError("tried to allocate 2 GiB"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"), False),
+        (ValueError("an update of (3, 4) for a layer of (4, 4)"), False),
+    ],
+)
+def test_a_failure_of_the_machine_is_told_from_one_of_the_input(error: Exception, machine: bool) -> None:
+    assert is_machine_failure(error) is machine
+
+
+def test_a_failure_of_the_machine_is_one_line_that_says_what_to_do_also_where_it_was_taken_for_a_bad_file() -> None:
+    def refused(reason: Exception) -> None:
+        with machine_failures("models are opened"):
+            try:
+                raise reason
+            except RuntimeError as error:
+                raise InputRefused("is no model.") from error
+
+    with pytest.raises(EnvironmentFailure, match=r"^out of memory while models are opened\. .*`memory`.*resumes\.$"):
+        refused(torch.OutOfMemoryError("tried to allocate 2 GiB"))
+    with pytest.raises(EnvironmentFailure, match=r"GPU failed while models are opened: CUDA error: no kernel\. Set"):
+        refused(RuntimeError("CUDA error: no kernel\nCUDA kernel errors might be reported at some other call"))
+    with pytest.raises(InputRefused, match="is no model"):
+        refused(RuntimeError("a tensor is missing"))
+
+
+def test_what_was_told_of_a_full_memory_already_is_not_told_otherwise() -> None:
+    told = pytest.raises(EnvironmentFailure, match=r"^out of memory with a single picture")
+    with told, machine_failures("pictures are rendered"):
+        raise EnvironmentFailure("out of memory with a single picture.") from torch.OutOfMemoryError("2 GiB")
 
 
 @pytest.mark.parametrize(("device", "goal"), [("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
@@ -54,6 +95,17 @@ def test_onnxruntime_is_given_the_number_of_the_gpu() -> None:
     assert onnx_providers("cuda:1")[0] == ("CUDAExecutionProvider", {"device_id": 1})
     assert onnx_providers("cuda")[0] == ("CUDAExecutionProvider", {"device_id": 0})
     assert onnx_providers("cpu") == onnx_providers("mps") == ["CPUExecutionProvider"]
+
+
+def test_a_gpu_without_memory_for_the_instruments_is_the_machine_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **options: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("open_clip.create_model_and_transforms", full)
+    nowhere = Path()
+    settings = Settings(model=nowhere, trigger="", dataset=nowhere, out=nowhere, device="cpu", instruments=BUNDLED)
+    with pytest.raises(EnvironmentFailure, match=r"out of memory while the instruments are opened"):
+        open_instruments(settings)
 
 
 @pytest.mark.miniature

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lora_doctor.errors import InputRefused
+from lora_doctor import lora_merge
+from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.lora_file import read_lora
 from lora_doctor.lora_merge import read_updates
 from tests.tiny_pipeline import tiny_pipeline
@@ -71,6 +72,29 @@ def test_a_bias_that_the_layer_does_not_have_is_refused(pipeline: Any, tmp_path:
     parts = factors(width) | {"diff_b": torch.ones(width)}
     with pytest.raises(InputRefused, match="another shape"):
         read_updates(pipeline, file_of(tmp_path, named(LAYER, parts)))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 100.00 MiB."), "out of memory while the LoRA"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "out of memory while the LoRA"),
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), "no kernel image"),
+    ],
+)
+def test_a_machine_that_fails_while_the_lora_is_tried_is_not_taken_for_another_family(
+    pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fails(*given: Any, **options: Any) -> Any:
+        raise error
+
+    layer = pipeline.unet.get_submodule(LAYER)
+    before = layer.weight.detach().clone()
+    lora = file_of(tmp_path, named(LAYER, factors(len(before))))
+    monkeypatch.setattr(lora_merge, "weight_at", fails)
+    with pytest.raises(EnvironmentFailure, match=said):
+        read_updates(pipeline, lora)
+    assert torch.equal(layer.weight, before)
 
 
 def test_two_layers_that_share_a_weight_do_not_arrive_both(pipeline: Any, tmp_path: Path) -> None:

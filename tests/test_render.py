@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lora_doctor import lora_merge
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
 from lora_doctor.lora_file import read_lora
 from lora_doctor.render import Renderer
@@ -249,6 +250,23 @@ def test_out_of_memory_halves_the_batch(pipeline: Any, fits: int, left: int) -> 
     finally:
         hook.remove()
     assert render.batch_size == left
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: unspecified launch failure")]
+)
+def test_a_machine_that_fails_between_two_weights_is_told_as_that(
+    pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*given: Any, **options: Any) -> Any:
+        raise error
+
+    render = renderer(pipeline, write_lora(tmp_path / "x.safetensors", factors(pipeline)))
+    rendered = render.render([cell(0.0), cell(1.0)])
+    next(rendered)
+    monkeypatch.setattr(lora_merge, "weight_at", fails)
+    with pytest.raises(EnvironmentFailure, match="while pictures are rendered"):
+        next(rendered)
 
 
 @pytest.mark.parametrize(("value", "reason"), [(float("nan"), "not finite"), (0.0, "flat")])
