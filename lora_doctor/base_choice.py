@@ -85,10 +85,14 @@ def chosen_base(base: str, lora: LoraFile) -> str:
     elif default is not None and _predicts_otherwise(guess, default):
         unfit = f"it was trained for v-prediction ({guess.name or guess.base or 'by its metadata'}), unlike {default}"
         default = None
+    elif default is not None and guess.base is not None and base_called(default, guess.family) != guess.base:
+        unfit = f"it was trained on {guess.base} ({guess.name or 'by its metadata'}), not on {default}"
+        default = None
     if default is None:
         raise UsageError(
-            f"no base model is set, and {unfit}.",
-            path=lora.path, advice="Set `base` to a diffusers folder, a .safetensors checkpoint or a hub id.",
+            f"no base model is set, and {unfit}.", path=lora.path,
+            advice="Set `base` to the model it was trained on, or is used with: a diffusers folder, a .safetensors "
+                   "checkpoint or a hub id.",
         )  # fmt: skip
     return default
 

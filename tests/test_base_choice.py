@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lora_doctor.base_choice import chosen_base, open_base, require_family, with_render_defaults
+from lora_doctor.base_choice import DEFAULT_BASES, chosen_base, open_base, require_family, with_render_defaults
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.lora_file import guess_family, read_lora
 from lora_doctor.settings import RenderSettings, Settings
@@ -112,8 +112,37 @@ def test_no_default_base_is_taken_for_a_lora_that_was_trained_for_v_prediction()
     with pytest.raises(UsageError, match=r"trained for v-prediction \(NoobAI-XL-Vpred-v1.0.safetensors\)") as caught:
         chosen_base("auto", lora_of("sdxl", VPRED))
     assert "Set `base`" in str(caught.value)
-    noise = {"ss_sd_model_name": "NoobAI-XL-v1.1.safetensors"}
-    assert chosen_base("auto", lora_of("sdxl", noise)) == "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+@pytest.mark.parametrize(
+    ("family", "metadata", "told"),
+    [
+        ("sdxl", {"ss_sd_model_name": "ponyDiffusionV6XL_v6StartWithThisOne.safetensors"}, "pony"),
+        ("sdxl", {"ss_sd_model_name": "Illustrious-XL-v1.0.safetensors"}, "illustrious"),
+        ("sdxl", {"ss_sd_model_name": "NoobAI-XL-v1.1.safetensors"}, "noobai"),
+        ("sdxl", {"ss_sd_model_name": "sd_xl_base_1.0.safetensors"}, None),
+        ("sdxl", {"ss_sd_model_name": "my_mix.safetensors", "ss_base_model_version": "sdxl_base_v1-0"}, None),
+        ("flux", {"modelspec.architecture": "flux-1-schnell/lora"}, "flux-schnell"),
+        ("flux", {"ss_base_model_version": "flux_kontext", "modelspec.architecture": "Flux.1-dev"}, "flux-kontext"),
+        ("flux", {"modelspec.architecture": "flux-1-dev/lora"}, None),
+        ("qwen-image", {"ss_base_model_version": "qwen_image_edit_plus"}, "qwen-image-edit"),
+        ("qwen-image", {"ss_base_model_version": "qwen_image"}, None),
+        ("z-image", {"ss_sd_model_name": "Tongyi-MAI/Z-Image-Base"}, "z-image-base"),
+    ],
+)
+def test_no_default_base_is_taken_for_a_lora_that_says_it_was_trained_on_another_model_of_its_family(
+    family: str, metadata: dict[str, str], told: str | None
+) -> None:
+    lora = LoraFile(
+        path=Path("x.safetensors"), sha256="", size=0, format="kohya", family=family, modules=(), metadata=metadata
+    )
+    default = DEFAULT_BASES[family]
+    if told is None:
+        assert chosen_base("auto", lora) == default
+        return
+    with pytest.raises(UsageError, match=f"it was trained on {told} .*, not on {default}.*Set `base`"):
+        chosen_base("auto", lora)
+    assert chosen_base(default, lora) == default
 
 
 @pytest.mark.parametrize(
