@@ -198,11 +198,19 @@ def _parts(pipeline: Any) -> dict[str, Any]:
             "class": type(part).__name__,
             "config": _told(config),
             "precision": str(getattr(part, "dtype", "")),
-            "cut": [bool(getattr(part, flag, False)) for flag in ("use_tiling", "use_slicing")],
+            "cut": [tile_of(part), bool(getattr(part, "use_slicing", False))],
             "attention": sorted({type(p).__name__ for p in getattr(part, "attn_processors", {}).values()}),
             "moved": getattr(part, "_hf_hook", None) is not None,
         }  # fmt: skip
     return told
+
+
+def tile_of(decoder: Any) -> int | bool:
+    """Into which tiles it cuts a picture: their side in pixels, True = of its own, False = it does not."""
+    if not getattr(decoder, "use_tiling", False):
+        return False
+    side = getattr(decoder, "tile_sample_min_size", None)
+    return True if side is None else int(side)
 
 
 def _told(config: Any) -> str:

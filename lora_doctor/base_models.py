@@ -101,7 +101,8 @@ def load_pipeline(
         pipeline.text_encoder.config.clip_skip = clip_skip
     if memory == "auto":
         memory = "full" if free is None else choose_memory(free, sizes, family)
-    return place(pipeline, memory, goal)  # type: ignore[arg-type]  # checked above
+    side = DEFAULTS[family].width if family in DEFAULTS else None
+    return place(pipeline, memory, goal, side=side)  # type: ignore[arg-type]  # checked above
 
 
 def _check_options(prediction_type: str | None, clip_skip: int | None, sampler: str | None, memory: str) -> None:

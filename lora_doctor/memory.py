@@ -93,14 +93,15 @@ def free_memory(device: str) -> int | None:
         raise EnvironmentFailure(f"there is no device `{device}`: {first_line(error)}") from error
 
 
-def place(pipeline: Any, memory: Memory, device: str) -> Any:
+def place(pipeline: Any, memory: Memory, device: str, *, side: int | None = None) -> Any:
     """The pipeline laid out on `device` as `memory` says, through diffusers' own methods.
 
     `full` slices the decoder's batches where the device is a GPU; the other modes also decode in tiles (which blends
-    the seams: pictures differ slightly from those of `full`). Raises EnvironmentFailure when the device is not there.
+    the seams: pictures differ slightly from those of `full`). `side`: of the pictures that are usual for the model, in
+    pixels; None = as its decoder says. Raises EnvironmentFailure when the device is not there.
     """
     if memory != "full":
-        pipeline.vae.enable_tiling()
+        _tile(pipeline.vae, side)
     if memory != "full" or (not device.startswith("cpu") and _is_half(pipeline)):
         pipeline.vae.enable_slicing()
     try:
@@ -113,6 +114,20 @@ def place(pipeline: Any, memory: Memory, device: str) -> Any:
     except (RuntimeError, AssertionError) as error:
         raise EnvironmentFailure(f"the base model does not go to device `{device}`: {first_line(error)}") from error
     return pipeline
+
+
+def _tile(vae: Any, side: int | None) -> None:
+    """Decoding and encoding in tiles of half a picture's side.
+
+    diffusers' own are as large as the picture that the model is made for, and so would cut none of them up; but for
+    Qwen-Image's, which are of 256 pixels.
+    """
+    vae.enable_tiling()
+    if hasattr(vae, "tile_latent_min_size"):
+        scale = 2 ** (len(vae.config.block_out_channels) - 1)
+        whole = vae.tile_latent_min_size if side is None else side // scale
+        vae.tile_latent_min_size = max(2, whole // 2)
+        vae.tile_sample_min_size = vae.tile_latent_min_size * scale
 
 
 def _is_half(pipeline: Any) -> bool:

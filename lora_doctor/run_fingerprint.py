@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lora_doctor.base_cache import cache_folder
+from lora_doctor.base_cache import cache_folder, tile_of
 from lora_doctor.base_choice import Base
 from lora_doctor.base_digest import base_digest
 from lora_doctor.dossier import dataset_digest
@@ -45,7 +45,7 @@ def fingerprint_of(
         "rendering": renderer.version,
         "device": str(pipeline._execution_device).partition(":")[0],
         "precision": _precision(pipeline),
-        "tiles": bool(getattr(pipeline.vae, "use_tiling", False)),
+        "tiles": tile_of(pipeline.vae),
     }
 
 

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
 from lora_doctor.base_models import load_pipeline
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.lora_file import read_lora
-from lora_doctor.memory import GB, choose_memory, free_memory, part_bytes, weights_at_hand
+from lora_doctor.memory import GB, Memory, choose_memory, free_memory, part_bytes, place, weights_at_hand
 from lora_doctor.render import Renderer
+from lora_doctor.render_defaults import DEFAULTS
 from lora_doctor.types import Cell
 from tests.tiny_pipeline import SIZE, tiny_folder
 from tests.tiny_transformers import ADAPTED, TRANSFORMERS
@@ -106,6 +108,7 @@ def write_lora(base: Path, family: str, path: Path) -> None:
 
 def drawn(base: Path, lora: Path, memory: str, device: str, weights: tuple[float, ...]) -> list[np.ndarray[Any, Any]]:
     pipeline = load_pipeline(base, device, memory=memory)
+    pipeline.vae.disable_tiling()  # the seams of tiles this small are another picture, with a LoRA and without
     render = Renderer(pipeline, read_lora(lora), steps=2, guidance=20.0, width=SIZE, height=SIZE)
     return [np.asarray(picture, dtype=np.int16) for _, picture in render.render(cells(*weights))]
 
@@ -150,10 +153,36 @@ def test_other_modes_leave_the_weights_where_they_are(folder: Path) -> None:
         assert pipeline.unet.conv_in.weight is before
 
 
-def test_a_mode_switches_the_decoders_tiles_on(folder: Path) -> None:
+def test_a_mode_switches_the_decoders_tiles_on(folder: Path, bases: dict[str, Path]) -> None:
     plain, tiled = (load_pipeline(folder, "cpu", memory=mode) for mode in ("full", "tiled"))
     assert not plain.vae.use_tiling and not plain.vae.use_slicing
     assert tiled.vae.use_tiling and tiled.vae.use_slicing
+    assert tiled.vae.tile_sample_min_size == SIZE // 2  # of a family that is not known: its decoder's own size
+    known = load_pipeline(bases["sd3"], "cpu", memory="tiled").vae
+    assert known.tile_sample_min_size == DEFAULTS["sd3"].width // 2
+
+
+@pytest.mark.parametrize("memory", ["tiled", "offload", "sequential"])
+@pytest.mark.parametrize(("family", "said"), [("sd15", 512), ("sd2", 768), ("sdxl", 1024), ("sdxl", 512)])
+def test_a_picture_of_the_family_s_usual_size_is_decoded_and_encoded_in_tiles(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, family: str, said: int, memory: Memory
+) -> None:
+    """`said`: the sample size in the config of the decoder as published; some SDXL decoders say 512."""
+    side, pipeline = DEFAULTS[family].width, load_pipeline(folder, "cpu", memory="full")
+    pipeline.vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(2, 2, 2, 2), norm_num_groups=1, layers_per_block=1, sample_size=said,
+        mid_block_add_attention=False,
+    ).eval()  # fmt: skip
+    place(pipeline, memory, "cpu", side=side)
+    shapes: list[tuple[int, ...]] = []
+    pipeline.vae.decoder.register_forward_hook(lambda *given: shapes.append(tuple(given[2].shape[2:])))
+    with torch.inference_mode():
+        pixels = torch.zeros(1, 3, side, side)
+        latents = pipeline.vae.encode(pixels).latent_dist.mode()
+        drawn = pipeline.vae.decode(latents).sample
+    assert latents.shape[2:] == (side // 8, side // 8) and drawn.shape == pixels.shape
+    assert len(shapes) > 1 and max(max(shape) for shape in shapes) == side // 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

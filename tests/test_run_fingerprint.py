@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lora_doctor.base_cache import conditions_of
 from lora_doctor.base_digest import base_digest, folder_digest
 from lora_doctor.base_source import BaseSource, resolve_base
 from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of
@@ -27,8 +28,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tiny_pipeline(tmp_path_factory.mktemp("base"))
 
 
+def base_of(source: BaseSource, **options: Any) -> Any:
+    return types.SimpleNamespace(source=source, options=options)
+
+
 def fingerprint(made: Any, source: BaseSource, **options: Any) -> dict[str, Any]:
-    base: Any = types.SimpleNamespace(source=source, options=options)
+    base = base_of(source, **options)
     lora, instruments = (
         types.SimpleNamespace(sha256="l", format="kohya", modules=()),
         types.SimpleNamespace(digest="i"),
@@ -102,6 +107,17 @@ def test_another_way_of_rendering_is_another_run_and_other_redrawn_pictures(
     pipeline.vae.use_tiling = False
     assert {name for name in before if before[name] != after[name]} == {key}
     assert decoder_digest(before) != decoder_digest(after)
+
+
+def test_tiles_of_another_size_are_another_way_of_rendering(pipeline: Any, tmp_path: Path) -> None:
+    """A decoder that says it tiles and has tiles as large as the picture does not."""
+    source, made, usual = resolve_base(tiny_folder(tmp_path / "base")), renderer(pipeline), pipeline.vae
+    said = []
+    for pipeline.vae.use_tiling, usual.tile_sample_min_size in ((False, 16), (True, 16), (True, 8)):
+        said.append((fingerprint(made, source)["tiles"], conditions_of(made, base_of(source))))
+    usual.use_tiling, usual.tile_sample_min_size = False, 16
+    assert [tiles for tiles, _ in said] == [False, 16, 8]
+    assert said[0][1] != said[1][1] != said[2][1]
 
 
 def test_another_lora_has_the_same_redrawn_pictures(pipeline: Any, tmp_path: Path) -> None:
