@@ -34,8 +34,11 @@ _LICENCES = {
 class FaceReader:
     """Finds faces and embeds the largest one."""
 
-    def __init__(self, analysis: Any, name: str, licence: str, digest: str, *, rescue: bool = True) -> None:
+    def __init__(
+        self, analysis: Any, name: str, licence: str, digest: str, *, rescue: bool = True, on_gpu: bool = False
+    ) -> None:
         self._analysis, self._rescue = analysis, rescue
+        self._ctx_id = 0 if on_gpu else -1  # below 0 insightface takes its sessions off the GPU again
         self.name, self.licence, self.digest = name, licence, digest if rescue else f"{digest}-unrescued"
         self.least_face: float = LEAST_FACE.get(name, NATIVE_FACE)
 
@@ -85,7 +88,7 @@ class FaceReader:
             return []
         size = (SMALL_PICTURE, SMALL_PICTURE) if max(bgr.shape[:2]) <= SMALL_PICTURE else None
         if size != self._analysis.det_size:
-            self._analysis.prepare(ctx_id=-1, det_size=size)
+            self._analysis.prepare(ctx_id=self._ctx_id, det_size=size)
             self._analysis.det_size = size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # insightface calls what scikit-image deprecates
@@ -131,4 +134,6 @@ def load(source: str | Path, device: str = "cpu", announce: Announce = warn, *, 
     analysis.det_size = "unset"
     name = folder.name if folder.is_dir() else str(source)
     files = sorted(Path(analysis.model_dir).glob("*.onnx"))
-    return FaceReader(analysis, name, _LICENCES.get(name, "see the pack"), digest(files), rescue=rescue)
+    return FaceReader(
+        analysis, name, _LICENCES.get(name, "see the pack"), digest(files), rescue=rescue, on_gpu=len(providers) > 1
+    )

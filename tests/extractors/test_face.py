@@ -40,6 +40,16 @@ def test_the_face_is_found_where_it_was_drawn(reader, framing):
     assert np.mean(found) > 0.6
 
 
+@pytest.mark.parametrize(("device", "taken_off"), [("cpu", True), ("cuda", False)])
+def test_insightface_is_not_taken_off_the_gpu_that_was_asked_for(monkeypatch, device, taken_off):
+    """Its sessions keep what they were opened with, which without a GPU is the CPU all the same."""
+    asked = []
+    monkeypatch.setattr("onnxruntime.InferenceSession.set_providers", lambda self, names, *more: asked.append(names))
+    opened = face.load(data_folder("miniature") / "face", device)
+    opened.read([draw_empty("beach").image])
+    assert (["CPUExecutionProvider"] in asked) is taken_off
+
+
 def test_embeddings_have_unit_length_and_follow_the_person(reader):
     same = [r.embedding for r in reader.read([d.image for d in drawings(1, 4, framing=words.CLOSE_UP)])]
     other = [r.embedding for r in reader.read([d.image for d in drawings(2, 4, framing=words.CLOSE_UP)])]
