@@ -61,7 +61,7 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
     chosen, and what `resolve_base` and `load_pipeline` raise.
     """
     source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
-    options = _options(settings.render, lora, source.name)
+    options = _options(settings.render, lora, source.name, single_file=source.kind == "file")
     with machine_failures("the base model is loaded"):
         pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
     family = pipeline_family(pipeline)
@@ -137,11 +137,12 @@ def _place(base: str, lora: LoraFile) -> Any:
     return data_folder(MINIATURE) / "base" if chosen == MINIATURE else chosen
 
 
-def _options(render: RenderSettings, lora: LoraFile, base: str) -> dict[str, Any]:
+def _options(render: RenderSettings, lora: LoraFile, base: str, *, single_file: bool = False) -> dict[str, Any]:
     """Prediction type, clip skip and sampler: the settings' own, else the LoRA's record of how it was trained.
 
     `base`: the base model's name. What the LoRA says of another one is not true of it: noise taken for velocity is no
-    picture.
+    picture. A `single_file` has no config of its own, and not every merge keeps the mark of v-prediction: there the
+    name tells.
     """
     guess = describe_base(lora.family, lora.metadata)
     prediction = render.prediction_type
@@ -151,6 +152,10 @@ def _options(render: RenderSettings, lora: LoraFile, base: str) -> dict[str, Any
             warnings.warn(what, stacklevel=3)
         else:
             prediction = guess.prediction_type
+    elif prediction is None and single_file and predicted_by(base, guess.family) == "v_prediction":
+        prediction = "v_prediction"
+        what = f"{base} is rendered for v-prediction, by its name; `prediction_type` in [render] says otherwise"
+        warnings.warn(what, stacklevel=3)
     skip = render.clip_skip
     if skip is None and guess.family in _SKIPS_LAYERS:
         skip = lora.record.settings.clip_skip

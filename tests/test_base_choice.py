@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from lora_doctor import base_choice
 from lora_doctor.base_choice import DEFAULT_BASES, chosen_base, open_base, require_family, with_render_defaults
+from lora_doctor.base_source import BaseSource
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.lora_file import guess_family, read_lora
 from lora_doctor.settings import RenderSettings, Settings
@@ -106,6 +108,36 @@ def test_another_base_model_that_predicts_noise_is_not_rendered_for_v_prediction
     assert [name in str(warning.message) for warning in recwarn] == [True] * (prediction is None)
     asked = RenderSettings(prediction_type="v_prediction")
     assert _options(asked, lora_of("sdxl", VPRED), name)["prediction_type"] == "v_prediction"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"modelspec.prediction_type": "epsilon"}])
+def test_a_checkpoint_that_calls_itself_v_pred_is_rendered_as_one_and_it_is_said(
+    metadata: dict[str, str], recwarn: pytest.WarningsRecorder
+) -> None:
+    """What the LoRA was trained on may be another model: what the checkpoint predicts is its own."""
+    from lora_doctor.base_choice import _options
+
+    lora, name = lora_of("sdxl", metadata), "myMerge_vPredV2.safetensors"
+    assert _options(RenderSettings(), lora, name, single_file=True)["prediction_type"] == "v_prediction"
+    assert ["by its name" in str(warning.message) for warning in recwarn] == [True]
+    asked = RenderSettings(prediction_type="epsilon")
+    assert _options(asked, lora, name, single_file=True)["prediction_type"] == "epsilon"
+    assert _options(RenderSettings(), lora, name)["prediction_type"] is None  # a folder's config tells
+    assert _options(RenderSettings(), lora, "myMerge_V2.safetensors", single_file=True)["prediction_type"] is None
+    assert len(recwarn) == 1
+
+
+def test_a_checkpoint_opened_under_such_a_name_gets_the_scheduler_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    source = BaseSource(kind="file", path=tmp_path / "mix_vpred.safetensors", name="mix_vpred.safetensors")
+    monkeypatch.setattr(base_choice, "resolve_base", lambda *given, **options: source)
+    monkeypatch.setattr(base_choice, "load_pipeline", lambda *given, **options: asked.update(options))
+    monkeypatch.setattr(base_choice, "pipeline_family", lambda pipeline: "sdxl")
+    with pytest.warns(UserWarning, match="by its name"):
+        open_base(settings_of(base=str(source.path)), lora_of("sdxl"))
+    assert asked["prediction_type"] == "v_prediction"
 
 
 def test_no_default_base_is_taken_for_a_lora_that_was_trained_for_v_prediction() -> None:
