@@ -40,7 +40,9 @@ def weight_at(
     if altered is not None:
         added = altered(added)
     if (magnitude := _magnitude(parts)) is not None:
-        added = decomposed(pristine + added, magnitude) - pristine
+        # ai-toolkit puts magnitudes on the unscaled update, and the rest of the scaled one beside (models/DoRA.py).
+        beside = added * (1 - 1 / scale) if "magnitude" in parts else 0.0
+        added = decomposed(pristine + added - beside, magnitude) + beside - pristine
     return pristine + weight * added
 
 
@@ -85,8 +87,11 @@ def decomposed(weight: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
 
 
 def _magnitude(parts: Parts) -> torch.Tensor | None:
-    """As `decomposed` takes it; peft's is per output, also of a convolution, where its shape is (1, out, 1, 1)."""
-    vector = parts.get("lora_magnitude_vector")
+    """As `decomposed` takes it; peft's is per output, also of a convolution, where its shape is (1, out, 1, 1).
+
+    ai-toolkit's is per output too.
+    """
+    vector = parts.get("lora_magnitude_vector", parts.get("magnitude"))
     return parts.get("dora_scale") if vector is None else vector.flatten()
 
 

@@ -121,6 +121,8 @@ def _module(path: Path, header: Header, parts: Parts, fields: Mapping[str, Any])
     if form.kind == "lora" and fields.get(f"{first.component}.use_dora") is True:
         raise ValueError(f"module {name} has no magnitudes, though its metadata says it was trained with DoRA")
     stored = _stored_alpha(path, header, keys.get("alpha"), name)
+    if "magnitude" in keys and first.layout == "kohya" and stored is None:  # in its other layout alpha is the rank
+        raise ValueError(f"module {name} is a DoRA of ai-toolkit's, whose alpha is not in the file; add it as a tensor")
     if form.kind in _WITHOUT_SCALE:
         alpha = scale = stored or 0.0
     elif not (rank := form.rank or _peft_rank(form.kind, fields, first.component)):

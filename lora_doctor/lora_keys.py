@@ -23,6 +23,7 @@ PARTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"lora_B(?:\.default)?\.bias", "bias"),
         (r"dora_scale", "dora_scale"),
         (r"lora_magnitude_vector(?:\.default)?(?:\.weight)?", "lora_magnitude_vector"),
+        (r"magnitude", "magnitude"),
         (r"oft_R(?:\.default)?\.weight", "oft_R"),
         (r"(ia3_l|hada_[wt][12](?:_[ab])?|lokr_[wt][12](?:_[ab])?)(?:\.default)?", ""),
         (r"([ab][12]|bm)\.weight", ""),

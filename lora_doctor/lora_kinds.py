@@ -12,8 +12,8 @@ from math import prod
 Shapes = Mapping[str, tuple[int, ...]]
 """Part -> shape of its tensor."""
 
-MAGNITUDES = ("dora_scale", "lora_magnitude_vector")
-"""DoRA's magnitudes as LyCORIS, kohya and OneTrainer write them, and as peft does: always one per output."""
+MAGNITUDES = ("dora_scale", "lora_magnitude_vector", "magnitude")
+"""DoRA's magnitudes as LyCORIS, kohya and OneTrainer write them, and as peft and ai-toolkit do: one per output."""
 EXTRAS = frozenset({"alpha", *MAGNITUDES, "bias", "diff_b"})
 """Parts that go with more than one kind."""
 _MARKS: tuple[tuple[str, str], ...] = (

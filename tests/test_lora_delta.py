@@ -241,6 +241,22 @@ def test_decomposing_with_a_weight_s_own_norms_changes_nothing() -> None:
     torch.testing.assert_close(decomposed(weight, weight.norm(dim=0, keepdim=True)), weight)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 2.0])
+def test_ai_toolkit_s_dora_is_what_its_forward_pass_adds_up_to(scale: float) -> None:
+    """`network_mixins.py` adds the scaled update, `models/DoRA.py` the magnitudes' part of the unscaled one."""
+    generator = torch.Generator().manual_seed(3)
+    weight, down, up = (torch.randn(shape, generator=generator) for shape in ((12, 7), (3, 7), (12, 3)))
+    magnitude = 0.5 + torch.rand(12, generator=generator)
+    unscaled = weight + up @ down
+    inputs = torch.eye(7)
+    outputs = inputs @ weight.T + scale * (inputs @ down.T @ up.T)
+    outputs += (magnitude / torch.linalg.norm(unscaled, dim=1) - 1).view(1, -1) * (inputs @ unscaled.T)
+    kind, parts = read({"lora_down.weight": down, "lora_up.weight": up, "magnitude": magnitude})
+    assert kind == "dora"
+    ours = weight_at(kind, parts, scale=scale, pristine=weight, weight=1.0)
+    assert distance(ours, outputs.T, weight) < BOUND
+
+
 def test_half_the_weight_is_half_the_way() -> None:
     pristine = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
     parts = {"down": torch.ones(2, 4), "up": torch.ones(6, 2), "dora_scale": torch.full((6, 1), 3.0)}

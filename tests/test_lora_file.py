@@ -206,6 +206,24 @@ def test_dora_that_only_the_metadata_tells_is_a_fault(tmp_path: Path) -> None:
     assert "trained with DoRA" in lora.faults[0]
 
 
+def test_ai_toolkit_s_dora_is_read_in_the_layout_whose_alpha_is_the_rank(tmp_path: Path) -> None:
+    magnitudes = {f"unet.{name}.magnitude": noise(len(up)) for name, (_, up) in FACTORS.items()}
+    lora = read_lora(dotted(tmp_path / "x.safetensors", more=magnitudes))
+    require_sound(lora)
+    assert {(module.kind, module.scale) for module in lora.modules} == {("dora", 1.0)}
+
+
+def test_ai_toolkit_s_dora_in_the_layout_that_lacks_its_alpha_is_a_fault(tmp_path: Path) -> None:
+    tensors = {"lora_unet_a.lora_down.weight": noise(4, 8), "lora_unet_a.lora_up.weight": noise(8, 4)}
+    tensors["lora_unet_a.magnitude"] = noise(8)
+    save_file(tensors, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert lora.modules == () and "alpha is not in the file" in lora.faults[0]
+    save_file(tensors | {"lora_unet_a.alpha": np.array(2.0, "float32")}, tmp_path / "x.safetensors")
+    (module,) = read_lora(tmp_path / "x.safetensors").modules
+    assert (module.kind, module.scale) == ("dora", 0.5)
+
+
 def test_the_scale_of_every_kind(tmp_path: Path) -> None:
     two = np.array(2.0, "float32")
     tensors = {

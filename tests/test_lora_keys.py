@@ -77,7 +77,8 @@ def test_a_key_says_component_module_layout_and_part(
     ("suffix", "part"),
     [
         ("hada_w1_a", "hada_w1_a"), ("hada_t2", "hada_t2"), ("lokr_w2_b", "lokr_w2_b"), ("lokr_w1.default", "lokr_w1"),
-        ("dora_scale", "dora_scale"), ("lora_magnitude_vector", "lora_magnitude_vector"), ("lora_mid.weight", "mid"),
+        ("dora_scale", "dora_scale"), ("lora_magnitude_vector", "lora_magnitude_vector"),
+        ("magnitude", "magnitude"), ("lora_mid.weight", "mid"),
         ("oft_R.weight", "oft_R"), ("oft_R.default.weight", "oft_R.peft"), ("oft_R.scaled_oft", "oft_R.scaled_oft"),
         ("rescale", "rescale"), ("diff", "diff"), ("diff_b", "diff_b"), ("w_norm", "w_norm"), ("lora_B.bias", "bias"),
         ("a1.weight", "a1"), ("bm.weight", "bm"), ("on_input", "on_input"), ("ia3_l", "ia3_l"),
