@@ -11,7 +11,7 @@ from lora_doctor.base_folder import HALF, INDEX, check_folder, loaded_parts, rea
 from lora_doctor.base_scheduler import check_sampler, make_scheduler, prediction_name
 from lora_doctor.base_single_file import check_single_file, load_single_file, read_shapes, single_file_prediction
 from lora_doctor.base_source import BaseSource, resolve_base
-from lora_doctor.devices import resolved
+from lora_doctor.devices import release_memory, resolved
 from lora_doctor.errors import InputRefused, UsageError, first_line
 from lora_doctor.memory import check_mode, choose_memory, free_memory, part_bytes, place
 from lora_doctor.render_defaults import DEFAULTS, RenderDefaults, distilled, render_defaults
@@ -88,6 +88,7 @@ def load_pipeline(
     _check_options(prediction_type, clip_skip, sampler, memory)
     source = base if isinstance(base, BaseSource) else resolve_base(base, announce, config=config)
     goal = resolved(device)
+    release_memory()
     free = free_memory(goal)  # before gigabytes are read: the device may not be there
     if source.kind == "file":
         pipeline, family, sizes, marked = _load_file(source, goal)

@@ -24,6 +24,7 @@ from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_de
 from lora_doctor.base_identity import compare_base
 from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.devices import release_memory
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_choice import MINIATURE, with_instruments
@@ -178,6 +179,7 @@ def run_checkup(
             run.put_plan(fingerprint, known)
             with clock.stage("render"):
                 _render(run, renderer, new, len(known) - len(new), progress)
+            release_memory()  # the instruments compute beside the base model, some of them not in torch
             with clock.stage("read"):
                 readings, missing = read_renders(run, instruments, progress)
             arms = {name: tuple(c for c in known if c.arm == name) for name in dict.fromkeys(c.arm for c in known)}

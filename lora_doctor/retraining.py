@@ -13,6 +13,7 @@ from pathlib import Path
 from lora_doctor.checkup import run_checkup
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import look_at
+from lora_doctor.devices import release_memory
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import Progress
 from lora_doctor.lora_file import read_lora
@@ -63,6 +64,7 @@ def train_and_check(
     nothing is trained where its check-up would be refused. Raises the children of LoraDoctorError.
     """
     hook, run = hook_for(plan, folder), folder / f"{plan.settings.model.stem}-checkup"
+    release_memory()  # the models of the check-up before: the trainer needs their place
     if hook is None:
         out = _trained(plan, folder, progress, lambda: _refuse_checkup(run))
     else:

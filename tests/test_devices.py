@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lora_doctor.devices import is_machine_failure, is_out_of_memory, machine_failures, onnx_providers, resolved
+from lora_doctor.devices import (
+    is_machine_failure,
+    is_out_of_memory,
+    machine_failures,
+    onnx_providers,
+    release_memory,
+    resolved,
+)
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.extractors import clip
 from lora_doctor.instrument_choice import BUNDLED
@@ -17,6 +28,23 @@ from lora_doctor.settings import Settings
 from tests.test_instruments import instruments
 
 __all__ = ["instruments"]
+
+
+class Model:
+    """Refers to itself, as hooked pipelines do: only the garbage collector ends it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@contextmanager
+def ring() -> Iterator[weakref.ref[Model]]:
+    """A model that nobody uses any more, while the collector does not come by itself."""
+    gc.disable()
+    try:
+        yield weakref.ref(Model())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -71,6 +99,20 @@ def test_what_was_told_of_a_full_memory_already_is_not_told_otherwise() -> None:
     told = pytest.raises(EnvironmentFailure, match=r"^out of memory with a single picture")
     with told, machine_failures("pictures are rendered"):
         raise EnvironmentFailure("out of memory with a single picture.") from torch.OutOfMemoryError("2 GiB")
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_releasing_memory_ends_what_only_cycles_keep_and_what_torch_keeps_aside(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    emptied: list[bool] = []
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: on_gpu)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: emptied.append(left() is None))
+    with ring() as left:
+        assert left() is not None
+        release_memory()
+        assert left() is None
+    assert emptied == [True] * on_gpu  # the cache last: what was freed is in it
 
 
 @pytest.mark.parametrize(("device", "goal"), [("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])

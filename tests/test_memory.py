@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
+from lora_doctor import base_models
 from lora_doctor.base_models import load_pipeline
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.lora_file import read_lora
@@ -18,6 +19,7 @@ from lora_doctor.memory import GB, Memory, choose_memory, free_memory, part_byte
 from lora_doctor.render import Renderer
 from lora_doctor.render_defaults import DEFAULTS
 from lora_doctor.types import Cell
+from tests.test_devices import ring
 from tests.tiny_pipeline import SIZE, tiny_folder
 from tests.tiny_transformers import ADAPTED, TRANSFORMERS
 
@@ -198,6 +200,17 @@ def test_on_a_gpu_a_lora_is_merged_in_every_mode(
     found = drawn(base, tmp_path / "x.safetensors", memory, "cuda", weights)
     assert all(np.abs(one - two).max() <= 2 for one, two in zip(expected, found, strict=True))
     assert np.abs(expected[0] - expected[1]).max() > 1
+
+
+def test_what_nobody_uses_any_more_is_released_before_free_memory_is_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(device: str) -> int | None:
+        raise EnvironmentFailure("held" if left() is not None else "free")
+
+    monkeypatch.setattr(base_models, "free_memory", counted)
+    with ring() as left, pytest.raises(EnvironmentFailure, match="free"):
+        load_pipeline(folder, "cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -14,15 +14,19 @@ import pytest
 import lora_doctor.training
 from lora_doctor import retraining
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.errors import InputRefused, LoraDoctorError, UsageError
+from lora_doctor.errors import EnvironmentFailure, InputRefused, LoraDoctorError, UsageError
 from lora_doctor.instruments import silent
 from lora_doctor.retrain_plan import RetrainPlan
 from lora_doctor.retraining import hook_for, train_and_check
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, load_retrain
 from lora_doctor.types import IN_CONTEXT, Dataset
+from tests.test_devices import ring
 from tests.test_retrain_copy import everything, kohya, pictures, plan
 from tests.test_retrain_hook import WRITES, lora, sha
+
+OWN = RetrainSettings(command=(sys.executable, "-c", "raise SystemExit(9)"))
+"""A trainer that fails."""
 
 
 def of_a_run(told: RetrainPlan, **settings: Any) -> RetrainPlan:
@@ -123,13 +127,28 @@ def test_nothing_is_trained_where_the_check_up_of_the_new_lora_would_be_refused(
             run.put_plan({"lora": "1" * 64}, ())
     else:
         pictures(out / "yuki-checkup", "holiday.png")
-    trainer = RetrainSettings(command=(sys.executable, "-c", "raise SystemExit(9)"))
-    told = of_a_run(plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"}, start=trainer))
+    told = of_a_run(plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"}, start=OWN))
     told.write(out)
     with pytest.raises(LoraDoctorError) as refused:
         train_and_check(told, out, silent)
     assert isinstance(refused.value, UsageError if held == "another check-up" else InputRefused)
     assert "yuki-checkup" in str(refused.value) and not (out / "training.log").exists()
+
+
+def test_the_check_up_before_holds_no_memory_any_more_when_a_trainer_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pictures(tmp_path / "img", "a.png", caption="yuki")
+    config, out = kohya(tmp_path, str(data), 'caption_extension = ".txt"'), tmp_path / "out"
+    told = of_a_run(plan(config, read_dataset(data), captions={data / "a.png": "yuki, tall"}, start=OWN))
+    told.write(out)
+
+    def started(*given: Any) -> Path:
+        raise EnvironmentFailure("held" if left() is not None else "free")
+
+    monkeypatch.setattr(retraining, "train", started)
+    with ring() as left, pytest.raises(EnvironmentFailure, match="free"):
+        train_and_check(told, out, silent)
 
 
 # ---------------------------------------------------------------- our own trainer
