@@ -63,7 +63,10 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
     source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
     options = _options(settings.render, lora, source.name, single_file=source.kind == "file")
     with machine_failures("the base model is loaded"):
-        pipeline = load_pipeline(source, settings.device, memory=settings.memory, announce=announce, **options)
+        pipeline = load_pipeline(
+            source, settings.device, memory=settings.memory, adapted={module.component for module in lora.modules},
+            announce=announce, **options,
+        )  # fmt: skip
     family = pipeline_family(pipeline)
     require_family(lora, family)
     return Base(pipeline=pipeline, source=source, family=family, options=options)

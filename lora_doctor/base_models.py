@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def load_pipeline(
     clip_skip: int | None = None,
     sampler: str | None = None,
     memory: str = "auto",
+    adapted: Collection[str] = (),
     config: Path | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Any:
@@ -80,7 +81,8 @@ def load_pipeline(
     `prediction_type` and `sampler` (a scheduler class) override the family's: see
     `make_scheduler`. `clip_skip` counts as trainers do (1 = the last layer, 2 = the last but one); it is kept as
     `pipeline.text_encoder.config.clip_skip` for the prompt encoding, and only for Stable Diffusion 1 and 2: the other
-    families have their layer fixed. `memory` is auto, full, tiled, offload or sequential: see `choose_memory`.
+    families have their layer fixed. `memory` is auto, full, tiled, offload or sequential: see `choose_memory`, and for
+    `adapted` too, what the LoRA will be merged into.
 
     Raises InputRefused for what cannot be loaded safely or at all, EnvironmentFailure when the hub cannot deliver or
     the device is not there, UsageError for an option that does not exist.
@@ -101,7 +103,7 @@ def load_pipeline(
     if clip_skip is not None and type(pipeline).__name__ == "StableDiffusionPipeline":
         pipeline.text_encoder.config.clip_skip = clip_skip
     if memory == "auto":
-        memory = "full" if free is None else choose_memory(free, sizes, family)
+        memory = "full" if free is None else choose_memory(free, sizes, family, adapted)
     side = DEFAULTS[family].width if family in DEFAULTS else None
     return place(pipeline, memory, goal, side=side)  # type: ignore[arg-type]  # checked above
 

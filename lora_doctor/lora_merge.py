@@ -35,7 +35,7 @@ class Update:
     live: Tensors
     pristine: Tensors
     parts: Mapping[str, torch.Tensor]
-    """The module's tensors in the file, float32, on the live weight's device."""
+    """The module's tensors in the file, float32, on the CPU: a GPU's memory holds one module's at a time."""
 
     def at(self, weight: float, variant: str = "") -> Tensors:
         """What the live tensors are to hold at `weight`, in their own shapes and precision; pristine at 0.
@@ -45,15 +45,18 @@ class Update:
         if weight == 0 or leaves_alone(variant, self.module):
             return self.pristine
         pristine = self.place.gather(self.pristine)
-        kind, parts, scale, rank = self.module.kind, self.parts, self.module.scale, self.module.rank
-        if self.target == "bias":
-            whole = bias_at(kind, parts, scale=scale, pristine=pristine, weight=weight)
-        else:
-            kept = directions_kept(variant, self.module)
-            fewer = None if kept is None else partial(truncated, kept=kept, rank=rank)
-            whole = weight_at(kind, parts, scale=scale, pristine=pristine, weight=weight, altered=fewer)
-        pieces = self.place.split(whole, self.pristine)
+        pieces = self.place.split(self.computed(pristine, weight, variant), self.pristine)
         return tuple(piece.to(like.dtype) for piece, like in zip(pieces, self.pristine, strict=True))
+
+    def computed(self, pristine: torch.Tensor, weight: float, variant: str = "") -> torch.Tensor:
+        """What the adapter makes of the whole layer's pristine tensor (float32), on its device."""
+        kind, scale = self.module.kind, self.module.scale
+        parts = {part: values.to(pristine.device) for part, values in self.parts.items()}
+        if self.target == "bias":
+            return bias_at(kind, parts, scale=scale, pristine=pristine, weight=weight)
+        kept = directions_kept(variant, self.module)
+        fewer = None if kept is None else partial(truncated, kept=kept, rank=self.module.rank)
+        return weight_at(kind, parts, scale=scale, pristine=pristine, weight=weight, altered=fewer)
 
     def apply(self, weight: float, variant: str = "") -> None:
         """Make the live tensors what they are at `weight`, with the LoRA altered as `variant` says."""
@@ -135,8 +138,7 @@ def _updates_of(lora: LoraFile, module: LoraModule, place: Place) -> Iterator[Up
         return
     for name in wanted:
         live = place.tensors(name)
-        on_device = {part: values.to(live[0].device) for part, values in parts.items()}
-        yield Update(module, name, place, live, tuple(each.detach().clone() for each in live), on_device)
+        yield Update(module, name, place, live, tuple(each.detach().clone() for each in live), parts)
 
 
 def _applied(update: Update) -> bool:
@@ -155,10 +157,8 @@ def _why_silent(updates: Sequence[Update]) -> str:
     import torch
 
     for update in updates:
-        compute = weight_at if update.target == "weight" else bias_at
         whole = update.place.gather(update.pristine)
-        changed = compute(update.module.kind, update.parts, scale=update.module.scale, pristine=whole, weight=1.0)
-        if not torch.equal(changed, whole):
+        if not torch.equal(update.computed(whole, 1.0), whole):
             kind = str(update.live[0].dtype).removeprefix("torch.")
             return f"the LoRA changes nothing: its update is too small for the base model's {kind} weights"
     return "the LoRA changes nothing: its update is zero in every module"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,15 +31,20 @@ _HEADER_LENGTH = 8
 _MAX_HEADER = 100_000_000
 
 
-def choose_memory(free_bytes: int, weights_bytes: Mapping[str, int], family: str) -> Memory:
+def choose_memory(
+    free_bytes: int, weights_bytes: Mapping[str, int], family: str, adapted: Collection[str] = ()
+) -> Memory:
     """The least sparing mode that fits into `free_bytes` of GPU memory; pure.
 
     `weights_bytes` is bytes per part (unet, vae, ...) in the precision it will be loaded in. `full` and `tiled` keep
-    all parts on the GPU, and a second copy of the denoiser for the LoRA's pristine weights; `offload` one part at a
-    time (the copy stays on the CPU); `sequential` one layer at a time, several times slower, and fits anywhere.
+    all parts on the GPU, and a second copy of the denoiser and of what else the LoRA adapts (`adapted`, as its file
+    calls them) for the pristine weights; `offload` one part at a time (the copies stay on the CPU); `sequential` one
+    layer at a time, several times slower, and fits anywhere.
     """
     whole, tiled = WORKING.get(family, WORKING["sdxl"])
-    copies = sum(weights_bytes.get(name, 0) for name in DENOISERS)
+    t5_of_flux = {"text_encoder_3": "text_encoder_2"} if "text_encoder_3" not in weights_bytes else {}
+    copied = {t5_of_flux.get(name, name) for name in (*DENOISERS, *adapted)}
+    copies = sum(weights_bytes.get(name, 0) for name in copied)
     resident = sum(weights_bytes.values()) + copies
     if resident + whole <= free_bytes:
         return "full"

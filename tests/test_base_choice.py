@@ -137,7 +137,7 @@ def test_a_checkpoint_opened_under_such_a_name_gets_the_scheduler_for_it(
     monkeypatch.setattr(base_choice, "pipeline_family", lambda pipeline: "sdxl")
     with pytest.warns(UserWarning, match="by its name"):
         open_base(settings_of(base=str(source.path)), lora_of("sdxl"))
-    assert asked["prediction_type"] == "v_prediction"
+    assert asked["prediction_type"] == "v_prediction" and asked["adapted"] == {"unet"}
 
 
 def test_no_default_base_is_taken_for_a_lora_that_was_trained_for_v_prediction() -> None:

@@ -97,6 +97,18 @@ def test_a_machine_that_fails_while_the_lora_is_tried_is_not_taken_for_another_f
     assert torch.equal(layer.weight, before)
 
 
+def test_the_lora_s_own_tensors_stay_off_the_device_of_the_model(pipeline: Any, tmp_path: Path) -> None:
+    """Any device but the CPU will do here; a rank of 128 would take gigabytes beside the weights of SDXL."""
+    width = len(pipeline.unet.get_submodule(LAYER).weight)
+    lora = file_of(tmp_path, named(LAYER, factors(width)))
+    pipeline.unet.to("meta")
+    ((module, place),) = lora_merge._find_places(pipeline, lora)
+    (update,) = lora_merge._updates_of(lora, module, place)
+    assert update.live[0].is_meta and update.pristine[0].is_meta
+    assert {part.device.type for part in update.parts.values()} == {"cpu"}
+    assert update.at(0.5)[0].is_meta
+
+
 def test_two_layers_that_share_a_weight_do_not_arrive_both(pipeline: Any, tmp_path: Path) -> None:
     """Only comparing with what the model then holds can notice this."""
     layer = pipeline.unet.get_submodule(LAYER)

@@ -15,7 +15,7 @@ from lora_doctor import base_models
 from lora_doctor.base_models import load_pipeline
 from lora_doctor.errors import EnvironmentFailure, UsageError
 from lora_doctor.lora_file import read_lora
-from lora_doctor.memory import GB, Memory, choose_memory, free_memory, part_bytes, place, weights_at_hand
+from lora_doctor.memory import GB, WORKING, Memory, choose_memory, free_memory, part_bytes, place, weights_at_hand
 from lora_doctor.render import Renderer
 from lora_doctor.render_defaults import DEFAULTS
 from lora_doctor.types import Cell
@@ -57,6 +57,20 @@ def test_less_memory_never_chooses_a_less_sparing_mode() -> None:
         weights = {name: int(size * GB) for name, size in sizes.items()}
         chosen = [order.index(choose_memory(free * GB, weights, family)) for free in range(150, 0, -1)]
         assert chosen == sorted(chosen)
+
+
+@pytest.mark.parametrize(
+    ("family", "component", "copied"),
+    [("sdxl", "text_encoder_2", "text_encoder_2"), ("flux", "text_encoder_3", "text_encoder_2")],
+)
+def test_the_copy_of_an_adapted_text_encoder_is_counted(family: str, component: str, copied: str) -> None:
+    """A FLUX file calls its T5 the third text encoder."""
+    weights = {name: int(size * GB) for name, size in HALF_PRECISION[family].items()}
+    denoiser = weights.get("unet", 0) + weights.get("transformer", 0)
+    least = sum(weights.values()) + denoiser + WORKING[family][0]
+    assert choose_memory(least, weights, family) == choose_memory(least, weights, family, ["unet"]) == "full"
+    assert choose_memory(least, weights, family, [component]) != "full"
+    assert choose_memory(least + weights[copied], weights, family, [component]) == "full"
 
 
 def test_part_sizes_are_counted_in_the_precision_they_are_loaded_in(tmp_path: Path) -> None:
