@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lora_doctor.base_models import BaseSource, load_pipeline, pipeline_defaults, pipeline_family, resolve_base
-from lora_doctor.devices import machine_failures
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.lora_base import BaseGuess, base_called, describe_base, predicted_by
 from lora_doctor.lora_file import guess_family
@@ -53,6 +52,11 @@ class Base:
         """Fit to be shown: without folders, a hub id with its commit."""
         return self.source.name if self.family != MINIATURE else MINIATURE
 
+    @property
+    def memory(self) -> str:
+        """The memory mode it is laid out in, as `memory.place` left it."""
+        return str(self.pipeline.memory_mode)
+
 
 def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None] | None = None) -> Base:
     """Find and load the base model for `lora`; before a download `announce` is told what and how much.
@@ -62,11 +66,10 @@ def open_base(settings: Settings, lora: LoraFile, announce: Callable[[str], None
     """
     source = resolve_base(_place(settings.base, lora), announce, config=settings.base_config)
     options = _options(settings.render, lora, source.name, single_file=source.kind == "file")
-    with machine_failures("the base model is loaded"):
-        pipeline = load_pipeline(
-            source, settings.device, memory=settings.memory, adapted={module.component for module in lora.modules},
-            announce=announce, **options,
-        )  # fmt: skip
+    pipeline = load_pipeline(
+        source, settings.device, memory=settings.memory, adapted={module.component for module in lora.modules},
+        announce=announce, **options,
+    )  # fmt: skip
     family = pipeline_family(pipeline)
     require_family(lora, family)
     return Base(pipeline=pipeline, source=source, family=family, options=options)

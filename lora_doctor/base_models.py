@@ -11,7 +11,7 @@ from lora_doctor.base_folder import HALF, INDEX, check_folder, loaded_parts, rea
 from lora_doctor.base_scheduler import check_sampler, make_scheduler, prediction_name
 from lora_doctor.base_single_file import check_single_file, load_single_file, read_shapes, single_file_prediction
 from lora_doctor.base_source import BaseSource, resolve_base
-from lora_doctor.devices import release_memory, resolved
+from lora_doctor.devices import machine_failures, release_memory, resolved
 from lora_doctor.errors import InputRefused, UsageError, first_line
 from lora_doctor.memory import check_mode, choose_memory, free_memory, part_bytes, place
 from lora_doctor.render_defaults import DEFAULTS, RenderDefaults, distilled, render_defaults
@@ -60,6 +60,7 @@ def pipeline_defaults(pipeline: Any) -> RenderDefaults:
     return distilled(render_defaults(pipeline_family(pipeline)), pipeline)
 
 
+@machine_failures("the base model is loaded")
 def load_pipeline(
     base: str | Path | BaseSource,
     device: str = "auto",
@@ -85,7 +86,7 @@ def load_pipeline(
     `adapted` too, what the LoRA will be merged into.
 
     Raises InputRefused for what cannot be loaded safely or at all, EnvironmentFailure when the hub cannot deliver or
-    the device is not there, UsageError for an option that does not exist.
+    the device is not there or fails or memory runs out, UsageError for an option that does not exist.
     """
     _check_options(prediction_type, clip_skip, sampler, memory)
     source = base if isinstance(base, BaseSource) else resolve_base(base, announce, config=config)

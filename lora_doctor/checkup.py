@@ -23,6 +23,7 @@ from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.base_identity import compare_base
 from lora_doctor.class_token import class_token_of, load_class_words
+from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.devices import release_memory
 from lora_doctor.image_states import NO_LIMITS
@@ -52,7 +53,7 @@ from lora_doctor.policy import Policy
 from lora_doctor.public_measurements import public
 from lora_doctor.redrawing import pictures_to_redraw
 from lora_doctor.roles import classify_roles
-from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of
+from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of, memory_for, note_way, ways_remark
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
 from lora_doctor.sequence import Sequenced, never_judged, require_budget, until_decided
@@ -123,7 +124,7 @@ def run_checkup(
         settings = replace(settings, base=chosen_base(settings.base, lora))
         if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
             settings = with_instruments(settings, MINIATURE if settings.base == MINIATURE else lora.family)
-        base = open_base(settings, lora, announce)
+        base = open_base(replace(settings, memory=memory_for(settings)), lora, announce)
         settings = with_instruments(settings, base.family)
         settings = with_render_defaults(settings, base)
         renderer = _renderer(settings, base.pipeline, lora)
@@ -133,7 +134,7 @@ def run_checkup(
     with clock.stage("files"):
         fingerprint = fingerprint_of(settings, lora, dataset, renderer, instruments, base)
     with RunFolder(settings.out) as run:
-        run.refuse_other(fingerprint)
+        run.refuse_other(fingerprint, free=HOW)
         with clock.stage("dataset"):
             references = read_references(dataset, instruments, run, progress)
             least_face = least_face_of(dataset, references, instruments, run)
@@ -176,7 +177,9 @@ def run_checkup(
         choices: list[Choice] = []
 
         def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
-            run.put_plan(fingerprint, known)
+            run.put_plan(fingerprint, known, free=HOW)
+            if run.pending():
+                note_way(run, fingerprint, base.memory)
             with clock.stage("render"):
                 _render(run, renderer, new, len(known) - len(new), progress)
             release_memory()  # the instruments compute beside the base model, some of them not in torch
@@ -200,6 +203,8 @@ def run_checkup(
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
         facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
+        if (otherwise := ways_remark(run)) is not None:
+            facts = replace(facts, warnings=(*facts.warnings, otherwise))
         choice = choices[-1]
         if choice.sentence is not None:
             told = {**facts.instruments, "identity": choice.described}

@@ -134,10 +134,15 @@ def _untold(*runs: ComparedRun) -> set[str]:
 
 def _rendered_otherwise(runs: Sequence[ComparedRun]) -> list[str]:
     """A note where not all runs were rendered on one kind of device, in one precision."""
-    told = {key: dict.fromkeys(str(run.fingerprint[key]) for run in runs if key in run.fingerprint) for key in HOW}
-    differ = [f"{key} {' and '.join(values)}" for key, values in told.items() if len(values) > 1]
+    differ = ways_apart([run.fingerprint for run in runs])
     what = "the runs were rendered in different ways, which changes the last bits of pictures"
-    return [f"{what}: {', '.join(differ)}"] if differ else []
+    return [f"{what}: {differ}"] if differ else []
+
+
+def ways_apart(ways: Sequence[Mapping[str, Any]]) -> str:
+    """In what some ways of rendering differ, as `device cpu and cuda`; empty where they are alike, or do not say."""
+    told = {key: dict.fromkeys(str(way[key]) for way in ways if key in way) for key in HOW}
+    return ", ".join(f"{key} {' and '.join(values)}" for key, values in told.items() if len(values) > 1)
 
 
 def _asked(cell: Cell) -> tuple[str, str, int]:

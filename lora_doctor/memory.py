@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from lora_doctor.devices import is_machine_failure
 from lora_doctor.errors import EnvironmentFailure, UsageError, first_line
 
 if TYPE_CHECKING:
@@ -103,8 +104,10 @@ def place(pipeline: Any, memory: Memory, device: str, *, side: int | None = None
 
     `full` slices the decoder's batches where the device is a GPU; the other modes also decode in tiles (which blends
     the seams: pictures differ slightly from those of `full`). `side`: of the pictures that are usual for the model, in
-    pixels; None = as its decoder says. Raises EnvironmentFailure when the device is not there.
+    pixels; None = as its decoder says. It knows the mode as `memory_mode`. Raises EnvironmentFailure when the device is
+    not there, what torch raises when its memory runs out.
     """
+    pipeline.memory_mode = memory
     if memory != "full":
         _tile(pipeline.vae, side)
     if memory != "full" or (not device.startswith("cpu") and _is_half(pipeline)):
@@ -117,6 +120,8 @@ def place(pipeline: Any, memory: Memory, device: str, *, side: int | None = None
         else:
             return pipeline.to(device)
     except (RuntimeError, AssertionError) as error:
+        if is_machine_failure(error):
+            raise
         raise EnvironmentFailure(f"the base model does not go to device `{device}`: {first_line(error)}") from error
     return pipeline
 

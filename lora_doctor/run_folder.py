@@ -12,7 +12,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -94,28 +94,31 @@ class RunFolder:
 
     # ------------------------------------------------------------ the plan
 
-    def refuse_other(self, fingerprint: Mapping[str, Any]) -> None:
+    def refuse_other(self, fingerprint: Mapping[str, Any], *, free: Collection[str] = ()) -> None:
         """Raises UsageError, naming the first key that differs, when the folder was made under another fingerprint.
 
-        Nothing is written: what comes before the first plan may fail, and then binds nobody.
+        Keys in `free` may differ. Nothing is written: what comes before the first plan may fail, and then binds nobody.
         """
         made_with, wanted = self.get_json("fingerprint"), json.loads(json.dumps(fingerprint, allow_nan=False))
+        made_with = None if made_with is None else made_with | {key: wanted[key] for key in free if key in wanted}
         if made_with is not None and made_with != wanted:
             raise UsageError(_difference(made_with, wanted), path=self.path, advice=_ELSEWHERE)
 
-    def put_plan(self, fingerprint: Mapping[str, Any], cells: Sequence[Cell]) -> None:
+    def put_plan(self, fingerprint: Mapping[str, Any], cells: Sequence[Cell], *, free: Collection[str] = ()) -> None:
         """Binds the folder to `fingerprint` (JSON-able: all that changes a render) and makes `cells` its plan.
 
-        What came of cells that an earlier plan had is kept, and counts again when they are planned again. Raises
-        UsageError, naming the first key that differs, when the folder was made under another fingerprint, or with
-        another cell under the same key.
+        Keys in `free` may differ from the folder's, which stay those of its first renders. What came of cells that an
+        earlier plan had is kept, and counts again when they are planned again. Raises UsageError, naming the first key
+        that differs, when the folder was made under another fingerprint, or with another cell under the same key.
         """
         wanted = json.loads(json.dumps(fingerprint, allow_nan=False))
         plan = {cell.key: cell for cell in cells}
         known = plan | self._known
         with self._transaction():
-            self.refuse_other(wanted)
-            self.put_json("fingerprint", wanted)
+            self.refuse_other(wanted, free=free)
+            made_with = self.get_json("fingerprint") if self._run("SELECT 1 FROM renders LIMIT 1") else None
+            kept = {key: made_with[key] for key in free if key in made_with} if made_with else {}
+            self.put_json("fingerprint", wanted | kept)
             for cell in cells:
                 if known[cell.key] != cell:
                     raise UsageError(f"was made with another cell {cell.key}.", path=self.path, advice=_ELSEWHERE)

@@ -9,6 +9,7 @@ import pytest
 
 from lora_doctor.checkup import run_checkup
 from lora_doctor.errors import UsageError
+from lora_doctor.run_fingerprint import ways_remark
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings
 from lora_doctor.types import Cell
@@ -28,3 +29,33 @@ def test_a_run_of_other_settings_is_left_as_it_is(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "run" / "run.sqlite") as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (0,)
         assert database.execute("SELECT name FROM documents").fetchall() == [("fingerprint",)]
+
+
+class Killed(Exception):
+    """In the middle of a run."""
+
+
+def after_one_picture(stage: str, done: int, total: int) -> None:
+    seen.append(stage)
+    if seen.count("rendering") == 2:
+        raise Killed
+
+
+seen: list[str] = []
+
+
+@pytest.mark.miniature
+def test_a_killed_run_goes_on_in_another_memory_mode_and_notes_it(tmp_path: Path) -> None:
+    """As the tool advises where memory runs out; afterwards the mode that fits is taken of itself."""
+    out = tmp_path / "run"
+    modes = []
+    for memory in ("full", "tiled", "auto"):
+        seen.clear()
+        given = {"out": str(out), "device": "cpu", "memory": memory, "base_cache": False, "render.steps": 1}
+        with pytest.raises(Killed):
+            run_checkup(load_settings(YUKI / "lora.safetensors", given), after_one_picture)
+        with RunFolder(out, create=False) as run:
+            modes.append(run.get_json("memory")["mode"])
+            drawn, told = len(run.renders()), ways_remark(run)
+    assert modes == ["full", "tiled", "tiled"] and drawn == 3
+    assert told is not None and told.endswith("tiles False and 32")

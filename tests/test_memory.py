@@ -84,6 +84,17 @@ def test_on_the_cpu_there_is_no_memory_to_choose_by() -> None:
     assert free_memory("cpu") is None
 
 
+def test_a_gpu_too_full_for_the_base_model_is_told_with_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any, **options: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("diffusers.StableDiffusionPipeline.to", full)
+    with pytest.raises(EnvironmentFailure, match=r"out of memory while the base model is loaded.*`memory`.*offload"):
+        load_pipeline(folder, "cpu")
+
+
 def test_an_unknown_mode_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"no memory mode `low`.*offload"):
         load_pipeline(folder, "cpu", memory="low")

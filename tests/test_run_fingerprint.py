@@ -14,9 +14,10 @@ import pytest
 from lora_doctor.base_cache import conditions_of
 from lora_doctor.base_digest import base_digest, folder_digest
 from lora_doctor.base_source import BaseSource, resolve_base
-from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of
+from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of, memory_for, note_way, ways_remark
+from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings
-from lora_doctor.types import Dataset
+from lora_doctor.types import Cell, Dataset
 from tests.test_render import renderer
 from tests.tiny_pipeline import tiny_folder, tiny_pipeline
 
@@ -118,6 +119,51 @@ def test_tiles_of_another_size_are_another_way_of_rendering(pipeline: Any, tmp_p
     usual.use_tiling, usual.tile_sample_min_size = False, 16
     assert [tiles for tiles, _ in said] == [False, 16, 8]
     assert said[0][1] != said[1][1] != said[2][1]
+
+
+WAY = {"device": "cuda", "precision": "float16, float16", "tiles": False}
+
+
+def of_run(folder: Path, memory: str = "auto", device: str = "auto") -> Settings:
+    return Settings(model=Path("m"), trigger="yuki", dataset=Path("d"), out=folder, memory=memory, device=device)
+
+
+def test_a_run_goes_on_in_the_memory_mode_it_was_begun_in_unless_another_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens to be free on the GPU may be less or more by then."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    place = tmp_path / "run"
+    assert memory_for(of_run(place)) == "auto" and not place.exists()
+    with RunFolder(place) as run:
+        run.put_plan(WAY, ())
+        note_way(run, WAY, "tiled")
+    assert memory_for(of_run(place)) == memory_for(of_run(place, device="cuda:1")) == "tiled"
+    assert memory_for(of_run(place, "offload")) == "offload"
+    assert memory_for(of_run(place, device="cpu")) == "auto"
+
+
+def test_a_run_that_was_rendered_in_two_ways_says_so_once(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as run:
+        for way in (WAY, WAY, WAY | {"tiles": 512}, WAY):
+            note_way(run, {"lora": "l"} | way, "full")
+            told = ways_remark(run)
+            assert told is None or "last bits of pictures: tiles False and 512" in told
+        assert told is not None and "device" not in told
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_what_an_older_version_rendered_counts_as_one_way(tmp_path: Path, rendered: bool) -> None:
+    cell = Cell(
+        weight=0, environment="beach", trained=False, framing="close-up", replicate=0, prompt="p", negative_prompt="",
+        seed=1,
+    )  # fmt: skip
+    with RunFolder(tmp_path / "run") as run:
+        run.put_plan(WAY, (cell,))
+        if rendered:
+            run.save_missing(cell, "too long")
+        note_way(run, WAY | {"device": "cpu"}, "full")
+        assert (ways_remark(run) is not None) is rendered
 
 
 def test_another_lora_has_the_same_redrawn_pictures(pipeline: Any, tmp_path: Path) -> None:

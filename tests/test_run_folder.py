@@ -186,6 +186,22 @@ def test_what_a_run_is_not_bound_to_is_refused_before_anything_is_written(tmp_pa
             new.refuse_other(FINGERPRINT | {"lora": "abd"})
 
 
+def test_a_key_that_is_free_may_differ_and_stays_that_of_the_first_renders(tmp_path: Path) -> None:
+    cuda, cpu = ({"lora": "abc", "device": device} for device in ("cuda", "cpu"))
+    with RunFolder(tmp_path / "run") as run:
+        run.put_plan(cuda, CELLS, free=("device",))
+        run.put_plan(cpu, CELLS, free=("device",))
+        assert run.get_json("fingerprint") == cpu  # nothing was rendered on the other
+        run.save_image(CELLS[0], PICTURE)
+        run.refuse_other(cuda, free=("device",))
+        run.put_plan(cuda, CELLS, free=("device",))
+        assert run.get_json("fingerprint") == cpu
+        with pytest.raises(UsageError, match='`device` was "cpu" and is "cuda" now'):
+            run.refuse_other(cuda)
+        with pytest.raises(UsageError, match='`lora` was "abc"'):
+            run.put_plan(cuda | {"lora": "abd"}, CELLS, free=("device",))
+
+
 def test_the_same_key_for_another_cell_is_refused(run: RunFolder) -> None:
     with pytest.raises(UsageError, match=r"another cell w0.00"):
         run.put_plan(FINGERPRINT, [replace(CELLS[0], seed=99)])
