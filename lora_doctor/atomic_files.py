@@ -35,6 +35,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
 def _sync(path: Path) -> None:
     """The folder's names are on the disk."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folder, and keeps its names by a log of its own
+        return
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -33,7 +33,7 @@ def read_runs(
     identity: _Identity | None = None
     runs: list[ComparedRun] = []
     for folder in folders:
-        with RunFolder(folder, create=False) as run:
+        with RunFolder(folder, create=False, write=False) as run:
             stored = run.get_json("settings")
             if stored is None or run.get_json("facts") is None:
                 advice = "Run `lora-doctor check` to its end."

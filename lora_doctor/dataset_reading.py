@@ -12,7 +12,7 @@ from lora_doctor.instruments import open_instruments, read_references, silent
 from lora_doctor.metrics.sensitivity import CONFIDENT
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.roles import classify_roles
-from lora_doctor.run_folder import RunFolder
+from lora_doctor.run_folder import RunFolder, writable
 from lora_doctor.settings import Settings
 from lora_doctor.types import Dataset
 
@@ -30,9 +30,12 @@ class Looked:
 
 
 def look_at(settings: Settings, run: Path, dataset: Dataset, spec: Mapping[str, str]) -> Looked:
-    """The dataset as the instruments see it: from the readings that a run of these settings stored, or read anew."""
+    """The dataset as the instruments see it: from the readings that a run of these settings stored, or read anew.
+
+    New readings are kept in the run, where it can be written.
+    """
     instruments = open_instruments(settings)
-    with RunFolder(run, create=False) as folder:
+    with RunFolder(run, create=False, write=writable(run)) as folder:
         references = read_references(dataset, instruments, folder, silent)
     unnamed: dict[Path, dict[str, str]] = {}
     off_spec: dict[Path, dict[str, str]] = {}

@@ -40,11 +40,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in bytes_shown(text))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says anything."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
 def bytes_shown(text: str) -> str:
     """Text of a file name with the bytes that are in no encoding written as `\\xNN`."""
     try:

@@ -47,7 +47,7 @@ def judge_run(
     hold no picture, caption or file name of the dataset, whatever the check-up saw. Without `write` the run folder
     stays as it is. Raises InputRefused for a folder without finished measurements.
     """
-    with RunFolder(folder, create=False) as run:
+    with RunFolder(folder, create=False, write=write) as run:
         stored = run.get_json("settings")
         if stored is None or run.get_json("facts") is None:
             raise InputRefused("holds no finished check-up.", path=folder, advice="Run `lora-doctor check` to its end.")
@@ -88,7 +88,7 @@ def held_diagnosis(folder: Path) -> Diagnosis:
 
 def _judged_by(folder: Path) -> tuple[Path | None, str | None]:
     """The rules and the policy of the run's diagnosis.json; (None, None) = those of the check-up."""
-    with RunFolder(folder, create=False) as run:
+    with RunFolder(folder, create=False, write=False) as run:
         known = run.get_json(JUDGED_BY) or {}
     return Path(known["rules"]) if known.get("rules") else None, known.get("policy")
 

@@ -262,7 +262,7 @@ def prepare(
     followed in place of what the run prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or
     a folder without pictures, UsageError for a config no trainer recognises.
     """
-    with RunFolder(run, create=False) as folder:
+    with RunFolder(run, create=False, write=False) as folder:
         stored = folder.get_json("settings") or {}
     before = held_diagnosis(run)
     if instead is not None:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,14 +21,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lora_doctor.atomic_files import TEMPORARY, write_atomically
 from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
-from lora_doctor.run_storage import disk_errors, lock, open_database
+from lora_doctor.run_lock import lock, share
+from lora_doctor.run_storage import disk_errors, open_database
 from lora_doctor.types import Cell, FaceReading, PixelFacts, Reading, Render
 
 if TYPE_CHECKING:
     from PIL import Image
 
 DATABASE, IMAGES, LOCK = "run.sqlite", "images", "lock"
-_ELSEWHERE = "Choose another folder, or delete it."
+_ELSEWHERE = "Name another folder with --out, or delete this one."
+_A_RUN = "Give the folder that `lora-doctor check` made."
 _PLAIN_NAME = re.compile(r"[\w.-]{1,150}", re.ASCII)
 
 
@@ -39,30 +42,39 @@ def image_name(key: str) -> str:
     return f"{IMAGES}/{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.png"
 
 
+def writable(path: Path) -> bool:
+    """Whether this process may change the run in the folder `path`."""
+    places = (path, path / IMAGES, path / DATABASE, path / LOCK)
+    return all(os.access(place, os.W_OK) for place in places if place.exists())
+
+
 class RunFolder:
     """One run's folder, open and locked until `close`, or the end of the `with` block, or of the process."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, write: bool = True) -> None:
         """Opens the run in the folder `path`; `create` makes one where there is nothing yet.
 
         With `create`, images that are gone or damaged are forgotten with all that was read from them, to be rendered
-        again; whoever only reads a run leaves it as it is. Raises FolderBusy when another process has it open,
-        InputRefused when it is no run folder (or, with `create`, a folder of something else), UsageError when a newer
-        lora-doctor made it, EnvironmentFailure when the disk is full or fails.
+        again; whoever only reads a run leaves it as it is. Without `write` (and so without `create`) nothing in it is
+        ever changed, it may lie where nothing can be written, and others may read it at the same time. Raises
+        FolderBusy when another process has it open, InputRefused when it is no run folder (or, with `create`, a folder
+        of something else), UsageError when a newer lora-doctor made it, EnvironmentFailure when the disk is full or
+        fails.
         """
-        self.path = path
+        assert write or not create
+        self.path, self._write = path, write
         _refuse_strange_folder(path, create)
         self._made = [folder for folder in (path, *path.parents) if create and not folder.exists()]
         with disk_errors(path):
             if create:
                 (path / IMAGES).mkdir(parents=True, exist_ok=True)
-            self._lock = lock(path / LOCK)
+            self._lock = lock(path / LOCK) if write else share(path / LOCK)
             try:
-                for leftover in (*path.glob(f"{TEMPORARY}*"), *(path / IMAGES).glob(f"{TEMPORARY}*")):
-                    leftover.unlink(missing_ok=True)
-                self._database = open_database(path / DATABASE)
+                if write:
+                    _clear_leftovers(path)
+                self._database = open_database(path / DATABASE, write=write)
             except BaseException:
-                self._lock.close()
+                self._release()
                 raise
         try:
             self._cells, self._known = self._read_cells()
@@ -90,7 +102,11 @@ class RunFolder:
     def close(self) -> None:
         """Releases the folder; harmless when done twice."""
         self._database.close()
-        self._lock.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     # ------------------------------------------------------------ the plan
 
@@ -182,9 +198,10 @@ class RunFolder:
         return {key: _unpack(json.loads(text), arrays) for key, text, arrays in rows}
 
     def put_reading(self, kind: str, key: str, reading: Reading) -> None:
-        """Stores the reading under (kind, key), exactly, replacing an older one."""
-        row = (kind, key, *_pack(reading))
-        self._run("REPLACE INTO readings (kind, key, json, arrays) VALUES (?, ?, ?, ?)", row)
+        """Stores the reading under (kind, key), exactly, replacing an older one; not where the run is read alone."""
+        if self._write:
+            row = (kind, key, *_pack(reading))
+            self._run("REPLACE INTO readings (kind, key, json, arrays) VALUES (?, ?, ?, ?)", row)
 
     def get_json(self, name: str) -> Any:
         """The value stored under `name`, or None."""
@@ -254,19 +271,26 @@ def _content(image: Path) -> bytes | None:
         raise EnvironmentFailure(f"cannot be read: {error.strerror}.", path=image, advice=advice) from error
 
 
+def _clear_leftovers(path: Path) -> None:
+    """Takes away the files that a killed process did not finish."""
+    for leftover in (*path.glob(f"{TEMPORARY}*"), *(path / IMAGES).glob(f"{TEMPORARY}*")):
+        leftover.unlink(missing_ok=True)
+
+
 def _refuse_strange_folder(path: Path, create: bool) -> None:
     """A run may be made in a new or empty folder, or one in which making a run was cut short."""
     if path.exists() and not path.is_dir():
-        raise InputRefused("is not a folder.", path=path, advice=_ELSEWHERE)
+        advice = "Name a folder with --out." if create else _A_RUN
+        raise InputRefused("is not a folder.", path=path, advice=advice)
     if (path / DATABASE).is_file():
         return
     if not create:
-        raise InputRefused("is not a run folder.", path=path, advice="Give the folder that `lora-doctor check` made.")
+        raise InputRefused("is not a run folder.", path=path, advice=_A_RUN)
     with disk_errors(path):
         names = {entry.name for entry in path.iterdir()} if path.exists() else set()
     if names - {IMAGES, LOCK}:
         what = "is not empty and not a run folder."
-        raise InputRefused(what, path=path, advice=_ELSEWHERE)
+        raise InputRefused(what, path=path, advice="Name another folder with --out.")
 
 
 def _difference(before: Any, after: Any, key: str = "") -> str:

@@ -107,6 +107,9 @@ def _cut(text: bytes) -> tuple[bytes, bool, bytes] | None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """The process and whatever it started: asked to end, and made to after a while."""
+    if not hasattr(os, "killpg"):
+        _end_on_windows(process)
+        return
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
@@ -116,4 +119,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             continue
+    process.wait()
+
+
+def _end_on_windows(process: subprocess.Popen[bytes]) -> None:
+    """Where there are no process groups: the process with its children, at once."""
+    if process.poll() is None:
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+        process.kill()
     process.wait()

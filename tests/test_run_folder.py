@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -314,6 +315,59 @@ def test_reading_a_run_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="is not a run folder"):
         RunFolder(tmp_path / "run", create=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def drop_the_right_to_write_everywhere() -> None:
+    """For a child of root, who may else write where nobody may: CAP_DAC_OVERRIDE leaves its bounding set."""
+    if os.getuid() == 0 and ctypes.CDLL(None).prctl(24, 1, 0, 0, 0) != 0:
+        raise OSError("cannot be dropped")
+
+
+READER = """
+import sys
+from pathlib import Path
+from lora_doctor.run_folder import RunFolder, writable
+run = Path(sys.argv[1])
+print(writable(run))
+with RunFolder(run, create=False, write=False) as one, RunFolder(run, create=False, write=False) as other:
+    print(len(one.renders()), other.get_json("looks"))
+"""
+
+
+def test_a_run_is_read_where_nothing_can_be_written_and_is_left_as_it_is(run: RunFolder) -> None:
+    run.save_image(CELLS[0], PICTURE)
+    run.put_json("looks", 2)
+    run.close()
+    half = run.path / "images" / ".tmp-half.png"
+    half.write_bytes(b"half")
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    for path in before:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    run.path.chmod(0o555)
+    told = subprocess.run(
+        [sys.executable, "-c", READER, run.path], capture_output=True, text=True,
+        preexec_fn=drop_the_right_to_write_everywhere,
+    )  # fmt: skip
+    run.path.chmod(0o755)
+    assert told.stdout.splitlines() == ["False", "1 2"], told.stderr
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_a_reader_makes_no_file_where_it_could(run: RunFolder) -> None:
+    run.close()
+    before = sorted(run.path.iterdir())
+    with RunFolder(run.path, create=False, write=False) as reader:
+        reader.put_reading("render", CELLS[0].key, READING)
+        assert reader.get_reading("render", CELLS[0].key) is None
+        assert sorted(run.path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("create", "says"), [(True, "Name a folder with --out"), (False, "`lora-doctor check` made")])
+def test_a_file_in_the_place_of_a_folder_is_never_told_to_be_deleted(tmp_path: Path, create: bool, says: str) -> None:
+    (tmp_path / "lora.safetensors").write_bytes(b"two nights of work")
+    with pytest.raises(InputRefused, match=says) as refused:
+        RunFolder(tmp_path / "lora.safetensors", create=create)
+    assert "elete" not in str(refused.value)
 
 
 def test_a_run_cut_short_at_birth_can_be_opened(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
-"""Files appear whole or not at all; one process holds a lock; a full disk is an environment failure."""
+"""Files appear whole or not at all; a full disk is an environment failure."""
 
 from __future__ import annotations
 
 import errno
 import os
 import resource
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -14,57 +13,8 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.atomic_files import write_atomically
-from lora_doctor.errors import EnvironmentFailure, FolderBusy, InputRefused, UsageError
-from lora_doctor.run_storage import disk_errors, lock, open_database
-
-HOLD = "import sys, time; from pathlib import Path; from lora_doctor.run_storage import lock; "
-
-
-def holder(path: Path, then: str = "print('held', flush=True); time.sleep(60)") -> subprocess.Popen[str]:
-    """Another process that holds the lock and has said so."""
-    code = f"{HOLD}held = lock(Path(sys.argv[1])); {then}"
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_living_process_holds_the_lock_and_is_named(tmp_path: Path) -> None:
-    process = holder(tmp_path / "lock")
-    try:
-        with pytest.raises(FolderBusy, match=f"in use by process {process.pid} on") as caught:
-            lock(tmp_path / "lock")
-        assert caught.value.exit_code == 6
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
-    process = holder(tmp_path / "lock")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    lock(tmp_path / "lock").close()
-
-
-def test_a_forked_worker_that_outlives_its_parent_holds_nothing(tmp_path: Path) -> None:
-    fork = "import os; os.fork() or print(f'held\\n{os.getpid()}', flush=True); time.sleep(60)"
-    process = holder(tmp_path / "lock", fork)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    try:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        os.kill(child, 0)  # it lives
-        lock(tmp_path / "lock").close()
-    finally:
-        os.kill(child, signal.SIGKILL)
-
-
-def test_one_process_cannot_take_a_lock_twice(tmp_path: Path) -> None:
-    with lock(tmp_path / "lock"), pytest.raises(FolderBusy):
-        lock(tmp_path / "lock")
-    lock(tmp_path / "lock").close()
+from lora_doctor.errors import EnvironmentFailure, InputRefused, UsageError
+from lora_doctor.run_storage import disk_errors, open_database
 
 
 def test_a_file_beyond_the_size_limit_leaves_the_old_one(tmp_path: Path) -> None:
@@ -117,3 +67,38 @@ def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="newer lora-doctor"):
         open_database(tmp_path / "db")
     assert (tmp_path / "db").read_bytes() == before
+
+
+def test_a_database_that_is_only_read_is_read_as_it_is_and_no_file_is_made(tmp_path: Path) -> None:
+    written = open_database(tmp_path / "db")
+    written.execute("INSERT INTO documents VALUES ('looks', '1')")
+    written.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    database = open_database(tmp_path / "db", write=False)
+    assert database.execute("SELECT json FROM documents").fetchall() == [("1",)]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.execute("DELETE FROM documents")
+    database.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_run_left_in_the_log_is_read_too(tmp_path: Path) -> None:
+    code = "import os, sys; from pathlib import Path; from lora_doctor.run_storage import open_database; "
+    code += "open_database(Path(sys.argv[1])).execute(\"INSERT INTO documents VALUES ('looks', '2')\"); os._exit(1)"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "db"], check=False)
+    assert (tmp_path / "db-wal").stat().st_size > 0
+    database = open_database(tmp_path / "db", write=False)
+    assert database.execute("SELECT json FROM documents").fetchall() == [("2",)]
+    database.close()
+
+
+def test_a_database_that_never_held_anything_is_refused_to_a_reader(tmp_path: Path) -> None:
+    (tmp_path / "db").touch()
+    with pytest.raises(InputRefused, match="holds nothing yet"):
+        open_database(tmp_path / "db", write=False)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_may_not_be_written_is_told_with_the_option_that_names_another(number: int) -> None:
+    with pytest.raises(EnvironmentFailure, match=r"Make it writable.*--out"), disk_errors(Path("run")):
+        raise OSError(number, os.strerror(number))

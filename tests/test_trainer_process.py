@@ -118,3 +118,19 @@ def test_endless_output_fills_neither_memory_nor_disk(tmp_path: Path) -> None:
 def test_only_the_given_variables_arrive(tmp_path: Path) -> None:
     said = run("import os; print(sorted(os.environ))", tmp_path, MINE="1")
     assert "MINE" in said[0][0] and "HOME" not in said[0][0]
+
+
+def test_without_process_groups_the_system_is_asked_to_end_it_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows' way, with a stand-in for its `taskkill` that notes what it is asked."""
+    tool = tmp_path / "taskkill"
+    tool.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delattr(os, "killpg")
+    assert run("print('done')", tmp_path) == [("done", False)]
+    assert not (tmp_path / "asked").exists()
+    with pytest.raises(EnvironmentFailure, match="was ended after"):
+        run("import time; print('on', flush=True); time.sleep(60)", tmp_path, seconds=2)
+    assert (tmp_path / "asked").read_text().startswith("/T /F /PID ")
