@@ -15,6 +15,7 @@ import click
 
 from lora_doctor import __version__
 from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, printable
+from lora_doctor.plain_output import speak_plainly
 
 if TYPE_CHECKING:
     from lora_doctor.retrain_hook import Hook
@@ -318,7 +319,7 @@ def compare_runs(
 
     found, folders = compare_folders(runs, rules=rules, policy=policy)
     if as_json:
-        click.echo(to_json(found), nl=False)
+        click.echo(to_json(found).encode("utf-8", "backslashreplace"), nl=False)
     else:
         from rich.console import Console
 
@@ -411,7 +412,7 @@ def audit(
     with _bars(as_json) as progress:
         found = audit_dataset(settings, progress)
     if as_json:
-        click.echo(to_json(found.record), nl=False)
+        click.echo(to_json(found.record).encode("utf-8", "backslashreplace"), nl=False)
     else:
         from rich.console import Console
 
@@ -503,7 +504,7 @@ def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
     from lora_doctor.judgement import REPORT
 
     if as_json:
-        click.echo(to_json(diagnosis), nl=False)
+        click.echo(to_json(diagnosis).encode("utf-8", "backslashreplace"), nl=False)
     else:
         for line in page(diagnosis):
             click.echo(line)
@@ -517,6 +518,7 @@ def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
 def main() -> None:
     """Console script: runs the command and turns expected errors into one line and their exit code."""
     signal.signal(signal.SIGTERM, _stopped)
+    speak_plainly(sys.stdout, sys.stderr)
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     try:
