@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -444,7 +445,9 @@ def rules(rule: str | None, folder: Path | None) -> None:
             click.echo(f"{click.style(each.id, bold=True)}  [{each.severity}]\n    {' '.join(each.symptom.split())}")
         return
     if rule not in {each.id for each in known}:
-        raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"Known: {', '.join(r.id for r in known)}.")
+        near = get_close_matches(rule, [each.id for each in known], n=3)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"{meant}`lora-doctor rules` lists them.")
     own = next(path for part in parts if (path := part / f"{rule}.yaml").is_file())
     click.echo(own.read_text("utf-8").rstrip())
 

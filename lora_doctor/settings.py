@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from lora_doctor import settings_values as read
 from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.settings_toml import parse, refuse_escapes
 from lora_doctor.types import FRAMINGS
 
 FILE_NAME = "lora-doctor.toml"
@@ -166,6 +166,8 @@ _SECTIONS: Mapping[str, Callable[..., Any]] = {
     "report": ReportSettings,
 }
 _RETRAIN = "retrain"
+_TYPED = "command line"
+"""Where a value comes from that no file has."""
 _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "trigger": read.token,
     "dataset": read.path,
@@ -225,12 +227,14 @@ def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
     UsageError (file, key, what to write instead) for an unknown key, a value that does not fit, or a missing one.
     """
     if not model.is_file():
-        raise InputRefused("no such file.", path=model, advice="Give the LoRA's .safetensors file.")
+        what = "is a folder." if model.is_dir() else "no such file."
+        raise InputRefused(what, path=model, advice="Give the LoRA's .safetensors file.")
     source = next((path for path in (model.parent / FILE_NAME, Path(FILE_NAME)) if path.is_file()), None)
     values: dict[str, Any] = {}
     if source is not None:
-        values |= _read_values(_flatten(_parse(source)), source.parent, str(source))
-    values |= _read_values(_flatten(overrides), Path(), "command line")
+        values |= _stored(source)
+    given = _flatten(overrides)
+    values |= _read_values(given, Path(), _TYPED)
     if missing := [key for key in ("trigger", "dataset") if key not in values]:
         advice = f"Write `{missing[0]} = ...` into {source or FILE_NAME}."
         if source is None:
@@ -238,7 +242,7 @@ def load_settings(model: Path, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"`{missing[0]}` is missing.", path=source, advice=advice)
     values.setdefault("out", model.with_name(f"{model.stem}-checkup"))
     settings = _assemble(values, model, source)
-    _check_matrix(settings.matrix, str(source or "command line"))
+    _check_matrix(settings.matrix, {key: _TYPED if key in given or source is None else str(source) for key in _READERS})
     return settings
 
 
@@ -248,7 +252,7 @@ def load_retrain(config: Path) -> RetrainSettings:
     The defaults where there is none; raises UsageError as `load_settings` does.
     """
     source = next((path for path in (config.parent / FILE_NAME, Path(FILE_NAME)) if path.is_file()), None)
-    values = {} if source is None else _read_values(_flatten(_parse(source)), source.parent, str(source))
+    values = {} if source is None else _stored(source)
     return RetrainSettings(**_section(values, _RETRAIN))
 
 
@@ -259,7 +263,7 @@ def load_audit_tables(dataset: Path) -> dict[str, Any]:
     """
     places = (dataset / FILE_NAME, dataset.parent / FILE_NAME, Path(FILE_NAME))
     source = next((path for path in places if path.is_file()), None)
-    return {} if source is None else _read_values(_flatten(_parse(source)), source.parent, str(source))
+    return {} if source is None else _stored(source)
 
 
 def to_plain(settings: Settings) -> dict[str, Any]:
@@ -302,15 +306,12 @@ def _restored(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"is not TOML: {error}.", path=path, advice="Mend that line.") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"is not UTF-8 at byte {error.start}.", path=path, advice="Save it as UTF-8.") from None
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}.", path=path) from None
+def _stored(source: Path) -> dict[str, Any]:
+    """The values of a lora-doctor.toml, by dotted keys."""
+    flat = _flatten(parse(source))
+    for key, value in flat.items():
+        refuse_escapes(key, value, source)
+    return _read_values(flat, source.parent, str(source))
 
 
 def _flatten(tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -365,24 +366,25 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
-def _check_matrix(matrix: MatrixSettings, where: str) -> None:
-    """What no single key can tell."""
+def _check_matrix(matrix: MatrixSettings, where: Mapping[str, str]) -> None:
+    """What no single key can tell; `where` each key comes from."""
     if stray := [weight for weight in matrix.ship_weights if weight not in matrix.weights]:
         listed = ", ".join(f"{weight:g}" for weight in stray)
         raise UsageError(
             f"`matrix.ship_weights` has {listed}, which `matrix.weights` has not.",
-            path=where,
+            path=where["matrix.ship_weights"],
             advice="Add them there, or take them out here.",
         )
     if matrix.most_replicates < matrix.replicates:
         what = f"`matrix.most_replicates` is {matrix.most_replicates}, below `matrix.replicates` ({matrix.replicates})."
-        raise UsageError(what, path=where, advice="Raise it to as many: then there is one round.")
+        raise UsageError(what, path=where["matrix.most_replicates"], advice="Raise it to as many: then there is one round.")
     if both := set(matrix.trained_environments or ()) & set(matrix.novel_environments or ()):
         what = f"{_shown(min(both))} is both a trained and a novel environment."
-        raise UsageError(what, path=where, advice="Name it in one of the two lists.")
+        raise UsageError(what, path=where["matrix.novel_environments"], advice="Name it in one of the two lists.")
     if matrix.budget is not None and matrix.budget < (least := least_pictures(matrix)):
         what = f"`matrix.budget` is {matrix.budget}, and the first round of the matrix alone is {least} or more."
-        raise UsageError(what, path=where, advice="Raise it, or take fewer replicates, weights or framings.")
+        place = where["matrix.budget"]
+        raise UsageError(what, path=place, advice="Raise it, or take fewer replicates, weights or framings.")
 
 
 def least_pictures(matrix: MatrixSettings) -> int:

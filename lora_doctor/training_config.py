@@ -64,5 +64,11 @@ def _text(path: Path) -> str:
         if len(raw) > MOST_BYTES:
             raise UsageError(f"has more than {MOST_BYTES} bytes.", path=path, advice="Name the training config.")
         return raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}.", path=path, advice="Name the training config.") from error
+    except FileNotFoundError:
+        raise UsageError("no such file.", path=path, advice="Name the training config.") from None
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}."
+        raise UsageError(what, path=path, advice="Name the training config.") from error
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8 at byte {error.start}."
+        raise UsageError(what, path=path, advice="Name the training config, or save it as UTF-8.") from None

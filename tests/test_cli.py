@@ -338,8 +338,10 @@ def test_no_color_is_honoured_on_a_terminal(no_color, coloured):
     assert listing.returncode == 0 and b"body-drift" in told and (b"\x1b[" in told) is coloured
 
 
-def test_an_unknown_rule_names_the_known_ones():
-    refused(doctor("rules", "enviroment-lock"), 2, "environment-lock")
+def test_an_unknown_rule_names_the_nearest_and_not_all():
+    result = doctor("rules", "enviroment-lock")
+    refused(result, 2, "Did you mean environment-lock", "`lora-doctor rules` lists them.")
+    assert "colour-cast" not in result.stderr
 
 
 # ---------------------------------------------------------------- audit

@@ -76,7 +76,7 @@ PARTS = {
     "lora_doctor.safetensors_header": {"file_magic"},
     "lora_doctor.lora_family": {"lora_family_tables"},
     "lora_doctor.lora_base": {"lora_base_names"},
-    "lora_doctor.settings": {"settings_values"},
+    "lora_doctor.settings": {"settings_toml", "settings_values"},
     "lora_doctor.dataset": {
         "caption_bytes",
         "dataset_names",

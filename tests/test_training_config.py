@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lora_doctor.errors import UsageError
 from lora_doctor.lora_file import read_lora
 from lora_doctor.prescription import prescribe
 from lora_doctor.rule_files import load_rules
@@ -79,3 +80,13 @@ def test_a_weak_lora_that_was_resized_gets_no_lower_rank_written_into_its_config
     trainer = read_training_config(path)
     patched = trainer.trainer.patch(trainer.files, made.changes).texts[path]
     assert "network_dim = 128" in patched and "network_alpha = 64" in patched
+
+
+def test_a_config_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nix: no such file. Name the training config.$"):
+        read_training_config(tmp_path / "nix")
+    with pytest.raises(UsageError, match="cannot be read: Is a directory. Name"):
+        read_training_config(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"rank = 8 # \xe9")
+    with pytest.raises(UsageError, match="is not UTF-8 at byte 11"):
+        read_training_config(tmp_path / "latin.toml")
