@@ -33,6 +33,7 @@ from lora_doctor.instrument_files import warn
 from lora_doctor.instruments import (
     Instruments,
     Progress,
+    label_sets_of,
     least_face_of,
     open_instruments,
     read_redrawn,
@@ -60,6 +61,7 @@ from lora_doctor.sequence import Sequenced, never_judged, require_budget, until_
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.training_config import training_settings
+from lora_doctor.trigger_remark import trigger_remark
 from lora_doctor.types import (
     ArmCase,
     Case,
@@ -110,7 +112,8 @@ def run_checkup(
 ) -> Diagnosis:
     """Look, measure, judge and draw; the run folder `settings.out` then holds diagnosis.json and report.html.
 
-    `announce` is told in a sentence what is about to be downloaded; None = as a warning. Resumes whatever an earlier
+    `announce` is told in a sentence that no caption holds the trigger, and what is about to be downloaded; None = the
+    latter as a warning. Resumes whatever an earlier
     call with the same settings left unfinished. Raises the children of LoraDoctorError.
     """
     clock = _Clock()
@@ -120,6 +123,9 @@ def run_checkup(
         require_sound(lora)
         dataset = read_dataset(settings.dataset)
         training = training_settings(settings.training_config, lora)
+        unsaid = trigger_remark(dataset, settings.trigger, label_sets_of(settings.instruments))
+        if unsaid is not None and announce is not None:
+            announce(unsaid.told)
     with clock.stage("load"), _noted_warnings() as notes:
         settings = replace(settings, base=chosen_base(settings.base, lora))
         if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
@@ -202,7 +208,10 @@ def run_checkup(
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
         facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
-        facts = replace(facts, warnings=tuple(notes), timings=clock.seconds)
+        facts = replace(
+            facts, warnings=tuple(notes), timings=clock.seconds,
+            verdict=replace(facts.verdict, warnings=() if unsaid is None else (unsaid.public,)),
+        )  # fmt: skip
         if (otherwise := ways_remark(run)) is not None:
             facts = replace(facts, warnings=(*facts.warnings, otherwise))
         choice = choices[-1]

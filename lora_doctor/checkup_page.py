@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from click import style
 
+from lora_doctor.dataset_lines import dataset_lines
 from lora_doctor.terminal import effect_text, measurement_text, verdict_lines
 from lora_doctor.types import Diagnosis, Finding, Prescription
 from lora_doctor.wording import caption_text, setting_text, too_close
@@ -25,6 +26,9 @@ def page(diagnosis: Diagnosis) -> Iterator[str]:
     yield from (f"  - {line}" for line in verdict_lines(verdict, most=MOST_REASONS))
     for number, finding in enumerate(diagnosis.findings, 1):
         yield from _finding(number, finding)
+    if told := dataset_lines(diagnosis):
+        yield from ("", style("Dataset", bold=True))
+        yield from (f"  - {line}" for line in told)
     if lines := _prescribed(diagnosis.prescription):
         yield from ("", style("Prescription", bold=True))
         yield from (f"  - {line}" for line in lines)

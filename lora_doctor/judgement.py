@@ -188,7 +188,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     lora = facts.inputs.get("lora", "")
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
-        failing_at=confirmed_at(rules, facts.measurements),
+        failing_at=confirmed_at(rules, facts.measurements), noted=facts.verdict.warnings,
     )  # fmt: skip
     return replace(
         facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,

@@ -37,12 +37,13 @@ def decide(
     today: date | None = None,
     lora: str = "",
     failing_at: Mapping[float, Sequence[str]] = MappingProxyType({}),
+    noted: Sequence[str] = (),
 ) -> Verdict:
     """The verdict.
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
-    told. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every
+    told; `noted` are warnings from before anything was rendered. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every
     rule whose finding could hold was evaluated or is optional. Else INCONCLUSIVE. Demands cannot be waived. Nothing
     that is taken away (a measurement, a finding for a rule that is not evaluated, certainty for a wider interval) makes
     a SHIP out of another outcome, or takes the warnings from one.
@@ -57,7 +58,7 @@ def decide(
     undecided = [c.text for c in checks if c.state == "open"] + texts_of(weighed, "leaves open") + needed
     optional = [unjudged_text(n) for n in unjudged if n not in failing and level_of(n, policy) is not None]
     idle = tuple(idle_waivers(findings, policy, today=today, lora=lora))
-    warnings = (*texts_of(weighed, "warns"), *below_warning(book, policy, novel), *optional, *idle)
+    warnings = (*noted, *texts_of(weighed, "warns"), *below_warning(book, policy, novel), *optional, *idle)
     limits = (
         *limits_of(book, policy, novel, failing_at),
         *not_tested(book, policy),

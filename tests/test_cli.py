@@ -138,6 +138,12 @@ def test_a_caption_that_is_not_utf8_is_refused_with_the_byte(patient):
     refused(doctor("check", patient / "lora.safetensors"), 4, "03.txt", "offset 16")
 
 
+def test_a_trigger_that_no_caption_holds_is_told_before_anything_is_rendered(patient):
+    result = doctor("check", patient / "lora.safetensors", "--trigger", "yuki", "--budget", "30")
+    refused(result, 2, "a budget of 30 pictures")
+    assert "the trigger `yuki` stands in none of the dataset's captions; most of them say `yuki_nk`" in result.stderr
+
+
 def test_a_truncated_picture_is_refused_by_name(patient):
     picture = patient / "dataset" / "05.png"
     picture.write_bytes(picture.read_bytes()[:200])

@@ -64,6 +64,15 @@ def test_gate_judges_by_the_asked_policy_and_changes_nothing(run: Path, tmp_path
     assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
+def test_what_was_noted_before_rendering_is_a_warning_of_the_verdict(run: Path) -> None:
+    with RunFolder(run) as opened:
+        facts = opened.get_json("facts")
+        opened.put_json("facts", {**facts, "verdict": {**facts["verdict"], "warnings": ["the trigger stands nowhere"]}})
+    verdict = judge_run(run).verdict
+    assert verdict.outcome == "HOLD" and verdict.warnings[0] == "the trigger stands nowhere"
+    assert "the trigger stands nowhere" in (run / REPORT).read_text("utf-8")
+
+
 def test_an_expired_waiver_is_judged_by_the_policy_that_it_stood_in(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
