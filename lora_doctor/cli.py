@@ -354,7 +354,8 @@ def inspect_files(
     Exits with 1 when a file has a confirmed blocker, such as NaN or missing halves.
     """
     from lora_doctor.inspection import inspect, to_plain
-    from lora_doctor.inspection_page import page, side_by_side
+    from lora_doctor.inspection_page import page
+    from lora_doctor.inspection_table import SideBySide
 
     found = [inspect(path, fast=fast, rules=folder, max_header=max_header) for path in files]
     if as_json:
@@ -365,7 +366,7 @@ def inspect_files(
         from rich.console import Console
 
         console = Console(highlight=False, soft_wrap=False)
-        for part in page(found[0], keys=keys) if len(found) == 1 else [side_by_side(found)]:
+        for part in page(found[0], keys=keys) if len(found) == 1 else [SideBySide(found)]:
             console.print(part)
     sys.exit(int(any(each.blocked for each in found)))
 

@@ -1,4 +1,4 @@
-"""Inspections -> what `inspect` shows in a terminal: a page for one file, a table for several; nothing is printed."""
+"""An inspection -> what `inspect` shows of one file in a terminal; nothing is printed."""
 
 from __future__ import annotations
 
@@ -59,21 +59,6 @@ def page(inspection: Inspection, *, keys: bool = False) -> Iterable[RenderableTy
         yield from _keys(inspection)
 
 
-def side_by_side(inspections: Sequence[Inspection]) -> RenderableType:
-    """Several files as columns of one table; the rows in which they differ stand out."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column("")
-    for each in inspections:
-        table.add_column(plain(each.lora.path.name), overflow="fold")
-    told = [dict(_summary(each)) for each in inspections]
-    for name in dict.fromkeys(name for one in told for name in one):
-        row = [one.get(name, "-") for one in told]
-        table.add_row(name, *row, style="" if len(set(row)) == 1 else "bold")
-    return table
-
-
 # ---------------------------------------------------------------- what it is
 
 
@@ -82,7 +67,7 @@ def _identity(inspection: Inspection) -> Table:
     table = pairs()
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(m.kind for m in lora.modules).most_common())
     table.add_row("adapter", f"{kinds or 'nothing that can be applied'}   ({lora.format} layout)")
-    table.add_row("family", _family(inspection))
+    table.add_row("family", family_text(inspection))
     for sentence in (*inspection.family.evidence, *base.evidence):
         table.add_row("", f"[dim]{plain(sentence)}[/]")
     for sentence in filter(None, (inspection.family.doubt, base.doubt)):
@@ -99,7 +84,8 @@ def _identity(inspection: Inspection) -> Table:
     return table
 
 
-def _family(inspection: Inspection) -> str:
+def family_text(inspection: Inspection) -> str:
+    """The family in bold, with variant, base and prediction where they are known."""
     base = inspection.base
     told = (inspection.family.variant, base.base, base.name, base.prediction_type)
     return " · ".join([f"[bold]{plain(base.family)}[/]", *(plain(each) for each in told if each)])
@@ -126,13 +112,15 @@ def _components(modules: Sequence[LoraModule], spectra: Sequence[ModuleSpectrum]
         norms = [each.norm for each in spectra if each.component == component]
         ranked = [module for module in own if module.rank]
         table.add_row(
-            plain(component), str(len(own)), _range([m.rank for m in ranked]), _range([m.scale for m in ranked]),
+            plain(component), str(len(own)),
+            range_text([m.rank for m in ranked]), range_text([m.scale for m in ranked]),
             f"{statistics.median(norms):.3g}" if norms else "-",
         )  # fmt: skip
     return table
 
 
-def _range(values: Sequence[float]) -> str:
+def range_text(values: Sequence[float]) -> str:
+    """`8`, `4 to 64`, or a dash where there are none."""
     if not values:
         return "-"
     low, high = min(values), max(values)
@@ -262,30 +250,3 @@ def _keys(inspection: Inspection) -> Iterable[RenderableType]:
         yield f"[yellow]unknown[/]  {plain(shown(key))}"
     for fault in inspection.lora.faults:
         yield f"[red]broken[/]   {plain(fault)}"
-
-
-# ---------------------------------------------------------------- several files
-
-
-def _summary(inspection: Inspection) -> Iterable[tuple[str, str]]:
-    lora, settings = inspection.lora, inspection.lora.record.settings
-    spectrum = {m.name: m.value for m in inspection.measurements if not m.where}
-    ranked = [module for module in lora.modules if module.rank]
-    yield "family", _family(inspection)
-    yield "adapter", ", ".join(f"{n} {kind}" for kind, n in Counter(m.kind for m in lora.modules).most_common())
-    yield "trainer", plain(inspection.lora.record.trainer or "unknown")
-    yield "trigger", plain(", ".join(inspection.lora.record.triggers[:2]) or "-")
-    yield "rank", _range([module.rank for module in ranked])
-    yield "alpha / rank", _range([module.scale for module in ranked])
-    for name, label, form in (
-        ("spectrum.norm", "norm", "{:.3g}"), ("spectrum.k90_share", "rank used (k90)", "{:.0%}"),
-        ("spectrum.null_ratio", "evenness (1 = chance)", "{:.2f}"), ("spectrum.dead_share", "dead modules", "{:.1%}"),
-    ):  # fmt: skip
-        value = spectrum.get(name)
-        yield label, "-" if value is None else form.format(value)
-    for field, label in (*(("learning_rate", "learning rate"),), ("steps", "steps planned"), ("epochs", "epochs")):
-        yield label, plain(setting_text(value)) if (value := getattr(settings, field)) is not None else "-"
-    done = inspection.lora.record.progress.steps
-    yield "steps done", "-" if done is None else str(done)
-    yield "size", f"{lora.size / 2**20:.1f} MiB"
-    yield "findings", ", ".join(each.rule for each in inspection.findings) or "none"

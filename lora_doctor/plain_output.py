@@ -9,7 +9,7 @@ from typing import TextIO
 SPELLED_OUT = "lora-doctor.spelled-out"
 """Name of the error handler."""
 _DRAWN = {"━": "=", "█": "#", "╌": ".", "░": ".", "▔": "^", "─": "-", "·": "|", "−": "-", "–": "-", "’": "'"}
-"""Signs of bars, lines and print, and what stands for them. Everything else is spelled out, `\\u2501`: nothing is lost."""
+"""Signs of bars, lines and print, and what stands for them. All else is spelled out, `\\u2501`: nothing is lost."""
 
 
 def speak_plainly(*streams: TextIO) -> None:

@@ -377,7 +377,8 @@ def _check_matrix(matrix: MatrixSettings, where: Mapping[str, str]) -> None:
         )
     if matrix.most_replicates < matrix.replicates:
         what = f"`matrix.most_replicates` is {matrix.most_replicates}, below `matrix.replicates` ({matrix.replicates})."
-        raise UsageError(what, path=where["matrix.most_replicates"], advice="Raise it to as many: then there is one round.")
+        place = where["matrix.most_replicates"]
+        raise UsageError(what, path=place, advice="Raise it to as many: then there is one round.")
     if both := set(matrix.trained_environments or ()) & set(matrix.novel_environments or ()):
         what = f"{_shown(min(both))} is both a trained and a novel environment."
         raise UsageError(what, path=where["matrix.novel_environments"], advice="Name it in one of the two lists.")

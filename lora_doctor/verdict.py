@@ -43,10 +43,10 @@ def decide(
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
-    told; `noted` are warnings from before anything was rendered. HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every
-    rule whose finding could hold was evaluated or is optional. Else INCONCLUSIVE. Demands cannot be waived. Nothing
-    that is taken away (a measurement, a finding for a rule that is not evaluated, certainty for a wider interval) makes
-    a SHIP out of another outcome, or takes the warnings from one.
+    told; `noted` are warnings from before any render. HOLD: a finding that holds is confirmed, or a demand is
+    proven to fail. SHIP: every demand holds, and every rule whose finding could hold was evaluated or is optional. Else
+    INCONCLUSIVE. Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not
+    evaluated, certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
     book = Book(measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)

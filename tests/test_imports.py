@@ -17,6 +17,7 @@ NAMES = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) 
 JOINERS = [
     "lora_doctor.inspection",
     "lora_doctor.inspection_page",
+    "lora_doctor.inspection_table",
     "lora_doctor.base_identity",
     "lora_doctor.base_choice",
     "lora_doctor.identity_instruments",

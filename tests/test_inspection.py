@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from lora_doctor.cli import cli
 from lora_doctor.errors import InputRefused
 from lora_doctor.inspection import Inspection, inspect, to_plain
-from lora_doctor.inspection_page import page, side_by_side
+from lora_doctor.inspection_page import page
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import failing_examples
 
@@ -199,14 +199,6 @@ def test_hostile_names_neither_move_the_cursor_nor_style_the_page(tmp_path: Path
     text = shown(inspect(path), keys=True)
     assert "\x1b" not in text and "\u202e" not in text
     assert "[red]" in text and "[bold]boo" in text and "[blink]a" in text
-
-
-def test_several_files_stand_side_by_side(yuki: Inspection) -> None:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(side_by_side([yuki, inspect(RIN)]))
-    text = console.file.getvalue()
-    rank = next(line for line in text.splitlines() if line.startswith("rank "))
-    assert rank.split()[1:] == ["48", "1"]
 
 
 def test_the_command_prints_one_json_document_that_holds_everything(yuki: Inspection) -> None:

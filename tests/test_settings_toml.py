@@ -17,7 +17,7 @@ def source(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("path", [r"C:\models", r"D:\users\me", r"C:\Users\me"])
 def test_a_backslash_that_begins_no_escape_is_told_with_what_to_write(tmp_path: Path, path: str) -> None:
-    with pytest.raises(UsageError, match="is not TOML.*at line 2") as caught:
+    with pytest.raises(UsageError, match=r"is not TOML.*at line 2") as caught:
         parse(source(tmp_path, f'trigger = "a"\nbase = "{path}"\n'))
     assert str(caught.value).endswith(WRITE)
 
@@ -46,7 +46,7 @@ def test_a_path_that_an_escape_has_changed_is_shown_as_it_was_meant(tmp_path: Pa
 
 
 def test_single_quotes_slashes_and_doubled_backslashes_are_fine(tmp_path: Path) -> None:
-    path = source(tmp_path, "a = 'C:\\new'\nb = \"C:/new\"\nc = \"C:\\\\new\"\nd = 3\n")
+    path = source(tmp_path, 'a = \'C:\\new\'\nb = "C:/new"\nc = "C:\\\\new"\nd = 3\n')
     values = parse(path)
     refuse_escapes("all", values, path)
     assert values == {"a": r"C:\new", "b": "C:/new", "c": r"C:\new", "d": 3}

@@ -83,9 +83,9 @@ def test_a_weak_lora_that_was_resized_gets_no_lower_rank_written_into_its_config
 
 
 def test_a_config_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nix: no such file. Name the training config.$"):
+    with pytest.raises(UsageError, match=r"nix: no such file\. Name the training config\.$"):
         read_training_config(tmp_path / "nix")
-    with pytest.raises(UsageError, match="cannot be read: Is a directory. Name"):
+    with pytest.raises(UsageError, match=r"cannot be read: Is a directory\. Name"):
         read_training_config(tmp_path)
     (tmp_path / "latin.toml").write_bytes(b"rank = 8 # \xe9")
     with pytest.raises(UsageError, match="is not UTF-8 at byte 11"):
