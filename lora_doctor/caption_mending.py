@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lora_doctor.caption_company import names_others
 from lora_doctor.captions import HAIR_THINGS, caption_tokens, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
-from lora_doctor.spelling import Spelling, respelt
+from lora_doctor.spelling import Spelling, place_in, respelt
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
@@ -186,8 +186,8 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     place, leading = 0, [pieces(word)[:1] for word in plan.class_words]
     while place < len(tokens) and pieces(tokens[place])[:1] in leading:  # `_` has no piece
         place += 1
-    if plan.trigger in tokens:
-        place = tokens.index(plan.trigger) + 1
+    if (called := place_in(tokens, plan.trigger)) is not None:
+        place = called + 1
     return ", ".join([*tokens[:place], *words, *tokens[place:]])
 
 

@@ -32,6 +32,7 @@ from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.rival_labels import rivals, two_colours
+from lora_doctor.spelling import place_in
 from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
 
 TRIGGER = "trigger"
@@ -105,7 +106,8 @@ def _fixed(
             tokens = _with_trigger(tokens, trigger, leading)
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
         missing = [token for token in wanted if not says(", ".join(tokens), token)]
-        place = tokens.index(trigger) + 1 if trigger in tokens else min(1, len(tokens))
+        called = place_in(tokens, trigger)
+        place = min(1, len(tokens)) if called is None else called + 1
         tokens = [*tokens[:place], *missing, *tokens[place:]]
     return text if tokens == before else ", ".join(tokens)
 
@@ -133,8 +135,9 @@ def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> 
 
 def _leading(dataset: Dataset, trigger: str) -> Collection[str]:
     """What stands before the trigger in half of the captions that have it; the known class words where none has."""
-    told = [tokens for image in dataset.images if trigger in (tokens := caption_tokens(image.caption or ""))]
-    counted = Counter(" ".join(pieces(token)) for tokens in told for token in tokens[: tokens.index(trigger)])
+    captions = [caption_tokens(image.caption or "") for image in dataset.images]
+    told = [tokens[:at] for tokens in captions if (at := place_in(tokens, trigger)) is not None]
+    counted = Counter(" ".join(pieces(token)) for tokens in told for token in tokens)
     return {token for token, count in counted.items() if 2 * count >= len(told)} if told else CLASS_WORDS
 
 

@@ -44,7 +44,11 @@ def place(caption: str, trigger: str, separator: str = ",") -> int | None:
 
     Of a trigger with commas, the last of its pieces. `separator` is what the trainer cuts captions at.
     """
-    tokens = [token for part in caption.split(separator or ",") if (token := part.strip())]
+    return place_in([token for part in caption.split(separator or ",") if (token := part.strip())], trigger)
+
+
+def place_in(tokens: Sequence[str], trigger: str) -> int | None:
+    """The same among tokens that are cut already: `ohwx woman` is where `ohwx` stands."""
     found = [next((n for n, token in enumerate(tokens) if one.search(token)), None) for one in _exact(trigger)]
     known = [n for n in found if n is not None]
     return max(known) if known and len(known) == len(found) else None

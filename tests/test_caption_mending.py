@@ -47,6 +47,17 @@ def test_missing_identity_and_body_tokens_go_behind_the_trigger() -> None:
     assert mended("1girl, yuki_nk, library") == "1girl, yuki_nk, white_hair, slender, library"
 
 
+def test_what_is_added_never_comes_before_a_trigger_that_stands_inside_a_tag() -> None:
+    """Trainers that drop tokens keep the first ones: what comes before the trigger takes its place there."""
+    plan = replace(PLAN, trigger="ohwx", class_words=("1girl",))
+
+    def written(caption: str) -> str:
+        return mend(caption, plan, role=IN_CONTEXT, shown={}).caption
+
+    assert written("ohwx woman, smile") == "ohwx woman, white_hair, slender, smile"
+    assert written("1girl, ohwx woman, smile") == "1girl, ohwx woman, white_hair, slender, smile"
+
+
 def test_a_missing_trigger_goes_behind_the_class_words() -> None:
     assert mended("1girl, solo, white_hair, slender, library") == "1girl, solo, yuki_nk, white_hair, slender, library"
 

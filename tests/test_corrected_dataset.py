@@ -41,6 +41,15 @@ def test_missing_tokens_go_behind_the_trigger(tmp_path):
     assert corrected[data.images[1].path] == "1girl, yuki_nk, tall, slender, beach"
 
 
+def test_missing_tokens_go_behind_a_trigger_that_stands_inside_a_tag(tmp_path):
+    data = dataset(tmp_path / "d", "1girl, ohwx woman, library", "ohwx woman, beach")
+    fix = {"add_tokens": "body_type", "to": "all", "tokens": ["tall"]}
+    assert list(corrected_captions(data, [fix], "ohwx").values()) == [
+        "1girl, ohwx woman, tall, library",
+        "ohwx woman, tall, beach",
+    ]
+
+
 def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk, black_hair, library")
     fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
