@@ -18,7 +18,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COUNTED = re.compile(r"(\d+)(\+?)(?:girl|boy|other)s?")
+_COUNTED = re.compile(r"(\d+)(\+?)(girl|boy|other)s?")
 """Danbooru's own count: `1girl`, `6+girls`."""
 _SEVERAL = frozenset((
     "multiple girls", "multiple boys", "multiple others", "solo focus", "couple", "hetero", "yuri", "yaoi", "crowd",
@@ -83,6 +83,13 @@ def names_others(caption: str) -> bool:
             found, articles = _of_sentence(words)
             kinds, introduced = kinds | found, introduced + articles
     return _ELSE in kinds or introduced > 1 or len(kinds - {"person"}) > 1
+
+
+def kind_of_being(word: str) -> str:
+    """`female`, `male`, `person` or `animal` for a word that one being is called by (`1girl`, `woman`); else empty."""
+    counted = _COUNTED.fullmatch(word)
+    named = _BEINGS.get(counted[3] if counted else word, "person" if counted else "")
+    return "" if named == _ELSE else named
 
 
 def _of_tag(piece: str) -> set[str]:

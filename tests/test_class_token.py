@@ -42,6 +42,46 @@ def test_the_word_that_most_captions_say_is_taken(captions: list[str | None], to
     assert class_token_of(dataset(captions), None, KNOWN) == (token, None)
 
 
+@pytest.mark.parametrize(
+    ("others", "some"),
+    [
+        ("yuki_nk, white hair, sofa", "yuki_nk, white hair, sofa, holding cat"),
+        ("yuki_nk sits on a sofa", "yuki_nk sits on a sofa with a dog"),
+        ("yuki_nk, white hair, street", "yuki_nk, white hair, street, a man behind her"),
+        ("yuki_nk, white hair, street", "yuki_nk, white hair, street, cat"),
+    ],
+)
+def test_a_pet_and_a_passer_by_in_some_pictures_are_no_word_for_the_character(others: str, some: str) -> None:
+    assert class_token_of(dataset([some] + [others] * 7), None, KNOWN) == ("", None)
+    assert class_token_of(dataset([some] * 3 + [others] * 5), None, KNOWN) == ("", None)
+
+
+def test_what_is_held_is_no_word_for_the_character_however_often() -> None:
+    assert class_token_of(dataset(["yuki_nk, white hair, holding cat"] * 8), None, KNOWN) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("captions", "token"),
+    [
+        (["mimi_nk cat, sitting, sofa"] * 8, "cat"),
+        (["a photo of mimi_nk, a black cat on a sofa"] * 8, "cat"),
+        (["a photo of rex_nk dog in a park"] * 6 + ["rex_nk dog with a woman in a park"] * 2, "dog"),
+    ],
+)
+def test_a_character_that_is_an_animal_is_called_so(captions: list[str | None], token: str) -> None:
+    assert class_token_of(dataset(captions), None, KNOWN) == (token, None)
+
+
+def test_words_of_one_kind_count_together_and_the_commonest_of_them_is_taken() -> None:
+    captions = ["1girl, ohwx"] * 4 + ["photo of ohwx woman"] * 3 + ["ohwx, library"] * 3
+    assert class_token_of(dataset(captions), None, KNOWN) == ("1girl", None)
+
+
+def test_captions_that_mostly_name_somebody_else_still_tell_what_the_character_is() -> None:
+    assert class_token_of(dataset(["1girl, 1boy, ohwx"] * 4 + ["1girl, 1other, ohwx"]), None, KNOWN)[0] == "1girl"
+    assert class_token_of(dataset(["1girl, ohwx, holding cat"] * 8 + ["ohwx, close-up"] * 2), None, KNOWN)[0] == "1girl"
+
+
 def test_pictures_that_are_shown_more_often_count_for_more() -> None:
     assert class_token_of(dataset(["1girl", "1girl", "1boy"], [1, 1, 5]), None, KNOWN)[0] == "1boy"
 
