@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from lora_doctor.caption_words import ANATOMY, CLASS_WORDS, OUTFIT_WORDS
+from lora_doctor.caption_words import ANATOMY, CLASS_WORDS, FUNCTION_WORDS, GENERAL_WORDS, OUTFIT_WORDS, kind_words
 from lora_doctor.captions import pieces, prose_piece, sentences
 
 
@@ -64,6 +64,22 @@ _SHOWS = _words("of see shows depicts features featuring captures showing depict
 """Before `a woman`, where that is who the picture is of; after any other word it is somebody: `hugs a woman`."""
 _FARTHEST = 4
 """Words between an article and its noun."""
+_HAVE = _words("has had have")
+_OWNS = _HAVE | _words("with having whose")
+"""Between an owner and what it has."""
+_INTRODUCES = _words("while when to and or but for")
+"""Before somebody who is met: `talks to a clerk with black hair`. Behind other words `with` may speak of the character:
+`a woman sitting on a bench with black hair`, `holding a sword with black hair`."""
+_CHARACTER = (
+    frozenset(_BEINGS)
+    | CLASS_WORDS
+    | GENERAL_WORDS
+    | ANATOMY
+    | OUTFIT_WORDS
+    | kind_words("environment")
+    | _words("heroine hero protagonist model cosplayer idol")
+)
+"""Nouns that call the character, or can have no hair: what `a woman` has is told by `names_others`."""
 
 
 @lru_cache(maxsize=1 << 15)
@@ -83,6 +99,42 @@ def names_others(caption: str) -> bool:
             found, articles = _of_sentence(words)
             kinds, introduced = kinds | found, introduced + articles
     return _ELSE in kinds or introduced > 1 or len(kinds - {"person"}) > 1
+
+
+def owned_by_another(caption: str, label: str) -> bool:
+    """Whether whatever the caption says of `label` is said of a noun for somebody else: `a clerk has black hair`.
+
+    Nouns are endless (barista, knight), so it is the sentence that tells: an article before one that no list has for
+    the character, and `has` or `with` behind it. Not the first thing a caption speaks of, nor what the character is
+    said to be (`yuki_nk as a nurse with black hair`, `yuki_nk, a knight with black hair`).
+    """
+    wanted = pieces(label)[0].split() if pieces(label) else []
+    found = [
+        _owned(words, at, first=not number)
+        for number, words in enumerate(words for piece in pieces(caption) for words in sentences(piece))
+        for at in range(len(words) - len(wanted) + 1)
+        if wanted and words[at : at + len(wanted)] == wanted
+    ]
+    return bool(found) and all(found)
+
+
+def _owned(words: Sequence[str], at: int, *, first: bool) -> bool:
+    """Whether what stands at `at` is had by a noun of its sentence for somebody else; `first`: of the caption."""
+    verb = next((n for n in range(at - 1, max(0, at - 2 - _FARTHEST), -1) if words[n] in _OWNS), 0)
+    noun = verb - 2 if verb > 1 and words[verb - 1] in ("who", "that", "which") else verb - 1
+    if noun < 1 or not _nobody_known(words[noun]):
+        return False
+    article = next((n for n in range(noun - 1, max(-1, noun - 2 - _FARTHEST), -1) if words[n] in _ARTICLES), None)
+    if article is None or not all(_nobody_known(word) for word in words[article + 1 : noun]):
+        return False
+    before = words[article - 1] if article else ""
+    if not before:
+        return not first and words[verb] in _HAVE
+    return before in _INTRODUCES or (before not in _IS | _SHOWS and words[verb] in _HAVE)
+
+
+def _nobody_known(noun: str) -> bool:
+    return noun not in _CHARACTER and noun not in _PRONOUNS and noun not in FUNCTION_WORDS and noun.isalpha()
 
 
 def kind_of_being(word: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lora_doctor.caption_company import names_others
+from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.captions import HAIR_THINGS, caption_tokens, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
 from lora_doctor.spelling import Spelling, place_in, respelt
@@ -23,6 +23,8 @@ _ELSEWHERE = frozenset((
     "other", "others", "two", "both", "his", "their", "not", "no", "never", "without", "used", "once", "formerly",
 ))  # fmt: skip
 """Words of a sentence that may speak of somebody or something else, or of what is not so."""
+_NOT_SO = re.compile(r"n['’]t\b|\bcannot\b", re.IGNORECASE)
+"""The same inside a word: `doesn't`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +105,7 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
         if labels is None or labels.kind not in KEPT or shown.get(attribute, own) != own or two_colours(own, text):
             continue
         for other in claims(labels.labels, own, text):
-            if not names_others(text):
+            if not names_others(text) and not owned_by_another(text, other):
                 changed = _without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
                 if changed != text:
                     done.append(f"{other} -> {own}")
@@ -135,7 +137,7 @@ def _is_tag(part: str) -> bool:
 
 
 def _of_others(part: str) -> bool:
-    return not _ELSEWHERE.isdisjoint(re.findall(r"\w+", part.lower()))
+    return bool(_NOT_SO.search(part)) or not _ELSEWHERE.isdisjoint(re.findall(r"\w+", part.lower()))
 
 
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from lora_doctor.caption_company import names_others
+from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.caption_words import MULTICOLOURED
 from lora_doctor.captions import says
 
@@ -17,10 +17,11 @@ def rivals(labels: Iterable[str], own: str, text: str) -> list[str]:
     """Those of `labels` that `text` says and that contradict `own`.
 
     Two labels are both true where one is only more precise (`long_hair` and `very_long_hair`), where they are no
-    rivals (`slender, athletic`), where the caption says that there are two colours, or where it says `own` too and
-    names somebody besides the character, whose it may be.
+    rivals (`slender, athletic`), where the caption says that there are two colours, where somebody else is said to have
+    the label (`a clerk has black hair`), or where the caption says `own` too and names somebody besides the character,
+    whose it may be.
     """
-    found = claims(labels, own, text)
+    found = [label for label in claims(labels, own, text) if not owned_by_another(text, label)]
     return [] if found and of_others(own, text) else found
 
 

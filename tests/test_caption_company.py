@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora_doctor.caption_company import names_others
+from lora_doctor.caption_company import names_others, owned_by_another
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,39 @@ def test_what_the_character_is_called_is_nobody_else(caption: str) -> None:
 )
 def test_a_second_person_an_animal_and_a_doll_are_somebody_else(caption: str) -> None:
     assert names_others(caption)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "yuki_nk stands at a counter, a clerk has black hair",
+        "yuki_nk with white hair stands at a counter, a clerk has black_hair",
+        "yuki_nk stands at the counter while the clerk with black hair smiles",
+        "yuki_nk talks to a tall clerk who has long black hair",
+        "yuki_nk waits. The clerk has black hair",
+    ],
+)
+def test_hair_that_a_sentence_gives_to_a_noun_for_somebody_else_is_theirs(caption: str) -> None:
+    assert owned_by_another(caption, "black_hair")
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "1girl, yuki_nk, black_hair",
+        "a photo of ohwx with black hair in a park",
+        "a photo of ohwx in a park with black hair",
+        "a woman sitting on a bench with long black hair",
+        "yuki_nk holding a sword with black hair",
+        "yuki_nk, a mage with black hair",
+        "yuki_nk as a nurse with black hair",
+        "A portrait of a mage with black hair",
+        "The mage has black hair and stands on a cliff",
+        "yuki_nk stands beside a bench and she has black hair",
+        "yuki_nk talks to a clerk who has black hair, she has black hair",
+        "yuki_nk talks to a clerk who has red hair",
+        "",
+    ],
+)
+def test_hair_that_may_be_the_characters_is_nobody_elses(caption: str) -> None:
+    assert not owned_by_another(caption, "black_hair")

@@ -137,6 +137,10 @@ def test_prose_stays_prose() -> None:
         ("yuki_nk standing beside a man with black hair in a street", {"hair_colour": "white_hair"}),
         ("yuki_nk looks at a mannequin with a curvy figure in a shop", {"body": "slender"}),
         ("yuki_nk, doll_with_black_hair", {}),
+        ("yuki_nk stands at a counter in a shop, a clerk has black hair", {"hair_colour": "white_hair"}),
+        ("yuki_nk stands at the counter while the clerk with black hair smiles", {"hair_colour": "white_hair"}),
+        ("A photo of yuki_nk in a cafe. She doesn't have black hair", {"hair_colour": "white_hair"}),
+        ("A photo of yuki_nk in a cafe. She cannot show her black hair", {"hair_colour": "white_hair"}),
     ],
 )
 def test_a_sentence_that_may_mean_somebody_else_is_left_to_a_person(caption: str, shown: dict[str, str]) -> None:

@@ -70,7 +70,8 @@ def test_another_label_of_the_attribute_is_a_conflict() -> None:
     [("athletic", 0.0), ("slender, athletic", 0.0), ("slender", 1.0), ("white_hair, black_hair", 1.0),
      ("white_hair, black_hair, multicolored_hair", 0.0), ("2girls, white_hair, black_hair", 0.0),
      ("2girls, black_hair", 1.0), ("a girl with white hair hugs a man with black hair", 0.0),
-     ("white hair with black hair ties", 0.0), ("no black hair but white hair is to be seen", 1.0)],
+     ("white hair with black hair ties", 0.0), ("yuki_nk at a counter, a clerk has black hair", 0.0),
+     ("yuki_nk, a knight with black hair", 1.0), ("no black hair but white hair is to be seen", 1.0)],
 )  # fmt: skip
 def test_two_labels_conflict_only_where_they_are_rivals_and_one_persons(caption: str, conflict: float) -> None:
     attribute = "hair_colour" if "hair" in caption else "body"
