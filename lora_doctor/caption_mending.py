@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lora_doctor.caption_company import names_others, owned_by_another
-from lora_doctor.captions import HAIR_THINGS, caption_tokens, names, pieces, prose_piece, says
+from lora_doctor.caption_weights import unweighted
+from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
-from lora_doctor.spelling import Spelling, place_in, respelt
+from lora_doctor.spelling import Spelling, place_in, respelt, writes
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
@@ -25,6 +26,10 @@ _ELSEWHERE = frozenset((
 """Words of a sentence that may speak of somebody or something else, or of what is not so."""
 _NOT_SO = re.compile(r"n['’]t\b|\bcannot\b", re.IGNORECASE)
 """The same inside a word: `doesn't`."""
+_KEPT = re.compile(r"(\|{2,})")
+"""What sd-scripts' `keep_tokens_separator` is by convention: what stands before it is never dropped."""
+_EMPTIED = re.compile(r"(?<![\w\\])\(\s*(?::\s*[\d.]+\s*)?\)")
+"""What a weighted token leaves when it is taken out: `(:1.2)`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,17 +123,21 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
 def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
     """The caption with `own` for `other`; nothing in its place where it says `own` already.
 
-    A tag goes as a whole (`jet_black_hair`); a sentence's words only where the picture is `certain` to show `own` and
-    the caption does not say that as well: who writes of white and of black hair seldom means one head.
+    A tag goes as a whole (`jet_black_hair`), and keeps its weight; a sentence's words only where the picture is
+    `certain` to show `own` and the caption does not say that as well: who writes of white and of black hair seldom
+    means one head.
     """
-    parts, emptied, certain = text.split(","), False, certain and not says(text, own)
+    parts, emptied, certain = cut(text), False, certain and not says(text, own)
     for at, part in enumerate(parts):
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
-            new = "" if says(",".join(parts), own) else _spelled(own, plan)
-            parts[at], emptied = part.replace(part.strip(), new), emptied or not new
+            new = "" if says("".join(parts), own) else _spelled(own, plan)
+            parts[at], emptied = (
+                part.replace(unweighted(part).strip() if new else part.strip(), new),
+                emptied or not new,
+            )
         elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
             parts[at] = _replaced(part, other, _spaced(own))
-    return ", ".join(caption_tokens(",".join(parts))) if emptied else ",".join(parts)
+    return ", ".join(caption_tokens("".join(parts))) if emptied else "".join(parts)
 
 
 def _is_tag(part: str) -> bool:
@@ -141,7 +150,7 @@ def _of_others(part: str) -> bool:
 
 
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
-    if not plan.trigger or re.search(rf"(?<![\w-]){re.escape(plan.trigger)}(?![\w-])", text):
+    if not plan.trigger or writes(text, plan.trigger):
         return text
     for wrong in sorted(plan.misspelt, key=lambda one: len(one.text), reverse=True):
         mended = respelt(text, wrong, plan.trigger, lambda piece: _is_any_label(piece, plan))
@@ -176,7 +185,14 @@ def _says_any(text: str, labels: LabelSet) -> bool:
 
 
 def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
-    """Behind the trigger or the class words of a list of tags; at the end of prose."""
+    """Behind the trigger or the class words of a list of tags; at the end of prose.
+
+    Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
+    """
+    if len(parts := _KEPT.split(text)) > 1:
+        part = 0 if words == [plan.trigger] else 2
+        parts[part] = f" {_inserted(parts[part].strip(), words, plan)} "
+        return "".join(parts).strip()
     tokens = caption_tokens(text)
     if any(len(token.split()) > 4 for token in tokens):
         if words == [plan.trigger]:
@@ -196,7 +212,7 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
 def _replaced(text: str, old: str, new: str) -> str:
     """Every mention of `old` replaced; tokens that become empty go."""
     changed = re.sub(_pattern(old), lambda _: new, text, flags=re.IGNORECASE)
-    return changed if new else ", ".join(caption_tokens(changed))
+    return changed if new else ", ".join(caption_tokens(_EMPTIED.sub("", changed)))
 
 
 def _pattern(word: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 from lora_doctor.errors import InputRefused
+from lora_doctor.spelling import calls, holds
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, DatasetImage
 
 NEGATIVE_SHARE = 0.3
@@ -53,7 +54,7 @@ def shown_caption(
     - A picture without a caption (None) is shown with the trigger alone.
     - With probability `caption_dropout` the caption is empty, and nothing else happens.
     - Each comma-separated token is dropped with probability `token_dropout`, independently; the first token (the
-      class token) and the trigger stay. This is the source article's `caption_dropout`.
+      class token) and one that writes the trigger (`ohwx woman`) stay. This is the source article's `caption_dropout`.
     - Negative tokens: the article has off-spec tokens (`black_hair` for a white-haired character) added to captions.
       Here, with probability `NEGATIVE_SHARE`, one of `negative_tokens`, chosen at random, is appended to a caption
       that holds the trigger, while the picture stays the character's. So the LoRA learns that next to the trigger the
@@ -64,8 +65,8 @@ def shown_caption(
         return ""
     tokens = [token.strip() for token in (trigger if caption is None else caption).split(",")]
     tokens = [token for token in tokens if token]
-    kept = [t for n, t in enumerate(tokens) if n == 0 or t == trigger or rng.random() >= token_dropout]
-    if negative_tokens and trigger in tokens and rng.random() < NEGATIVE_SHARE:
+    kept = [t for n, t in enumerate(tokens) if n == 0 or calls(t, trigger) or rng.random() >= token_dropout]
+    if negative_tokens and holds(", ".join(tokens), trigger) and rng.random() < NEGATIVE_SHARE:
         word = rng.choice(list(negative_tokens))
         kept += [] if word in tokens else [word]
     return ", ".join(kept)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from lora_doctor.caption_weights import unweighted
 from lora_doctor.types import DatasetImage
 
 _LONGEST_TAG = 4
@@ -15,7 +16,13 @@ _SENTENCE = frozenset((
     "who", "in",
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
-_MARKS = ".,;:!?\"'`*“”‘’«»"
+_MARKS = ".,;:!?\"'`*“”‘’«»。，、；：！？「」『』（）"
+_CUT = re.compile(r"([,，、]|\|{2,})")
+"""What stands between the things a caption says: commas, Chinese and Japanese ones too, and the mark of sd-scripts'
+`keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
+UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Kana, Han and Hangul, for a regular expression: they stand beside a Latin word without a space."""
+_BORDER = re.compile(rf"(?<=[A-Za-z0-9_])(?=[{UNSPACED}])|(?<=[{UNSPACED}])(?=[A-Za-z0-9_])")
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _ENDS = frozenset("()[]{}")
 HAIR_THINGS = (
@@ -62,13 +69,28 @@ def swapped(caption: str, label: str, other: str) -> str:
 
 
 def pieces(caption: str) -> list[str]:
-    """The comma-separated pieces in lower case, underscores and runs of space as one space."""
-    folded = (" ".join(piece.split()) for piece in caption.lower().replace("_", " ").split(","))
-    return [piece for piece in folded if piece]
+    """What the caption says, piece by piece: in lower case, underscores and runs of space as one space, no weights."""
+    return said_tokens(caption.lower().replace("_", " "))
+
+
+def said_tokens(caption: str) -> list[str]:
+    """The same as it is written: what stands between commas and marks like them, without weights."""
+    return [token for part in cut(unweighted(caption))[::2] if (token := " ".join(part.split()))]
+
+
+def cut(caption: str) -> list[str]:
+    """The caption's parts and, between them, the marks that it is cut at; joined they are the caption again."""
+    return _CUT.split(caption)
+
+
+def words_of(token: str) -> list[str]:
+    """The words of a token: without marks around them, cut where a script without spaces begins (`yuki_nk站在`)."""
+    return [word for raw in token.split() for part in _BORDER.split(raw) if (word := stripped(part))]
 
 
 def caption_tokens(caption: str) -> list[str]:
-    """The caption's tokens as they are written, in order: split at commas, white space folded, empty ones left out."""
+    """The tokens that trainers cut a caption into, as they are written, in order: split at commas, white space folded,
+    empty ones left out."""
     return [token for part in caption.split(",") if (token := " ".join(part.split()))]
 
 
@@ -80,7 +102,7 @@ def texts(image: DatasetImage) -> tuple[str, ...]:
 
 def sentences(piece: str) -> list[list[str]]:
     """The words of a piece, sentence by sentence: marks and possessive endings stripped, nothing else changed."""
-    split = ([stripped(word) for word in part.split()] for part in re.split(r"[.;:!?]+(?:\s|$)", piece))
+    split = ([stripped(word) for word in part.split()] for part in re.split(r"[.;:!?]+(?:\s|$)|[。；：！？]+", piece))
     return [words for part in split if (words := [word for word in part if word])]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -32,7 +31,7 @@ from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.rival_labels import rivals, two_colours
-from lora_doctor.spelling import place_in
+from lora_doctor.spelling import holds, place_in
 from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
 
 TRIGGER = "trigger"
@@ -127,7 +126,7 @@ def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
 
 def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:
     """With the trigger where captions have it: behind the class words, before prose; unless it is there, or unknown."""
-    if not trigger or re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", ", ".join(tokens)):
+    if not trigger or holds(", ".join(tokens), trigger):
         return tokens
     place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in leading), len(tokens))
     return [*tokens[:place], trigger, *tokens[place:]]

@@ -15,7 +15,7 @@ from pathlib import Path
 from lora_doctor import __version__, dossier
 from lora_doctor.caption_source import subset_of
 from lora_doctor.caption_words import CLASS_WORDS
-from lora_doctor.captions import caption_tokens, pieces
+from lora_doctor.captions import pieces, said_tokens
 from lora_doctor.captions import texts as captions_of
 from lora_doctor.dataset import survey
 from lora_doctor.dataset_layout import layout_of
@@ -283,7 +283,7 @@ def _class_words(texts: Sequence[str]) -> tuple[str, ...]:
     """The class words that at least half of the captions begin with, in their order."""
     leading: Counter[str] = Counter()
     for text in texts:
-        leading.update(takewhile(lambda token: " ".join(pieces(token)) in CLASS_WORDS, caption_tokens(text)))
+        leading.update(takewhile(lambda token: " ".join(pieces(token)) in CLASS_WORDS, said_tokens(text)))
     return tuple(word for word, count in leading.items() if 2 * count >= len(texts))
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from lora_doctor.caption_words import CONNECTORS, FUNCTION_WORDS
-from lora_doctor.captions import caption_tokens, prose_piece, sentences
+from lora_doctor.captions import prose_piece, said_tokens, sentences
 
 LONGEST = 3
 """Words of a phrase."""
@@ -54,7 +54,7 @@ def frequent_tokens(
 
 def _units(caption: str) -> Iterator[tuple[str, list[str], bool]]:
     """For every token, or sentence of a prose token: as it is written, its folded words, and whether it is prose."""
-    for token in caption_tokens(caption):
+    for token in said_tokens(caption):
         prose = prose_piece(token)
         for words in sentences(token) if prose else [token.split()]:
             yield token, [part for word in words for part in word.lower().replace("_", " ").split()], prose

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from lora_doctor.captions import caption_tokens, stripped
+from lora_doctor.caption_weights import unweighted
+from lora_doctor.captions import UNSPACED, caption_tokens, cut, said_tokens, words_of
 
 Kind = Literal["case", "separator", "typo"]
 _PARTS = re.compile(r"[\s_\-.]+")
 """What stands between the parts of a trigger: `yuki_nk`, `yuki-nk`, `yuki nk`."""
+_START, _END = rf"(?<![^\W{UNSPACED}])(?<!-)", rf"(?![^\W{UNSPACED}]|-)"
+"""The ends of a Latin word: no letter, digit or hyphen beside it, but for scripts that put no space there."""
+_ESCAPED = re.compile(r"\\([()\[\]{}])")
+"""`\\(fate\\)`: a bracket that is no weight, in prompts and in captions made of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,18 +38,31 @@ class Spelling:
 def holds(caption: str, trigger: str) -> bool:
     """Whether the caption writes the trigger, be it as a tag, inside one (`ohwx man`) or in prose.
 
-    Case does not matter, underscores and spaces are one. Of a trigger with commas, every piece must be there.
+    Case does not matter, underscores and spaces are one, `\\(` is `(`. Of a trigger with commas, every piece must be
+    there.
     """
     patterns = _exact(trigger)
     return bool(patterns) and all(pattern.search(caption) for pattern in patterns)
 
 
+def writes(caption: str, trigger: str) -> bool:
+    """Whether the caption writes the trigger as it is given, capitals and separators too, somewhere."""
+    return bool(re.search(_bounded(_brackets(trigger)), caption))
+
+
+def calls(token: str, trigger: str) -> bool:
+    """Whether one token writes the trigger, or a piece of a trigger with commas, be it among other words."""
+    return any(pattern.search(token) for pattern in _exact(trigger))
+
+
 def place(caption: str, trigger: str, separator: str = ",") -> int | None:
     """In which token of the caption the trigger stands, from 0; None = nowhere.
 
-    Of a trigger with commas, the last of its pieces. `separator` is what the trainer cuts captions at.
+    Of a trigger with commas, the last of its pieces. `separator` is what the trainer cuts captions at; it cuts them at
+    the mark of a kept part (`|||`) as well.
     """
-    return place_in([token for part in caption.split(separator or ",") if (token := part.strip())], trigger)
+    parts = re.split(rf"{re.escape(separator or ',')}|\|{{2,}}", caption)
+    return place_in([token for part in parts if (token := part.strip())], trigger)
 
 
 def place_in(tokens: Sequence[str], trigger: str) -> int | None:
@@ -87,16 +105,16 @@ def other_spellings(
 
 def respelt(caption: str, spelling: Spelling, trigger: str, label: Callable[[str], bool] = lambda piece: False) -> str:
     """The caption with the trigger for every mention of `spelling`; pieces that are a `label` stay as they are."""
-    wrong, parts, at = re.compile(_pattern(spelling.text), re.IGNORECASE), caption.split(","), -1
+    wrong, parts, at = re.compile(_pattern(spelling.text), re.IGNORECASE), cut(caption), -1
     for n, part in enumerate(parts):
-        at += bool(part.strip())
-        if label(part):
+        at += bool(part.strip()) and not n % 2
+        if n % 2 or label(part):
             continue
         if spelling.places is None or (
-            spelling.places[0] <= at <= spelling.places[1] and wrong.fullmatch(part.strip())
+            spelling.places[0] <= at <= spelling.places[1] and wrong.fullmatch(unweighted(part).strip())
         ):
             parts[n] = wrong.sub(lambda _: trigger, part)
-    return ",".join(parts)
+    return "".join(parts)
 
 
 def edits(one: str, other: str, most: int = 2) -> int:
@@ -131,8 +149,19 @@ def _exact(trigger: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _pattern(piece: str) -> str:
-    parts = [re.escape(part) for part in re.split(r"[\s_]+", piece) if part]
-    return r"(?<![\w-])" + r"[\s_]+".join(parts) + r"(?![\w-])"
+    parts = [_brackets(part) for part in re.split(r"[\s_]+", piece) if part]
+    return _bounded(r"[\s_]+".join(parts))
+
+
+def _bounded(pattern: str) -> str:
+    """The pattern between the ends of a word: a Latin one ends where Han or kana begin, one of those does not."""
+    start, end = (_START, _END) if pattern.isascii() else (r"(?<![\w-])", r"(?![\w-])")
+    return start + pattern + end
+
+
+def _brackets(text: str) -> str:
+    """As a pattern: each bracket with or without a backslash before it."""
+    return re.sub(r"\\([()\[\]{}])", r"\\\\?\\\1", re.escape(_ESCAPED.sub(r"\1", text)))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -180,8 +209,8 @@ class _Window(NamedTuple):
 
 def _windows(caption: str, parts: int) -> Iterator[_Window]:
     """Every run of at most `parts` + 1 words inside one piece."""
-    for at, token in enumerate(caption_tokens(caption)):
-        words = [word for raw in token.split() if (word := stripped(raw))]
+    for at, token in enumerate(said_tokens(caption)):
+        words = words_of(token)
         for size in range(1, parts + 2):
             for start in range(len(words) - size + 1):
                 yield _Window(at, size, size == len(words), " ".join(words[start : start + size]))
@@ -242,7 +271,7 @@ def _other_case(captions: Sequence[str], trigger: str) -> list[Spelling]:
     found: dict[str, list[int]] = {}
     for n, caption in enumerate(captions):
         ways = {" ".join(match.group().split()) for match in _exact(trigger)[0].finditer(caption)}
-        if ways and trigger not in ways:
+        if ways and not any(writes(way, trigger) for way in ways):
             found.setdefault(min(ways), []).append(n)
     return [
         Spelling(text=text, kind="case" if text.lower() == trigger.lower() else "separator", captions=tuple(where))

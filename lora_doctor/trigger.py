@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lora_doctor.caption_words import CLASS_WORDS, COMMON
-from lora_doctor.captions import caption_tokens, prose_piece, stripped, texts
+from lora_doctor.captions import prose_piece, said_tokens, stripped, texts, words_of
 from lora_doctor.spelling import other_spellings
 from lora_doctor.token_count import word_rank
 from lora_doctor.types import Dataset, LabelSet
@@ -199,11 +199,7 @@ def _together(one: _Candidate, other: _Candidate) -> bool:
 def _words(caption: str) -> list[tuple[str, bool]]:
     """Every word of the caption, underscores kept, and whether it stands in prose."""
     return [
-        (word, prose)
-        for token in caption_tokens(caption)
-        for prose in (prose_piece(token),)
-        for raw in token.split()
-        if (word := stripped(raw))
+        (word, prose) for token in said_tokens(caption) for prose in (prose_piece(token),) for word in words_of(token)
     ]
 
 
@@ -212,8 +208,8 @@ def _whole_tag(one: _Candidate, captions: Sequence[tuple[str, float]], vocabular
     has a class word (`ohwx woman`) or means something by itself."""
     tags = Counter[str]()
     for n in one.captions:
-        for token in caption_tokens(captions[n][0]):
-            words = [stripped(word) for word in token.split()]
+        for token in said_tokens(captions[n][0]):
+            words = words_of(token)
             if one.text in words and len(words) <= LONGEST_NAME and not any(map(prose_piece, words)):
                 tags[token] += 1
     tag, count = next(iter(tags.most_common(1)), ("", 0))
@@ -227,8 +223,8 @@ def _with_neighbours(one: _Candidate, captions: Sequence[tuple[str, float]], voc
     """`Yuki Tanaka` where one name never stands without the other; words that any vocabulary lists are not part."""
     before, after = Counter[str](), Counter[str]()
     for n in one.captions:
-        for token in caption_tokens(captions[n][0]):
-            words = [word for raw in token.split() if (word := stripped(raw))]
+        for token in said_tokens(captions[n][0]):
+            words = words_of(token)
             for at, word in enumerate(words):
                 if word == one.text:
                     before.update(words[at - 1 : at] if at else ())

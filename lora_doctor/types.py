@@ -208,6 +208,8 @@ class Subset:
     """Between the tokens of a caption."""
     keep_tokens: int | None = None
     """How many tokens at a caption's start are neither shuffled nor dropped; None = not said."""
+    keep_separator: str = ""
+    """In a caption that holds it, what stands before it (and behind a second one) is kept in their stead."""
     shuffle: bool | None = None
     caption_token_dropout: float | None = None
     caption_dropout: float | None = None

@@ -58,6 +58,29 @@ def test_what_is_added_never_comes_before_a_trigger_that_stands_inside_a_tag() -
     assert written("1girl, ohwx woman, smile") == "1girl, ohwx woman, white_hair, slender, smile"
 
 
+def test_weights_stay_and_their_tokens_are_read() -> None:
+    sound = "1girl, yuki_nk, (white_hair:1.2), (slender), library"
+    assert mended(sound) == sound
+    assert mended("1girl, yuki_nk, (black hair:1.2), slender") == "1girl, yuki_nk, (white_hair:1.2), slender"
+    assert mended("1girl, yuki_nk, (black hair:1.2), white_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_a_kept_part_keeps_its_mark_and_the_trigger_before_it() -> None:
+    assert mended("1girl, yuki_nk ||| library, smile") == "1girl, yuki_nk ||| white_hair, slender, library, smile"
+    assert mended("1girl ||| white_hair, slender") == "1girl, yuki_nk ||| white_hair, slender"
+    assert mended("1girl, yuki_nk ||| black_hair, slender") == "1girl, yuki_nk ||| white_hair, slender"
+    assert mended("1girl, yuki_nk ||| slender ||| best quality") == (
+        "1girl, yuki_nk ||| white_hair, slender ||| best quality"
+    )
+
+
+def test_a_trigger_in_a_sentence_without_spaces_and_one_with_escaped_brackets_are_not_written_twice() -> None:
+    bare = CaptionPlan(trigger="yuki_nk", spec={}, label_sets={})
+    assert mend("yuki_nk站在海滩里，白发", bare, role=IN_CONTEXT, shown={}).changes == ()
+    saber = replace(bare, trigger="saber (fate)")
+    assert mend("saber \\(fate\\), 1girl", saber, role=IN_CONTEXT, shown={}).changes == ()
+
+
 def test_a_missing_trigger_goes_behind_the_class_words() -> None:
     assert mended("1girl, solo, white_hair, slender, library") == "1girl, solo, yuki_nk, white_hair, slender, library"
 
@@ -109,6 +132,10 @@ def test_clothes_are_not_added_unless_they_are_to_be_free() -> None:
 def test_a_token_that_the_picture_does_not_show_goes() -> None:
     plan = replace(PLAN, unseen=("library",))
     assert mend(SOUND, plan, role=IN_CONTEXT, shown={"environment": "beach"}).caption == (
+        "1girl, yuki_nk, beach, white_hair, slender"
+    )
+    weighted = SOUND.replace("library", "(library:1.2)")
+    assert mend(weighted, plan, role=IN_CONTEXT, shown={"environment": "beach"}).caption == (
         "1girl, yuki_nk, beach, white_hair, slender"
     )
     assert mend(SOUND, plan, role=IN_CONTEXT, shown={"environment": "library"}).caption == SOUND

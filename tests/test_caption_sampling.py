@@ -56,6 +56,13 @@ def test_class_token_and_trigger_are_never_dropped(dropout: float, seed: int) ->
     assert set(shown.split(", ")) <= set(CAPTION.split(", "))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trigger_inside_a_tag_is_never_dropped(seed: int) -> None:
+    caption = "1girl, ohwx woman, library"
+    shown = shown_caption(caption, Random(seed), trigger="ohwx", token_dropout=1.0, negative_tokens=("black_hair",))
+    assert shown in ("1girl, ohwx woman", "1girl, ohwx woman, black_hair")
+
+
 def test_whole_captions_are_dropped_with_the_asked_probability() -> None:
     found = captions(caption_dropout=0.2, token_dropout=0.5, negative_tokens=("black_hair",))
     assert abs(found.count("") / len(found) - 0.2) < FOUR_SIGMA

@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from lora_doctor.captions import (
     caption_tokens,
+    cut,
     is_prose,
     names,
     pieces,
     prose_piece,
+    said_tokens,
     says,
     sentences,
     stripped,
     swapped,
     texts,
+    words_of,
 )
 from lora_doctor.types import DatasetImage
 
@@ -43,6 +46,27 @@ def test_tags_match_whole_and_prose_by_phrase(caption: str | None, text: str, na
 
 def test_pieces_are_folded_and_never_empty() -> None:
     assert pieces(" White_Hair,, close-up ,") == ["white hair", "close-up"]
+
+
+def test_a_kept_part_and_commas_of_other_scripts_part_what_is_said() -> None:
+    assert pieces("1girl, yuki_nk ||| White_Hair") == ["1girl", "yuki nk", "white hair"]
+    assert said_tokens("yuki_nk，white_hair、smile || park") == ["yuki_nk", "white_hair", "smile", "park"]
+    assert caption_tokens("1girl, yuki_nk ||| smile, park") == ["1girl", "yuki_nk ||| smile", "park"]
+
+
+@given(st.text("ab ,|，、"))
+def test_what_is_cut_and_its_marks_are_the_caption_again(caption: str) -> None:
+    assert "".join(cut(caption)) == caption
+
+
+def test_a_weight_hides_nothing_that_is_said() -> None:
+    assert pieces("(White_Hair:1.2), ((smile))") == ["white hair", "smile"]
+    assert says("1girl, (ice blue eyes:1.1)", "blue_eyes") and names("(white hair:0.8), park", "white_hair")
+
+
+def test_words_end_where_a_script_without_spaces_begins() -> None:
+    assert words_of("yuki_nk站在海滩, (saber_(fate))") == ["yuki_nk", "站在海滩", "saber_(fate)"]
+    assert sentences("yuki_nk站在海滩。她在笑。") == [["yuki_nk站在海滩"], ["她在笑"]]
 
 
 def test_tokens_are_what_stands_between_commas() -> None:

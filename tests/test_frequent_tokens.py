@@ -19,6 +19,10 @@ def test_a_tag_counts_whole_and_as_it_is_written() -> None:
     }
 
 
+def test_a_weight_makes_no_other_token() -> None:
+    assert shares(["1girl, (red_scarf:1.2)", "1girl, red_scarf ||| beach", "1girl, (red_scarf)"])["red_scarf"] == 1.0
+
+
 def test_a_phrase_inside_longer_tags_is_found() -> None:
     captions = ["long red scarf, library", "silk red scarf, beach", "red scarf, city"]
     assert shares(captions, 0.9) == {"red scarf": 1.0}

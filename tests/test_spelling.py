@@ -20,6 +20,12 @@ from lora_doctor.trigger import Vocabulary
         ("photo of yuki_nk woman", True),
         ("She is yuki_nk.", True),
         ("yuki_nk's book", True),
+        ("yuki_nk站在海滩里，白发", True),
+        ("海滩里的yuki_nk，白发", True),
+        ("初音のyuki_nkが歌う", True),
+        ("yuki_nkさん_dress", True),
+        ("(yuki_nk:1.2), 1girl", True),
+        ("1girl, yuki_nk ||| smile", True),
         ("yuki_nk_dress", False),
         ("my-yuki_nk", False),
         ("yuki-nk", False),
@@ -29,6 +35,17 @@ from lora_doctor.trigger import Vocabulary
 )
 def test_a_trigger_is_held_as_a_tag_inside_one_or_in_prose(caption: str, held: bool) -> None:
     assert holds(caption, "yuki_nk") is held
+
+
+@pytest.mark.parametrize("trigger", ["saber (fate)", "saber \\(fate\\)", "saber_(fate)"])
+@pytest.mark.parametrize("caption", ["saber (fate), 1girl", "saber \\(fate\\), 1girl", "1girl, saber_\\(fate\\)"])
+def test_a_bracket_is_the_same_with_a_backslash(caption: str, trigger: str) -> None:
+    assert holds(caption, trigger)
+    assert not holds("saber, 1girl", trigger)
+
+
+def test_a_trigger_whose_brackets_are_escaped_is_no_other_spelling() -> None:
+    assert other_spellings(["saber \\(fate\\), 1girl"], "saber (fate)") == ()
 
 
 def test_every_piece_of_a_trigger_with_commas_must_be_there() -> None:
@@ -41,6 +58,8 @@ def test_places_count_tokens_as_the_trainer_cuts_them() -> None:
     assert place("1girl, solo, yuki_nk", "yuki_nk") == 2
     assert place("1girl; yuki_nk, solo", "yuki_nk", ";") == 1
     assert place("1girl, solo", "yuki_nk") is None
+    assert place("1girl ||| yuki_nk, smile", "yuki_nk") == 1
+    assert place("1girl, ohwx woman", "ohwx") == 1
     assert place("yuki_nk, 1girl, white dress", "yuki_nk, white_dress") == 2
 
 
@@ -125,6 +144,14 @@ def test_a_listed_tag_is_never_a_slip_even_in_the_triggers_place() -> None:
     assert other_spellings([*captions, "1girl, hair, smile"], "hain", VOCABULARY.knows, VOCABULARY.lists) == ()
     (found,) = other_spellings([*captions, "1girl, hainn, smile"], "hain", VOCABULARY.knows, VOCABULARY.lists)
     assert (found.text, found.places) == ("hainn", None)
+
+
+def test_a_slip_is_found_and_mended_inside_a_weight_and_a_kept_part() -> None:
+    captions = ["1girl, yuki_nk ||| smile"] * 8 + ["1girl, (yuki_nl:1.2), smile", "1girl, yuki_nl ||| smile"]
+    (found,) = other_spellings(captions, "yuki_nk")
+    assert (found.text, found.captions) == ("yuki_nl", (8, 9))
+    assert respelt(captions[8], found, "yuki_nk") == "1girl, (yuki_nk:1.2), smile"
+    assert respelt(captions[9], found, "yuki_nk") == "1girl, yuki_nk ||| smile"
 
 
 def test_a_word_with_a_meaning_is_respelt_alone_and_in_its_place() -> None:

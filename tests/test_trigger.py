@@ -60,6 +60,21 @@ def test_a_tag_with_a_class_word_is_not_the_trigger_as_a_whole() -> None:
     assert induce_trigger(dataset(captions("ohwx woman", "tags")), LABEL_SETS).word == "ohwx"
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "(yuki_nk:1.2), 1girl, smile, {p}",
+        "1girl, yuki_nk ||| white_hair, smile, {p}",
+        "yuki_nk站在{p}里，白色长发，蓝色眼睛。",
+        "1girl, (yuki_nk), smile, {p}",
+    ],
+)
+def test_weights_kept_parts_and_scripts_without_spaces_are_no_part_of_the_trigger(way: str) -> None:
+    places = ["海滩", "森林", "城市", "教室", "厨房", "花园", "舞台", "街道"]
+    found = induce_trigger(dataset([way.format(p=place) for place in places]), LABEL_SETS)
+    assert found.word == "yuki_nk"
+
+
 @pytest.mark.parametrize("way", ["tags", "prose"])
 def test_misspellings_count_for_the_trigger(way: str) -> None:
     texts = captions("yuki_nk", way, 20) + captions("yuki_nl", way, 12)

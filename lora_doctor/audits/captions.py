@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lora_doctor.caption_share import captioned, share_of_captions, weight
 from lora_doctor.caption_words import CLASS_WORDS
-from lora_doctor.captions import caption_tokens, pieces, prose_piece, sentences, texts
+from lora_doctor.captions import pieces, prose_piece, said_tokens, sentences, texts
 from lora_doctor.types import Case, Dataset, Measurement
 
 _WORDS_TOLD = 4
@@ -69,7 +69,7 @@ def _class_words(dataset: Dataset) -> list[Measurement]:
 def _said(caption: str) -> frozenset[str]:
     """The class words of a caption: tags, words of prose, and the last word of a short tag (`ohwx man`)."""
     found: set[str] = set()
-    for token in caption_tokens(caption):
+    for token in said_tokens(caption):
         folded = "".join(pieces(token)[:1])
         words = folded.split()
         if prose_piece(folded):

@@ -180,8 +180,8 @@ def _separator(case: Case, image: DatasetImage) -> str:
 def _dropped(case: Case, among: Sequence[int]) -> Measurement:
     """How often a picture whose caption holds the trigger is shown without it, because tokens are dropped.
 
-    A token is safe among the first `keep_tokens`; shuffling changes nothing about that. lora-doctor's own trainer drops
-    no trigger.
+    A token is safe among the first `keep_tokens`, or in the kept part of a caption (`1girl, yuki_nk ||| smile`);
+    shuffling changes nothing about that. lora-doctor's own trainer drops no trigger.
     """
     name = "captions.trigger_dropped_share"
     total = lost = 0.0
@@ -197,7 +197,7 @@ def _dropped(case: Case, among: Sequence[int]) -> Measurement:
             if rate is None:
                 return _none(name, "share", _SILENT)
             total += image.repeats / len(said)
-            if at >= kept and rate > 0:
+            if rate > 0 and not _is_kept(case, image, text, at < kept):
                 lost += rate * image.repeats / len(said)
                 pictures.append(index)
     if not total:
@@ -205,6 +205,17 @@ def _dropped(case: Case, among: Sequence[int]) -> Measurement:
     return Measurement(
         name=name, value=lost / total, unit="share", n=len(among), pictures=tuple(dict.fromkeys(pictures))
     )
+
+
+def _is_kept(case: Case, image: DatasetImage, text: str, among_the_first: bool) -> bool:
+    """Whether the trigger is never dropped; where a caption marks its kept part, that says so (sd-scripts,
+    library/train_util.py, process_caption)."""
+    subsets = case.dataset.subsets
+    mark = subsets[image.subset].keep_separator if image.subset < len(subsets) else ""
+    if not mark or mark not in text:
+        return among_the_first
+    before, _, behind = text.partition(mark)
+    return holds(f"{before}, {behind.partition(mark)[2]}", case.trigger)
 
 
 def _habits(case: Case, image: DatasetImage) -> tuple[float | None, int]:

@@ -176,6 +176,7 @@ def _like(subset: Section, dataset: Section, told: _Told, args: Section | None) 
         "suffix": f" {suffix}" if suffix else "",
         "separator": subset.text("caption_separator") or ",",
         "keep_tokens": max(0, kept or 0),
+        "keep_separator": subset.text("keep_tokens_separator") or "",
         "shuffle": subset.flag("shuffle_caption") or False,
         "caption_token_dropout": subset.share("caption_tag_dropout_rate") or 0.0,
         "caption_dropout": _caption_dropout(subset, told),

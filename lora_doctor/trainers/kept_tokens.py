@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_doctor.captions import names, pieces, texts
+from lora_doctor.captions import texts
+from lora_doctor.spelling import place_in
 from lora_doctor.types import Dataset
 
 FARTHEST = 4
@@ -56,10 +57,5 @@ def kept_tokens(dataset: Dataset | None, trigger: str | None, separator: str = "
 
 def _depth(caption: str, trigger: str, separator: str) -> int | None:
     """Tokens up to the one that names the trigger, that included; None where none does."""
-    tokens = caption.split(separator or ",")
-    places = (
-        next((at for at, token in enumerate(tokens, 1) if names(token, piece)), None) for piece in pieces(trigger)
-    )
-    found = list(places)
-    known = [place for place in found if place is not None]
-    return max(known) if known and len(known) == len(found) else None
+    at = place_in(caption.split(separator or ","), trigger)
+    return None if at is None else at + 1

@@ -93,6 +93,22 @@ def test_a_trigger_behind_the_kept_tokens_is_dropped_with_them(kept: int, rate: 
     assert get(found, "captions.trigger_dropped_share").value == pytest.approx(lost)
 
 
+@pytest.mark.parametrize(
+    ("caption", "lost"),
+    [
+        ("1girl, yuki_nk ||| white_hair, smile", 0.0),
+        ("1girl ||| white_hair, yuki_nk", 0.3),
+        ("1girl ||| white_hair ||| yuki_nk", 0.0),
+        ("1girl, yuki_nk, white_hair", 0.3),
+        ("yuki_nk, 1girl, white_hair", 0.0),
+    ],
+)
+def test_the_kept_part_of_a_caption_is_never_dropped_and_stands_for_the_kept_tokens(caption: str, lost: float) -> None:
+    case = make_case([Picture(caption=caption)])
+    found = with_subset(case, keep_separator="|||", keep_tokens=1, caption_token_dropout=0.3)
+    assert get(found, "captions.trigger_dropped_share").value == pytest.approx(lost)
+
+
 def test_lora_doctors_own_trainer_drops_no_trigger() -> None:
     config = TrainingSettings(trainer="lora-doctor", caption_token_dropout=0.3)
     assert get(audit(make_case([RIGHT], training=config)), "captions.trigger_dropped_share").value == 0.0

@@ -170,6 +170,12 @@ def test_numbered_folders_of_the_arguments_are_subsets_and_the_others_left_out(t
     assert noted(layout, "1 folders without a number") and not noted(layout, "ohwx")
 
 
+def test_the_mark_of_the_kept_part_is_told(tmp_path: Path) -> None:
+    text = f'[general]\nkeep_tokens_separator = "|||"\ncaption_extension = ".txt"\n{ONE}'
+    (subset,) = written(tmp_path, "dataset.toml", text, "a").subsets
+    assert subset.keep_separator == "|||"
+
+
 def test_a_folder_of_pictures_given_for_the_one_above_it_is_explained(tmp_path: Path) -> None:
     folders(tmp_path, "img", "reg")
     with pytest.raises(UsageError, match=r"no folder called <repeats>_<words>.*number them"):

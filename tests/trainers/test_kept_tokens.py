@@ -23,6 +23,7 @@ def captioned(*captions: str | None) -> Dataset:
     ("1girl, solo, yuki_nk, park", 3),
     ("photo of yuki_nk in a park, white_hair", 1),
     ("1girl, YUKI NK, park", 2),
+    ("1girl, yuki_nk woman, park", 2),
 ])  # fmt: skip
 def test_the_tokens_up_to_the_trigger_stay(caption: str, count: int) -> None:
     kept = kept_tokens(captioned(caption, None), "yuki_nk")
