@@ -71,7 +71,7 @@ def said_share(dataset: Dataset, word: str) -> float | None:
 
 def _commonest(dataset: Dataset, known: ClassWords) -> str:
     """The word that most captions call the character by; empty where too few use any of its kind (`woman`, `1girl`)."""
-    captioned: list[tuple[float, Sequence[str]]] = [
+    captioned: Sequence[tuple[float, Sequence[str]]] = [
         (image.repeats, some) for image in dataset.images if (some := texts(image))
     ]
     alone = [

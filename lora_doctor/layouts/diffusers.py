@@ -89,7 +89,7 @@ def _of_table(folder: Path, options: Section, like: Subset, *, captions: bool, n
     column = options.text("--caption_column")
     if "train" in contents(folder).folders:
         folder = folder / "train"
-    table = table_in(folder, column=column)
+    table = table_in(folder, column=column, usual="text")  # the script's own, where no --caption_column is given
     if table is None:
         if column or captions:
             what = f"{folder.name!r} has no metadata.jsonl or metadata.csv with file_name, so there are no captions."

@@ -4,7 +4,7 @@
 |---|---|
 | `10_name concept` | a subset of ten repeats, as sd-scripts has it; the nearest such folder around a picture counts |
 | `images` beside `captions`, `labels`, `txt` ... | captions are looked for there, with the pictures' relative names |
-| `metadata.jsonl`, `metadata.csv` | the pictures and captions it lists; caption files beside the pictures come first |
+| `metadata.jsonl`, `metadata.csv` | the pictures and captions it lists; caption files beside pictures come first |
 | `mask` or `masks` without captions, with the names of the pictures beside it | masks: no pictures |
 | `img` beside `reg`, `log`, `model` | the folders of kohya_ss: `reg` is regularisation, the other two are no pictures |
 | anything else | one subset, pictures of sub-folders included, once each |
@@ -92,6 +92,8 @@ class _Found:
     ignored_tables: int = 0
     unread_tables: int = 0
     captionless_tables: int = 0
+    lacking: int = 0
+    """Pictures in tables without a caption."""
     outside: int = 0
     masks: int = 0
 
@@ -140,12 +142,13 @@ class _Found:
         table = table_in(folder.path)
         if table is None:
             return None
-        if folder.names.has(CAPTION_FILES):
+        if not set(_stems(folder)).isdisjoint(_stems(folder, CAPTION_FILES)):
             self.ignored_tables += 1
             return None
         self.tables += 1
         self.outside += table.outside
         self.captionless_tables += table.column is None
+        self.lacking += table.lacking
         return table
 
     def _listed(self, table: Table, like: Subset) -> Iterator[Subset]:
@@ -169,6 +172,8 @@ class _Found:
             (self.tables, "Captions are read from a metadata table; pictures that it does not list are left out, as "
              "Hugging Face's imagefolder does. sd-scripts and ai-toolkit would look for caption files instead."),
             (self.captionless_tables, "A metadata table has no column that looks like captions."),
+            (self.lacking, f"{self.lacking} pictures of a metadata table have nothing in the column that captions are "
+             "read from, the one that most rows have: they have no caption."),
             (self.ignored_tables, "There are caption files and a metadata table: the caption files are read. A trainer "
              "that reads the table shows other captions."),
             (self.unread_tables, f"{UNREAD} is not read here: save the table as metadata.jsonl."),
@@ -218,9 +223,9 @@ def _is_masks(one: _Folder, around: _Folder) -> bool:
     return bool(own := set(_stems(one))) and 2 * len(own & others) > len(own)
 
 
-def _stems(folder: _Folder) -> Iterator[str]:
-    """Names of the pictures directly in the folder, without their endings."""
-    return (Path(name).stem for name in folder.names.files if name.lower().endswith(PICTURES))
+def _stems(folder: _Folder, endings: tuple[str, ...] = PICTURES) -> Iterator[str]:
+    """Names of the pictures (or other files) directly in the folder, without their endings."""
+    return (Path(name).stem for name in folder.names.files if name.lower().endswith(endings))
 
 
 def _project(inner: dict[str, _Folder]) -> tuple[dict[str, _Folder], list[_Folder]]:

@@ -40,6 +40,8 @@ class Table:
     """Which one holds the captions; None = none does."""
     outside: int = 0
     """Rows that name a picture somewhere else."""
+    lacking: int = 0
+    """Pictures with nothing in the column of the captions, where others have something there."""
 
     def grouped(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """How many rows, and the pictures that have so many."""
@@ -58,11 +60,11 @@ class Table:
         return found
 
 
-def table_in(folder: Path, *, column: str | None = None) -> Table | None:
+def table_in(folder: Path, *, column: str | None = None, usual: str | None = None) -> Table | None:
     """The table in `folder`, the first of `NAMES`; None where there is none that names pictures.
 
-    `column` holds the captions; None = the likeliest. Raises InputRefused for a table that cannot be read, UsageError
-    for one without `column`.
+    `column` holds the captions; None = `usual` where any row has it, else that of `COLUMNS` which most rows have.
+    Raises InputRefused for a table that cannot be read, UsageError for one without `column`.
     """
     path = next((folder / name for name in NAMES if lies_in(folder, name)), None)
     if path is None:
@@ -74,7 +76,7 @@ def table_in(folder: Path, *, column: str | None = None) -> Table | None:
         raise InputRefused(error.what, path=path, advice="Mend it, or take it out of the dataset.") from None
     except ValueError as error:
         raise InputRefused(f"cannot be read: {error}.", path=path, advice="Mend it, or take it out.") from None
-    return _table(path, rows, column)
+    return _table(path, rows, column, usual)
 
 
 def json_lines(path: Path, text: str) -> list[dict[str, Any]]:
@@ -94,10 +96,10 @@ def inside(name: object) -> str | None:
     return None if out else plain
 
 
-def _table(path: Path, rows: Sequence[Mapping[str, Any]], column: str | None) -> Table | None:
+def _table(path: Path, rows: Sequence[Mapping[str, Any]], column: str | None, usual: str | None) -> Table | None:
     if not any("file_name" in row for row in rows):
         return None
-    chosen = column or next((name for name in COLUMNS if any(row.get(name) for row in rows)), None)
+    chosen = column or _likeliest(rows, usual)
     if column is not None and not any(column in row for row in rows):
         raise UsageError(f"has no column {column!r}.", path=path, advice="Name the one that holds the captions.")
     found: dict[str, list[str]] = {}
@@ -108,7 +110,17 @@ def _table(path: Path, rows: Sequence[Mapping[str, Any]], column: str | None) ->
             outside += 1
         else:
             found.setdefault(name, []).append(_caption(row.get(chosen) if chosen else None))
-    return Table({name: tuple(captions) for name, captions in found.items()}, chosen, outside)
+    lacking = sum(not any(map(str.strip, captions)) for captions in found.values()) if chosen else 0
+    return Table({name: tuple(captions) for name, captions in found.items()}, chosen, outside, lacking)
+
+
+def _likeliest(rows: Sequence[Mapping[str, Any]], usual: str | None) -> str | None:
+    """The column of the captions: the one that most rows have, of two the likelier; None where no row has any."""
+    counts = {name: sum(bool(row.get(name)) for row in rows) for name in COLUMNS}
+    if usual and counts.get(usual):
+        return usual
+    best = max(COLUMNS, key=lambda name: counts[name])
+    return best if counts[best] else None
 
 
 def _caption(value: Any) -> str:
@@ -138,9 +150,15 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
 def _csv_rows(text: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
-        for row in csv.DictReader(io.StringIO(text), strict=True):
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        for row in reader:
             if len(rows) == MAX_ROWS:
                 raise ValueError(f"it has more than {MAX_ROWS} lines")
+            if any(row.get(None, ())):  # what no column of the header names
+                raise ValueError(
+                    f"line {reader.line_num} has more columns than the header: a text with commas stands between "
+                    'quotation marks, "..."'
+                )
             rows.append({key: value for key, value in row.items() if isinstance(key, str)})
     except csv.Error as error:
         raise ValueError(f"line {len(rows) + 2}: {error}") from None

@@ -164,6 +164,15 @@ def test_caption_files_come_before_a_table(tmp_path: Path) -> None:
     assert noted(layout, "caption files and a metadata table")
 
 
+def test_a_text_that_is_no_caption_hides_no_table(tmp_path: Path) -> None:
+    table(tmp_path, {"file_name": "01.png", "text": "yuki_nk"}, {"file_name": "02.png", "caption": "another"})
+    (tmp_path / "01.png").write_bytes(b"")
+    (tmp_path / "LICENSE.txt").write_text("free", encoding="utf-8")
+    layout = layout_of(tmp_path)
+    assert [one.captions for one in layout.subsets] == [{"01.png": "yuki_nk"}]
+    assert noted(layout, "1 pictures of a metadata table have nothing in the column")
+
+
 def test_a_broken_table_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png"}\n{', encoding="utf-8")
     with pytest.raises(InputRefused, match=r"metadata\.jsonl: .*line 2 is not JSON"):

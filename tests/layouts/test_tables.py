@@ -47,6 +47,16 @@ def test_the_column_of_captions_is_found_by_its_name(tmp_path: Path, column: str
     assert table is not None and table.column == column
 
 
+def test_of_two_columns_that_may_hold_captions_the_one_that_most_rows_have_is_read(tmp_path: Path) -> None:
+    rows = [{"file_name": f"{n}.png", "caption" if n else "text": f"yuki_nk {n}"} for n in range(4)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    table = table_in(tmp_path)
+    assert table is not None and (table.column, table.lacking) == ("caption", 1)
+    assert table.captions(table.rows) == {f"{n}.png": f"yuki_nk {n}" for n in range(1, 4)}
+    script = table_in(tmp_path, usual="text")
+    assert script is not None and (script.column, script.lacking) == ("text", 3)
+
+
 def test_a_table_that_names_no_pictures_is_none(tmp_path: Path) -> None:
     assert table_in(tmp_path) is None
     (tmp_path / "metadata.jsonl").write_text('{"image": "a.png"}', encoding="utf-8")
@@ -60,6 +70,11 @@ def test_a_table_that_names_no_pictures_is_none(tmp_path: Path) -> None:
         ("metadata.jsonl", b'{"file_name": "a"}\n[1]', "line 2 is not an object"),
         ("metadata.jsonl", b"\xff\xfe", "not UTF-8 at byte 0"),
         ("metadata.csv", b'file_name,text\na.png,"' + b"x" * 200_000 + b'"', "field larger than"),
+        (
+            "metadata.csv",
+            b"file_name,text\na.png,yuki\nb.png,yuki_nk, white hair",
+            "line 3 has more columns than the hea",
+        ),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path: Path, name: str, text: bytes, says: str) -> None:
