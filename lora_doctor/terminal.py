@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lora_doctor.errors import printable
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import setting_text, too_close
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lora_doctor.types import Finding, Measurement, Verdict
+    from lora_doctor.types import Finding, Measurement, RankedCause, Verdict
 
+_CAUSES = 3
 _STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -92,7 +93,8 @@ def lines_shown(text: str) -> list[str]:
 
 
 def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Iterable[RenderableType]:
-    """One finding: what, how sure, `details`, the likeliest cause with its evidence, the fix."""
+    """One finding: what, how sure, `details`, the likeliest cause with its evidence, the fix; all causes, `_CAUSES` at
+    most, between which it is too close to tell."""
     sure = "" if finding.state == "confirmed" else f", {finding.state}"
     about = ", ".join(finding.about.values())
     told = f"{finding.rule}{f' ({about})' if about else ''}"
@@ -101,15 +103,22 @@ def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Itera
     table.add_row("", plain(line(finding.symptom)))
     for detail in details:
         table.add_row("", plain(detail))
-    cause = finding.causes[0]
-    table.add_row("cause", plain(line(cause.because)))
-    for evidence in cause.evidence[:3]:
-        table.add_row("", f"- {plain(line(evidence))}")
-    for name, change in cause.fix.change.items():
-        asked = ", ".join(f"{how.replace('_', ' ')} {setting_text(amount)}" for how, amount in change.items())
-        table.add_row("fix", plain(f"{name}: {asked}"))
-    if cause.fix.advice:
-        table.add_row("fix", plain(line(cause.fix.advice)))
+    if doubt := too_close(finding):
+        table.add_row("", plain(doubt))
+    for cause in finding.causes[: min(finding.close, _CAUSES)]:
+        for name, text in _cause_told(cause, "perhaps" if doubt else "cause"):
+            table.add_row(name, plain(line(text)))
     if finding.predicts:
         table.add_row("expect", plain(", ".join(finding.predicts)))
     yield table
+
+
+def _cause_told(cause: RankedCause, name: str) -> Iterable[tuple[str, str]]:
+    """What stands beside each other: `name` and the cause, its evidence, its fixes."""
+    yield name, cause.because
+    yield from (("", f"- {evidence}") for evidence in cause.evidence[:3])
+    for setting, change in cause.fix.change.items():
+        asked = ", ".join(f"{how.replace('_', ' ')} {setting_text(amount)}" for how, amount in change.items())
+        yield "fix", f"{setting}: {asked}"
+    if cause.fix.advice:
+        yield "fix", cause.fix.advice

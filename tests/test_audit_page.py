@@ -10,6 +10,9 @@ from rich.console import Console
 
 from lora_doctor.audit_page import BAR, page
 from lora_doctor.dataset_audit import Audit
+from lora_doctor.plugins import data_folder
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import evaluate
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
     IN_CONTEXT,
@@ -81,6 +84,28 @@ def test_a_finding_names_the_pictures_it_is_about() -> None:
     text = shown(audit_of([late], [finding(late)]))
     assert "2.png, 0.png" in text
     assert "Typed by hand." in text and "Correct it." in text and "body-drift" in text
+
+
+def fused(*visible: float) -> str:
+    """What the page says of a phrase that every caption holds, and pictures show or not, or nobody looked."""
+    rule = next(one for one in load_rules(data_folder("rules") / "dataset") if one.id == "fused-token")
+    where = {"token": "red scarf"}
+    seen = [Measurement(name="captions.token_visible_share", value=share, n=2, where=where) for share in visible]
+    findings, _ = evaluate([rule], [Measurement(name="captions.token_frequency", value=1.0, n=2, where=where), *seen])
+    return " ".join(shown(audit_of(findings=findings)).split())
+
+
+def test_of_causes_that_nothing_speaks_for_all_are_told_and_none_as_a_fact() -> None:
+    text = fused()
+    assert "Which of the first 2 causes comes first is too close to tell" in text and " cause " not in text
+    assert "perhaps It is only in the captions" in text and "perhaps It is in nearly all the pictures" in text
+    assert "fix Add pictures without red scarf" in text
+
+
+def test_a_cause_that_evidence_speaks_for_is_told_alone() -> None:
+    text = fused(0.1)
+    assert "cause It is only in the captions" in text and "- it is not to be seen" in text
+    assert "too close to tell" not in text and "nearly all the pictures" not in text
 
 
 def test_nothing_found_is_said() -> None:
