@@ -28,6 +28,7 @@ _NOT_SO = re.compile(r"n['’]t\b|\bcannot\b", re.IGNORECASE)
 """The same inside a word: `doesn't`."""
 _KEPT = re.compile(r"(\|{2,})")
 """What sd-scripts' `keep_tokens_separator` is by convention: what stands before it is never dropped."""
+_SPELLINGS = dict.fromkeys(("grey", "gray"), "gr[ae]y") | dict.fromkeys(("blonde", "blond"), "blonde?")
 _EMPTIED = re.compile(r"(?<![\w\\])\(\s*(?::\s*[\d.]+\s*)?\)")
 """What a weighted token leaves when it is taken out: `(:1.2)`."""
 
@@ -217,7 +218,7 @@ def _replaced(text: str, old: str, new: str) -> str:
 
 def _pattern(word: str) -> str:
     """`white_hair` and `white hair` alike, not inside longer words or names of things (`white hair ties`)."""
-    parts = [re.escape(part) for part in re.split(r"[_\s]+", word) if part]
+    parts = [_SPELLINGS.get(part.lower(), re.escape(part)) for part in re.split(r"[_\s]+", word) if part]
     thing = rf"(?![_\s]+{HAIR_THINGS})" if word.lower().endswith("hair") else ""
     return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])" + thing
 

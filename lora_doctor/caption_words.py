@@ -5,11 +5,13 @@ Lists of common words, Danbooru tags and captioning models' habits; they say how
 
 from __future__ import annotations
 
-from lora_doctor.captions import pieces
-
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def _tags(text: str) -> frozenset[str]:
+    return frozenset(" ".join(tag.split()) for tag in text.split(","))
 
 
 FUNCTION_WORDS = _words("""
@@ -53,13 +55,11 @@ source cartoon, source pony, source furry, 4k, 8k, hd, uhd, hdr, raw photo, dslr
 english commentary, official art, signature, artist name, dated, watermark, web address, twitter username,
 virtual youtuber, original, bad id, bad pixiv id, commission, raw, sharp focus, professional, lowres
 """
-QUALITY_TAGS = frozenset(pieces(_QUALITY)) | {f"score {n}" for n in range(10)} | {f"score {n} up" for n in range(10)}
-FRAMING_WORDS = frozenset(
-    pieces("""
+QUALITY_TAGS = _tags(_QUALITY) | {f"score {n}" for n in range(10)} | {f"score {n} up" for n in range(10)}
+FRAMING_WORDS = _tags("""
 close-up, closeup, portrait, headshot, upper body, lower body, full body, cowboy shot, half body, bust, wide shot,
 face, from side, from behind, from above, from below, profile, head shot, medium shot, full-body, upper-body
 """)
-)
 ANATOMY = _words("""
 hair eyes eye skin bangs fringe ponytail twintails braid braids sidelocks ahoge ears ear tail horns horn wings freckles
 mole scar
@@ -102,8 +102,19 @@ serafuku suit tuxedo kimono yukata hakama swimsuit bikini leotard bodysuit armor
 cap beret turtleneck overalls pajamas lingerie underwear outfit clothes clothing costume nude naked tie necktie bow
 ribbon belt collar choker
 """)
+OF_BODIES = _words("""
+tan tanned pale slender slim thin skinny lean athletic muscular toned curvy plump chubby fat stocky lanky petite
+short tall
+""")
+"""Labels of one word that say how somebody is built or what skin somebody has, and that things have too."""
+BODIES = CLASS_WORDS | _words("""
+body figure build frame physique silhouette form stature waist hips torso legs limbs skin complexion tone
+queen princess king prince gentleman kid toddler baby
+""")
+"""What has it, behind such a word: `an athletic woman`, and no `athletic shoes`."""
 MULTICOLOURED = ("multicolored hair", "two-tone hair", "gradient hair", "streaked hair", "colored inner hair",
-                 "split-color hair", "heterochromia", "colored tips", "highlights", "ombre hair")  # fmt: skip
+                 "split-color hair", "heterochromia", "multicolored eyes", "two-tone eyes", "gradient eyes",
+                 "colored tips", "highlights", "ombre hair")  # fmt: skip
 """What makes two colours of hair or eyes true at once."""
 _KINDS = {"environment": ENVIRONMENT_WORDS, "pose": POSE_WORDS, "outfit": OUTFIT_WORDS}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import takewhile
 
 from lora_doctor.caption_weights import unweighted
+from lora_doctor.caption_words import BODIES, CONNECTORS, FUNCTION_WORDS, OF_BODIES, kind_words
 from lora_doctor.types import DatasetImage
 
 _LONGEST_TAG = 4
@@ -20,6 +22,9 @@ _MARKS = ".,;:!?\"'`*“”‘’«»。，、；：！？「」『』（）"
 _CUT = re.compile(r"([,，、]|\|{2,})")
 """What stands between the things a caption says: commas, Chinese and Japanese ones too, and the mark of sd-scripts'
 `keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
+_ONE_SPELLING = {"gray": "grey", "blond": "blonde", "tanned": "tan"}
+"""Words that captions write either way; Danbooru has the second."""
+_SPELT = re.compile(rf"\b(?:{'|'.join(_ONE_SPELLING)})\b")
 UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Kana, Han and Hangul, for a regular expression: they stand beside a Latin word without a space."""
 _BORDER = re.compile(rf"(?<=[A-Za-z0-9_])(?=[{UNSPACED}])|(?<=[{UNSPACED}])(?=[A-Za-z0-9_])")
@@ -42,18 +47,21 @@ def names(caption: str | None, text: str) -> bool:
     """
     tags, prose = _parts(caption or "")
     wanted = _folded(text)
-    return bool(wanted) and all(f"\n{w}\n" in tags or f" {w} " in prose for w in wanted)
+    return bool(wanted) and all(
+        f"\n{w}\n" in tags or (f" {w} " in prose and (w not in OF_BODIES or _of_a_body(w, prose))) for w in wanted
+    )
 
 
 def says(caption: str | None, label: str) -> bool:
     """Whether the caption says that `label` holds: it names it, or something more precise, or a word made of it.
 
-    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`; `off-white_hair` does not.
+    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`;
+    `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
     """
     tags, prose = _parts(caption or "")
     wanted = _folded(label)
     return bool(wanted) and all(
-        f"\n{w}\n" in tags or f" {w}\n" in tags or f" {w} " in prose or _as_adjective(w, tags, prose) for w in wanted
+        f"\n{w}\n" in tags or _more_precise(w, tags, prose) or _as_adjective(w, tags, prose) for w in wanted
     )
 
 
@@ -69,8 +77,9 @@ def swapped(caption: str, label: str, other: str) -> str:
 
 
 def pieces(caption: str) -> list[str]:
-    """What the caption says, piece by piece: in lower case, underscores and runs of space as one space, no weights."""
-    return said_tokens(caption.lower().replace("_", " "))
+    """What the caption says, piece by piece: in lower case, underscores and runs of space as one space, no weights,
+    one spelling of a word (`grey` for `gray`)."""
+    return said_tokens(_SPELT.sub(lambda found: _ONE_SPELLING[found[0]], caption.lower().replace("_", " ")))
 
 
 def said_tokens(caption: str) -> list[str]:
@@ -158,9 +167,9 @@ def is_prose(caption: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _parts(caption: str) -> tuple[str, str]:
-    """The pieces, a line each; and the words of those that are prose between spaces, `|` where a piece ends."""
+    """The pieces, a line each; and the words of those that are prose between spaces, `|` where a sentence ends."""
     said = _things_joined(pieces(caption))
-    prose = (" ".join(filter(None, map(stripped, piece.split()))) for piece in said if prose_piece(piece))
+    prose = (" ".join(words) for piece in said if prose_piece(piece) for words in sentences(piece))
     return "".join(f"\n{piece}\n" for piece in said), "".join(f" {piece} |" for piece in prose)
 
 
@@ -174,6 +183,33 @@ def _things_joined(said: Iterable[str]) -> list[str]:
     return [_HAIR_OF_A_THING.sub("hair-", piece) for piece in said]
 
 
+def _more_precise(label: str, tags: str, prose: str) -> bool:
+    """Whether a tag ends with the label or prose has it; of a body's word, whether it is said of one."""
+    if label in OF_BODIES:
+        return _of_a_body(label, prose + tags.replace("\n", " | "))
+    return f" {label}\n" in tags or f" {label} " in prose
+
+
+def _of_a_body(word: str, said: str) -> bool:
+    """Whether one of the word's mentions is of somebody: before a word for a being or a figure, or where nothing that
+    it could be said of follows (`she is tan and slender`), but not what is worn (`dressed in tan`)."""
+    if f" {word} " not in said:
+        return False
+    words = said.split()
+    return any(
+        _behind_a_body(words[at + 1 : at + 1 + _REACH]) and words[at - 1 : at] not in (["in"], ["wearing"])
+        for at, one in enumerate(words) if one == word
+    )  # fmt: skip
+
+
+def _behind_a_body(following: list[str]) -> bool:
+    near = list(takewhile(lambda word: word not in _ENDS_A_PHRASE, following))
+    return not near or not BODIES.isdisjoint(near)
+
+
+_REACH = 4
+"""Words behind an adjective in which its noun may stand: `a slender young ohwx woman`."""
+_ENDS_A_PHRASE = FUNCTION_WORDS | CONNECTORS | kind_words("pose") | {"|"}
 _HAIR_OF_A_THING = re.compile(rf"\bhair (?={HAIR_THINGS})")
 _ADJECTIVES = {"hair": "haired", "eyes": "eyed", "skin": "skinned"}
 

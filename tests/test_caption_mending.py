@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
 from lora_doctor.captions import names
+from lora_doctor.labels import load_labels
+from lora_doctor.plugins import data_folder
 from lora_doctor.rival_labels import rivals
 from lora_doctor.spelling import Spelling
 from lora_doctor.types import FRAMINGS, IDENTITY_EMPHASIS, IN_CONTEXT
@@ -238,6 +240,36 @@ def test_true_traits_that_the_audit_accepts_are_left_as_they_are(spec: dict[str,
     plan = CaptionPlan(trigger="yuki_nk", spec=spec, label_sets=sets)
     assert mend(caption, plan, role=IN_CONTEXT, shown={}) == Mended(caption=caption)
     assert all(rivals(sets[attribute].labels, own, caption) == [] for attribute, own in spec.items())
+
+
+CHARACTER = load_labels(data_folder("rules") / "labels" / "character.toml")
+
+
+@pytest.mark.parametrize(
+    ("spec", "caption"),
+    [
+        ({"hair_length": "long_hair"}, "1girl, yuki_nk, long_hair"),
+        ({"eye_colour": "blue_eyes"}, "1girl, yuki_nk, blue_eyes, purple_eyes, multicolored_eyes"),
+        ({"eye_colour": "blue_eyes"}, "1girl, yuki_nk, blue_eyes, red_eyes, gradient_eyes"),
+        ({"hair_colour": "grey_hair"}, "a portrait of yuki_nk with gray hair"),
+        ({"hair_colour": "blonde_hair"}, "a portrait of yuki_nk with short blond hair"),
+        ({"skin": "pale_skin"}, "yuki_nk with pale skin on a street, wearing a tan trench coat"),
+        ({"skin": "tan"}, "1girl, yuki_nk, tanned"),
+        ({"height": "tall"}, "1girl, yuki_nk, tall_female"),
+    ],
+)
+def test_true_traits_in_the_words_of_the_shipped_labels_are_left_as_they_are(
+    spec: dict[str, str], caption: str
+) -> None:
+    plan = CaptionPlan(trigger="yuki_nk", spec=spec, label_sets=CHARACTER)
+    assert mend(caption, plan, role=IN_CONTEXT, shown=spec) == Mended(caption=caption)
+
+
+def test_the_other_spelling_of_a_colour_is_corrected_too() -> None:
+    plan = CaptionPlan(trigger="yuki_nk", spec={"hair_colour": "white_hair"}, label_sets=CHARACTER)
+    caption = "a portrait of yuki_nk with gray hair in a park"
+    found = mend(caption, plan, role=IN_CONTEXT, shown={"hair_colour": "white_hair"})
+    assert found.caption == "a portrait of yuki_nk with white hair in a park"
 
 
 def test_the_other_half_of_two_colours_is_kept_and_the_characters_own_added() -> None:

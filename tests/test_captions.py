@@ -109,10 +109,41 @@ def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None
         ("long_hair", "very_long_hair", False),
         ("", "blue_eyes", False),
         ("blue_eyes", "", False),
+        ("a woman with gray hair", "grey_hair", True),
+        ("1girl, short blond hair", "blonde_hair", True),
+        ("a gray-haired woman", "grey_hair", True),
+        ("1girl, tanned skin", "tan", True),
+        ("1girl, tall_female", "tall", True),
     ],
 )
 def test_a_more_precise_token_says_the_label(caption: str, label: str, said: bool) -> None:
     assert says(caption, label) is said
+
+
+@pytest.mark.parametrize(
+    ("caption", "label", "said"),
+    [
+        ("a woman in a tan trench coat", "tan", False),
+        ("yuki_nk stands on a street, wearing tan leather boots", "tan", False),
+        ("she is dressed in tan and white", "tan", False),
+        ("yuki_nk runs on a track in athletic shoes", "athletic", False),
+        ("a tall building stands behind her", "tall", False),
+        ("1girl, tan", "tan", True),
+        ("she is tan and wears white", "tan", True),
+        ("she has tan skin", "tan", True),
+        ("an athletic woman in athletic shoes", "athletic", True),
+        ("a slender young ohwx woman walks", "slender", True),
+        ("the woman is athletic. Trees stand behind her", "athletic", True),
+        ("yuki_nk, a tall and slender woman in a park", "tall", True),
+    ],
+)
+def test_a_word_for_a_body_is_said_of_somebody_and_not_of_a_coat(caption: str, label: str, said: bool) -> None:
+    assert says(caption, label) is said
+    assert names(caption, label) is said
+
+
+def test_no_label_is_named_across_the_end_of_a_sentence() -> None:
+    assert not says("the wall is white. Hair and clothes are wet", "white_hair")
 
 
 @given(st.text("ab_ ,c.", max_size=30), st.text("abc_", min_size=1, max_size=6))

@@ -79,4 +79,7 @@ def test_the_packaged_labels_cover_what_a_checkup_needs():
     labels = load_labels(data_folder("rules") / "labels" / "character.toml")
     assert set(FRAMINGS) == set(labels["framing"].labels)
     assert any(label.startswith("simple_") for label in labels["environment"].labels)
+    assert {"short_hair", "medium_hair", "long_hair", "very_long_hair"} == set(labels["hair_length"].labels)
+    heights = " ".join((*labels["height"].labels, *(text for each in labels["height"].prompts for text in each)))
+    assert not {"girl", "boy", "woman", "man", "female", "male"} & set(heights.replace("_", " ").split())
     assert {"identity", "body"} <= {each.kind for each in labels.values()}

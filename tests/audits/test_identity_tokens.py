@@ -67,7 +67,8 @@ def test_another_label_of_the_attribute_is_a_conflict() -> None:
 
 @pytest.mark.parametrize(
     ("caption", "conflict"),
-    [("athletic", 0.0), ("slender, athletic", 0.0), ("slender", 1.0), ("white_hair, black_hair", 1.0),
+    [("athletic", 0.0), ("slender, athletic", 0.0), ("slender", 1.0), ("yuki_nk beside a slender vase", 0.0),
+     ("white_hair, black_hair", 1.0),
      ("white_hair, black_hair, multicolored_hair", 0.0), ("2girls, white_hair, black_hair", 0.0),
      ("2girls, black_hair", 1.0), ("a girl with white hair hugs a man with black hair", 0.0),
      ("white hair with black hair ties", 0.0), ("yuki_nk at a counter, a clerk has black hair", 0.0),
