@@ -53,7 +53,7 @@ def _prescribed(prescription: Prescription) -> list[str]:
         f"{c.field}: {setting_text(c.before)} -> {setting_text(c.after)}   ({' '.join(c.because.split())})"
         for c in prescription.changes
     )
-    asked = (each.says for each in (*prescription.dataset, *prescription.left_out))
+    asked = (*(each.says for each in prescription.dataset), *(each.says for each in prescription.left_out))
     captions = (caption_text(fix) for fix in prescription.captions)
     return [*changes, *asked, *captions, *prescription.advice, *prescription.conflicts]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lora_doctor.terminal import line, shown
+from lora_doctor.errors import printable
+from lora_doctor.terminal import line
 from lora_doctor.types import Diagnosis
 
 
@@ -10,7 +11,7 @@ def dataset_lines(diagnosis: Diagnosis) -> list[str]:
     """`trigger-not-in-captions: Hardly any caption holds the trigger.`, most pressing first."""
     told = [finding for finding in diagnosis.dataset_findings if finding.state == "confirmed"]
     return [
-        shown(line(f"{' '.join((finding.rule, *finding.about.values()))}: {finding.symptom}"))
+        printable(line(f"{' '.join((finding.rule, *finding.about.values()))}: {finding.symptom}"))
         for finding in told
         if finding.severity != "note"
     ]

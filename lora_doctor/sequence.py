@@ -135,7 +135,7 @@ class _View:
     novel: tuple[str, ...]
     lora: str
 
-    def judged(self, rounds: int, of: int) -> tuple[list[Finding], list[NotEvaluated], tuple[Finding, ...]]:
+    def judged(self, rounds: int, of: int) -> tuple[Sequence[Finding], Sequence[NotEvaluated], tuple[Finding, ...]]:
         """The findings, the rules that were not evaluated, and the suspicions that are worth more pictures.
 
         A finding that is confirmed, but not by as much as an early look takes, is worth them like a suspected one. Once

@@ -69,6 +69,7 @@ PARTS = {
     "lora_doctor.verdict_words": {"demands", "measurement_book"},
     "lora_doctor.verdict": {"demands", "measurement_book", "verdict_words"},
     "lora_doctor.sequence": {"demands", "measurement_book"},
+    "lora_doctor.checkup_page": {"dataset_lines"},
     "lora_doctor.rules": {"rule_conditions"},
     "lora_doctor.rule_files": {"rule_conditions", "rule_yaml"},
     "lora_doctor.image_states": {"head_pose"},
