@@ -9,7 +9,7 @@ from click import style
 from lora_doctor.dataset_lines import dataset_lines
 from lora_doctor.terminal import effect_text, measurement_text, verdict_lines
 from lora_doctor.types import Diagnosis, Finding, Prescription
-from lora_doctor.wording import caption_text, setting_text, too_close
+from lora_doctor.wording import caption_text, how_to_go_on, setting_text, too_close
 
 MOST_REASONS = 8
 """Reasons of a verdict that are shown; `gate` shows all."""
@@ -24,6 +24,8 @@ def page(diagnosis: Diagnosis) -> Iterator[str]:
     stamp = style(f" {verdict.outcome} ", fg="white", bg=_COLOURS[verdict.outcome], bold=True)
     yield from ("", f"{stamp}  {verdict.sentence}")
     yield from (f"  - {line}" for line in verdict_lines(verdict, most=MOST_REASONS))
+    if advice := how_to_go_on(diagnosis):
+        yield f"  - {advice}"
     for number, finding in enumerate(diagnosis.findings, 1):
         yield from _finding(number, finding)
     if told := dataset_lines(diagnosis):

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_doctor.types import Finding
+from lora_doctor.types import Diagnosis, Finding
+
+
+def how_to_go_on(diagnosis: Diagnosis) -> str:
+    """Where the verdict is open and only the number of pictures ended the rendering: what renders more; else empty."""
+    rounds = diagnosis.matrix.get("rounds") or {}
+    if diagnosis.verdict.outcome != "INCONCLUSIVE" or rounds.get("stopped") not in ("all rounds", "budget"):
+        return ""
+    more = f"`most_replicates = {rounds['at_most'] + 4}` under [matrix] in lora-doctor.toml"
+    what = "a larger --budget" if rounds["stopped"] == "budget" else more
+    return f"more pictures may decide it: with {what} the same command goes on, and keeps what is rendered"
 
 
 def too_close(finding: Finding, most: int = 3) -> str | None:

@@ -19,10 +19,7 @@ from lora_doctor.plugins import data_folder
 from lora_doctor.retrain_plan import prepare
 from lora_doctor.settings import load_settings
 
-NOT_YET: dict[str, str] = {
-    "echo": "INCONCLUSIVE: one in five pictures of her library shows somebody else, and with one picture more like "
-    "those two new environments are not proven in eight rounds",
-}
+NOT_YET: dict[str, str] = {}
 """Patient -> what it gets instead."""
 
 ALWAYS = ("misa", "yuki")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lora_doctor.wording import caption_text, setting_text
+from lora_doctor.wording import caption_text, how_to_go_on, setting_text
+from tests.make_diagnosis import make_diagnosis
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,23 @@ def test_settings_have_one_format(value: Any, text: str) -> None:
 )
 def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None:
     assert caption_text(fix) == f"Captions: {text}"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stopped", "told"),
+    [
+        ("INCONCLUSIVE", "all rounds", "`most_replicates = 12` under [matrix]"),
+        ("INCONCLUSIVE", "budget", "a larger --budget"),
+        ("INCONCLUSIVE", "nothing left", ""),
+        ("INCONCLUSIVE", "no ruler", ""),
+        ("HOLD", "all rounds", ""),
+        ("SHIP", "decided", ""),
+    ],
+)
+def test_more_pictures_are_advised_only_where_their_number_ended_the_rendering(
+    outcome: Any, stopped: str, told: str
+) -> None:
+    one = make_diagnosis()
+    rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}
+    one = replace(one, verdict=replace(one.verdict, outcome=outcome), matrix={**one.matrix, "rounds": rounds})
+    assert (told in how_to_go_on(one)) if told else how_to_go_on(one) == ""
