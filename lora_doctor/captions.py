@@ -94,7 +94,8 @@ def cut(caption: str) -> list[str]:
 
 def words_of(token: str) -> list[str]:
     """The words of a token: without marks around them, cut where a script without spaces begins (`yuki_nk站在`)."""
-    return [word for raw in token.split() for part in _BORDER.split(raw) if (word := stripped(part))]
+    parts = token.split() if token.isascii() else [part for raw in token.split() for part in _BORDER.split(raw)]
+    return [word for part in parts if (word := stripped(part))]
 
 
 def caption_tokens(caption: str) -> list[str]:

@@ -86,13 +86,18 @@ def test_a_finding_names_the_pictures_it_is_about() -> None:
     assert "Typed by hand." in text and "Correct it." in text and "body-drift" in text
 
 
-def fused(*visible: float) -> str:
-    """What the page says of a phrase that every caption holds, and pictures show or not, or nobody looked."""
+def fused_audit(*visible: float) -> Audit:
+    """An audit that found a phrase in every caption, which pictures show or not, or nobody looked."""
     rule = next(one for one in load_rules(data_folder("rules") / "dataset") if one.id == "fused-token")
     where = {"token": "red scarf"}
     seen = [Measurement(name="captions.token_visible_share", value=share, n=2, where=where) for share in visible]
     findings, _ = evaluate([rule], [Measurement(name="captions.token_frequency", value=1.0, n=2, where=where), *seen])
-    return " ".join(shown(audit_of(findings=findings)).split())
+    return audit_of(findings=findings)
+
+
+def fused(*visible: float) -> str:
+    """What the page says of it."""
+    return " ".join(shown(fused_audit(*visible)).split())
 
 
 def test_of_causes_that_nothing_speaks_for_all_are_told_and_none_as_a_fact() -> None:

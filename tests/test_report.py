@@ -23,7 +23,7 @@ from lora_doctor.report import format_number, render_audit, render_report
 from lora_doctor.types import Diagnosis, Prescription, Verdict
 from tests.in_browser import in_browser, needs_chromium
 from tests.make_diagnosis import make_diagnosis
-from tests.test_audit_page import audit_of
+from tests.test_audit_page import audit_of, fused_audit
 
 TEMPLATES = Path(__file__).parents[1] / "reports"
 
@@ -414,6 +414,15 @@ def test_the_switch_of_light_and_dark_stands_at_the_right_of_the_name(html: str,
     )
     elements, _ = in_browser(html, tmp_path, probe=probe, width=width)
     assert re.findall(r'<body data-seen="([^"]*)"', elements) == ["true,true,true"]
+
+
+def test_an_audit_calls_no_cause_the_likeliest_where_it_is_too_close_to_tell() -> None:
+    def page(*visible: float) -> str:
+        record = fused_audit(*visible).record
+        return render_audit(record, templates=TEMPLATES, run=None, private=True)
+
+    assert "too close to tell" in page() and "most likely" not in page()
+    assert "too close to tell" not in page(0.1) and "most likely" in page(0.1)
 
 
 @needs_chromium
