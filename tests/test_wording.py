@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,9 +63,9 @@ def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None
     ],
 )
 def test_more_pictures_are_advised_only_where_their_number_ended_the_rendering(
-    outcome: Any, stopped: str, told: str
+    tmp_path: Path, outcome: Any, stopped: str, told: str
 ) -> None:
-    one = make_diagnosis()
+    one = make_diagnosis(tmp_path)
     rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}
     one = replace(one, verdict=replace(one.verdict, outcome=outcome), matrix={**one.matrix, "rounds": rounds})
     assert (told in how_to_go_on(one)) if told else how_to_go_on(one) == ""
