@@ -18,6 +18,19 @@ PLACES = {
     "overbake.adherence_loss": ("environment", "framing"),
 }  # fmt: skip
 """Measurement -> the kinds of label sets on which a picture must be read as the cell asks."""
+KINDS = {"body.deficit": "body", "outfit.deficit": "outfit"}
+"""Measurement -> the kind of the traits that it counts; others name their trait in `where`."""
+
+
+def traits_of(finding: Finding, spec: Mapping[str, str], label_sets: Mapping[str, LabelSet]) -> tuple[str, ...]:
+    """The attributes of the character that a finding is about, in the order of its measurements; often none."""
+    found: list[str] = []
+    for m in finding.measurements:
+        if (kind := KINDS.get(m.name)) is not None:
+            found += [name for name in spec if name in label_sets and label_sets[name].kind == kind]
+        elif m.where.get("attribute") in spec:
+            found.append(m.where["attribute"])
+    return tuple(dict.fromkeys(found))
 
 
 def evidence_cells(
@@ -26,19 +39,22 @@ def evidence_cells(
     """Keys of the cells that a finding points at; empty where nothing of its slice was drawn.
 
     `shows` is the rule's; the slice the finding was judged for (`about`) and the weight of its leading measurement go
-    before it. Of several ship weights the highest is shown: there the LoRA has had its say. Pictures that are read
-    otherwise than the leading measurement wants them come first, then those with the lowest identity, spread over the
-    environments.
+    before it. Pictures that are read otherwise than the finding wants them come first, from whichever ship weight, the
+    highest first; the others are of the highest ship weight, where the LoRA has had its say. Among equals the lowest
+    identity leads, and all are spread over the environments.
     """
     lead = finding.measurements[0] if finding.measurements else None
     where = {**shows, **_weight(lead, shows), **finding.about}
     fitting = [cell for cell in (facts.arms if "arm" in shows else facts.cells) if _is_shown(cell, where, facts)]
     spec = facts.character.get("spec") or {}
-    wanted = {cell["key"]: {} if lead is None else _wanted(cell, lead, spec, label_sets) for cell in fitting}
+    traits = {name: spec[name] for name in traits_of(finding, spec, label_sets)}
+    wanted = {cell["key"]: traits or ({} if lead is None else _wanted(cell, lead, label_sets)) for cell in fitting}
     if any(wanted.values()):  # a picture of which it wants nothing, such as a pose, says nothing about it
         fitting = [cell for cell in fitting if wanted[cell["key"]]]
     right = {cell["key"]: not _is_off(cell, wanted[cell["key"]]) for cell in fitting}
-    fitting.sort(key=lambda c: (right[c["key"]], c["identity"] is None, c["identity"] or 0.0, c["key"]))
+    top = max((cell["weight"] for cell in fitting), default=0.0)
+    fitting = [cell for cell in fitting if cell["weight"] == top or not right[cell["key"]]]
+    fitting.sort(key=lambda c: (right[c["key"]], -c["weight"], c["identity"] is None, c["identity"] or 0.0, c["key"]))
     seen: Counter[tuple[bool, str]] = Counter()
     ranked = []
     for key, environment in ((cell["key"], cell["environment"]) for cell in fitting):
@@ -57,8 +73,8 @@ def _weight(lead: Measurement | None, shows: Where) -> Where:
 def _is_shown(cell: Mapping[str, Any], where: Where, facts: Diagnosis) -> bool:
     """Whether the cell was drawn, and lies in the slice."""
     weight = where.get("weight", "ship")
-    at = f"{max(facts.matrix['ship_weights']):g}" if weight == "ship" else weight
-    if not cell["image"] or f"{cell['weight']:g}" != at:
+    at = [f"{each:g}" for each in facts.matrix["ship_weights"]] if weight == "ship" else [weight]
+    if not cell["image"] or f"{cell['weight']:g}" not in at:
         return False
     return all(_fits(cell, key, value) for key, value in where.items() if key != "weight")
 
@@ -69,13 +85,9 @@ def _fits(cell: Mapping[str, Any], key: str, value: str) -> bool:
     return key not in cell or str(cell[key]) == value
 
 
-def _wanted(
-    cell: Mapping[str, Any], lead: Measurement, spec: Mapping[str, str], label_sets: Mapping[str, LabelSet]
-) -> dict[str, str]:
-    """Attribute -> label, of what the leading measurement wants read in this picture; empty where it says none."""
-    attribute, kind = lead.where.get("attribute"), lead.where.get("kind")
-    if attribute is not None:
-        return {attribute: spec[attribute]} if attribute in spec else {}
+def _wanted(cell: Mapping[str, Any], lead: Measurement, label_sets: Mapping[str, LabelSet]) -> dict[str, str]:
+    """Attribute -> label, of what the leading measurement wants read in this picture beside the character's traits."""
+    kind = lead.where.get("kind")
     if kinds := PLACES.get(lead.name):
         return {name: cell[labels.kind] for name, labels in label_sets.items() if labels.kind in kinds}
     kind = TRAITS if kind == "trait" else kind

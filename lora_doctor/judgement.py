@@ -13,7 +13,7 @@ from typing import Any
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.evidence import evidence_cells
+from lora_doctor.evidence import evidence_cells, traits_of
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe
@@ -182,9 +182,13 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     facts = facts if private else public_facts(facts, labels)
     findings, not_evaluated = evaluate(rules, facts.measurements, policy.weights)
     shows = {rule.id: rule.shows for rule in rules}
-    findings = tuple(replace(f, cells=evidence_cells(f, shows[f.rule], facts, labels)) for f in findings)
+    spec = facts.character["spec"]
+    findings = tuple(
+        replace(f, cells=evidence_cells(f, shows[f.rule], facts, labels), traits=traits_of(f, spec, labels))
+        for f in findings
+    )
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
-    prescription = prescribe(findings, training, facts.measurements, spec=facts.character["spec"], label_sets=labels)
+    prescription = prescribe(findings, training, facts.measurements, spec=spec, label_sets=labels)
     lora = facts.inputs.get("lora", "")
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,

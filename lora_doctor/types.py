@@ -844,6 +844,8 @@ class Finding:
     references: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """Keys of evidence cells."""
+    traits: tuple[str, ...] = ()
+    """Attributes of the character that it is about: how they are read is told beside its pictures."""
     about: Where = field(default_factory=dict)
     """The slice it was judged for, where the rule has `each`."""
     predicts: tuple[str, ...] = ()

@@ -282,6 +282,7 @@ def _findings(cells: Cells) -> tuple[Finding, ...]:
             causes=(_TOO_MANY_CLOSEUPS, _BODY_TOKENS_MISSING),
             references=("Dataset Prep for Character LoRAs, failure modes, row 1",),
             cells=tuple(keys[:3]),
+            traits=("body", "top"),
         ),
         Finding(
             rule="hair_colour_flips",
@@ -298,6 +299,7 @@ def _findings(cells: Cells) -> tuple[Finding, ...]:
             ),
             causes=(_WEAK_HAIR_TOKENS,),
             cells=tuple(flipped[-2:]),
+            traits=("hair_colour",),
         ),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lora_doctor.evidence import PICTURES, evidence_cells
+from lora_doctor.evidence import PICTURES, evidence_cells, traits_of
 from lora_doctor.types import FRAMINGS, Diagnosis, Finding, LabelSet, Measurement
 from tests.make_diagnosis import ENVIRONMENTS, make_diagnosis
 
@@ -25,6 +25,9 @@ LABELS = {
     "place": label_set("place", "environment", *PLACES),
     "pose": label_set("pose", "pose", "standing", "sitting"),
     "expression": label_set("expression", "expression", "smile", "open_mouth"),
+    "hair_colour": label_set("hair_colour", "identity", "white_hair", "red_hair"),
+    "body": label_set("body", "body", "slender", "curvy"),
+    "top": label_set("top", "outfit", "red_sweater", "blue_shirt"),
 }
 
 
@@ -82,6 +85,35 @@ def test_what_is_read_otherwise_than_asked_comes_first_however_like_the_characte
     cells = [_read(c, **labels) | {"identity": 0.99} if c["key"] in wrong else c for c in facts.cells]
     seen = shown(replace(facts, cells=tuple(cells)), found, weight="ship", framing="close-up")
     assert {cell["key"] for cell in seen[:2]} == wrong and len({cell["environment"] for cell in seen}) > 3
+
+
+def test_a_flip_is_shown_at_the_ship_weight_it_is_seen_at(facts: Diagnosis) -> None:
+    """Hair that flips at 0.7 alone is not shown with pictures at weight 1 that have the right colour."""
+    flipped = {f"w0.70_{place}_full_body_r0" for place in PLACES[:3]} | {"w0.80_beach_full_body_r1"}
+    cells = [_read(c, hair_colour="red_hair") if c["key"] in flipped else c for c in facts.cells]
+    seen = shown(replace(facts, cells=tuple(cells)), finding("attribute.flip_rate", attribute="hair_colour"))
+    assert {cell["key"] for cell in seen[:4]} == flipped and seen[0]["weight"] == 0.8
+    assert {cell["weight"] for cell in seen[4:]} == {1.0}
+
+
+@pytest.mark.parametrize(("name", "trait"), [("body.deficit", "body"), ("outfit.deficit", "top")])
+def test_a_finding_about_the_body_or_the_outfit_shows_where_that_is_wrong(
+    facts: Diagnosis, name: str, trait: str
+) -> None:
+    wrong, label = "w1.00_beach_full_body_r1", LABELS[trait].labels[1]
+    cells = [_read(c, **{trait: label}) if c["key"] == wrong else c for c in facts.cells]
+    cells = [c | {"identity": -0.5} if c["key"] == "w1.00_garden_full_body_r0" else c for c in cells]
+    case = replace(facts, cells=tuple(cells))
+    assert shown(case, finding(name), weight="ship", framing="full_body")[0]["key"] == wrong
+
+
+def test_the_traits_of_a_finding_are_those_it_measured(facts: Diagnosis) -> None:
+    spec = facts.character["spec"]
+    of = {name: traits_of(finding(name, **where), spec, LABELS) for name, where in (
+        ("attribute.flip_rate", {"attribute": "hair_colour"}), ("body.deficit", {}), ("outfit.deficit", {}),
+        ("identity.small_face_loss", {}), ("side.mirrored_share", {"attribute": "parting"}))}  # fmt: skip
+    assert of == {"attribute.flip_rate": ("hair_colour",), "body.deficit": ("body",), "outfit.deficit": ("top",),
+                  "identity.small_face_loss": (), "side.mirrored_share": ()}  # fmt: skip
 
 
 def test_the_worst_identity_leads_where_nothing_is_read_otherwise(facts: Diagnosis) -> None:

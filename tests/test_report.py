@@ -383,6 +383,16 @@ def test_a_picture_under_a_finding_says_which_framing_and_place_it_is_read_as(ho
     assert "✕ read as" not in Page(draw(hold)).text
 
 
+def test_a_picture_under_a_finding_tells_the_traits_that_the_finding_is_about(hold: Diagnosis) -> None:
+    """Under a flip of the hair nobody is told of the sweater, and under a lost face of nothing."""
+    hair = hold.findings[1]
+    read = {"hair_colour": "purple_hair", "top": "green_shirt"}
+    cells = tuple({**c, "labels": {**c["labels"], **read}} if c["key"] in hair.cells else c for c in hold.cells)
+    for found, told in ((hair, [True, False]), (replace(hair, traits=()), [False, False])):
+        text = Page(draw(replace(hold, findings=(found,), cells=cells))).text
+        assert [f"✕ {label} asked" in text for label in read.values()] == told
+
+
 def test_why_stands_before_the_warnings(hold: Diagnosis) -> None:
     text = Page(draw(replace(hold, verdict=replace(hold.verdict, warnings=("a small face",))))).text
     assert text.index("Why this verdict") < text.index("a small face")
