@@ -63,9 +63,11 @@ def verdict_lines(verdict: Verdict, *, most: int | None = None) -> list[str]:
     """What stands below the sentence of a verdict: reasons, waived findings, warnings, what a SHIP covers.
 
     The reasons are those of a HOLD or an INCONCLUSIVE, `most` of them (None = all), and how many more there are; a
-    single one is the sentence itself.
+    single one is the sentence itself. Those of a HOLD that are not proven are said to be undecided.
     """
-    against = verdict.reasons if verdict.outcome != "SHIP" and len(verdict.reasons) > 1 else ()
+    proven = len(verdict.reasons) if verdict.proven is None else verdict.proven
+    told = (*verdict.reasons[:proven], *(f"undecided: {text}" for text in verdict.reasons[proven:]))
+    against = told if verdict.outcome != "SHIP" and len(told) > 1 else ()
     rest = 0 if most is None else len(against[most:])
     covered = verdict.limits if verdict.outcome == "SHIP" else ()
     texts = (

@@ -970,6 +970,8 @@ class Verdict:
     """The verdict in one sentence, with its numbers."""
     reasons: tuple[str, ...] = ()
     """HOLD: its blockers, most pressing first, then what is open; INCONCLUSIVE: what is open; SHIP: what holds."""
+    proven: int | None = None
+    """HOLD: how many of the reasons, from the first on, are proven; what follows is undecided. None = not told."""
     limits: tuple[str, ...] = ()
     """What a SHIP covers (weights, working range, framings, environments), what was not tested, what is ignored."""
     warnings: tuple[str, ...] = ()

@@ -66,7 +66,10 @@ def decide(
     )
     waived = tuple(waived_text(f) for f in weighed if f.effect == "waived")
     if against:
-        verdict = Verdict(outcome="HOLD", sentence=leading_sentence(against), reasons=(*against, *undecided))
+        verdict = Verdict(
+            outcome="HOLD", sentence=leading_sentence(against, undecided), reasons=(*against, *undecided),
+            proven=len(against),
+        )  # fmt: skip
     elif undecided:
         verdict = Verdict(outcome="INCONCLUSIVE", sentence=leading_sentence(undecided), reasons=tuple(undecided))
     else:

@@ -42,9 +42,14 @@ def aside(waived: Sequence[str], warnings: Sequence[str]) -> str:
     return f" With {' and '.join(parts)}." if parts else ""
 
 
-def leading_sentence(reasons: Sequence[str]) -> str:
-    more = f"; and {len(reasons) - 1} more reason{'s' if len(reasons) > 2 else ''}" if len(reasons) > 1 else ""
-    return f"{reasons[0][:1].upper()}{reasons[0][1:]}{more}."
+def leading_sentence(reasons: Sequence[str], undecided: Sequence[str] | None = None) -> str:
+    """The first reason, and how many more there are; with `undecided` told apart from those that are proven."""
+    others = len(reasons) - 1
+    counts: tuple[tuple[int, str], ...] = ((others, f"more reason{'s' if others > 1 else ''}"),)
+    if undecided is not None:
+        counts = ((others, "more proven"), (len(undecided), "undecided"))
+    more = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{reasons[0][:1].upper()}{reasons[0][1:]}{f'; and {more}' if more else ''}."
 
 
 def ship_sentence(book: Book, policy: Policy, novel: Collection[str]) -> str:

@@ -383,6 +383,12 @@ def test_a_picture_under_a_finding_says_which_framing_and_place_it_is_read_as(ho
     assert "✕ read as" not in Page(draw(hold)).text
 
 
+def test_what_is_undecided_stands_apart_from_what_is_proven(hold: Diagnosis) -> None:
+    verdict = replace(hold.verdict, reasons=("the body drifts", "too close to call"), proven=1)
+    text = Page(draw(replace(hold, verdict=verdict))).text
+    assert "Why this verdict the body drifts Undecided as yet too close to call" in text
+
+
 def test_a_picture_under_a_finding_tells_the_traits_that_the_finding_is_about(hold: Diagnosis) -> None:
     """Under a flip of the hair nobody is told of the sweater, and under a lost face of nothing."""
     hair = hold.findings[1]

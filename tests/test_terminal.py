@@ -43,6 +43,12 @@ def test_a_diff_is_shown_line_by_line_and_moves_no_cursor() -> None:
     ]
 
 
+def test_the_reasons_of_a_hold_that_are_not_proven_are_said_to_be_undecided() -> None:
+    verdict = Verdict(outcome="HOLD", sentence="No.", reasons=("the body drifts", "too close to call"), proven=1)
+    assert verdict_lines(verdict) == ["the body drifts", "undecided: too close to call"]
+    assert verdict_lines(verdict, most=1)[0] == "the body drifts"
+
+
 @pytest.mark.parametrize(("count", "told"), [(2, 2), (8, 8), (11, 9)])
 def test_the_reasons_of_a_verdict_are_told_up_to_the_limit_and_the_rest_counted(count: int, told: int) -> None:
     reasons = tuple(f"identity at weight 0.{n}: not measured" for n in range(count))

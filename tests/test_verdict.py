@@ -278,7 +278,19 @@ def test_blockers_stand_before_demands_and_the_severest_and_strongest_first() ->
     verdict = decide([noted, slight, strong], (), readings, policy, novel=NOVEL)
     order = ["strong, confirmed", "slight, confirmed", "noted, confirmed", "share of full_body"]
     assert all(word in reason for word, reason in zip(order, verdict.reasons, strict=True))
-    assert "(strong, confirmed" in verdict.sentence and "3 more reasons" in verdict.sentence
+    assert "(strong, confirmed" in verdict.sentence and verdict.sentence.endswith("; and 3 more proven.")
+
+
+def test_a_hold_tells_what_is_proven_apart_from_what_is_undecided() -> None:
+    """Its sentence counts both, and `proven` says where among the reasons the one ends and the other begins."""
+    readings = replaced(ship_readings(), number("identity.score", 0.62, 0.05, weight="ship"))
+    doubted = finding("suspected", rule="doubted", worst=1.0)
+    verdict = decide([finding(rule="sure"), finding(rule="sure-too"), doubted], (), readings, STANDARD, novel=NOVEL)
+    assert verdict.outcome == "HOLD" and verdict.proven == 2 and len(verdict.reasons) == 4
+    assert verdict.sentence.endswith("; and 1 more proven, 2 undecided.")
+    alone = decide([finding(rule="sure"), doubted], (), ship_readings(), STANDARD, novel=NOVEL)
+    assert alone.proven == 1 and alone.sentence.endswith("; and 1 undecided.")
+    assert decide([doubted], (), readings, STANDARD, novel=NOVEL).sentence.endswith("; and 1 more reason.")
 
 
 # ---------------------------------------------------------------- levels of rules
