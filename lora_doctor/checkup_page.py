@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from click import style
 
 from lora_doctor.dataset_lines import dataset_lines
-from lora_doctor.terminal import effect_text, measurement_text, verdict_lines
+from lora_doctor.terminal import cause_label, effect_text, measurement_text, verdict_lines
 from lora_doctor.types import Diagnosis, Finding, Prescription
-from lora_doctor.wording import caption_text, how_to_go_on, setting_text, too_close
+from lora_doctor.wording import caption_text, change_text, how_to_go_on, too_close
 
 MOST_REASONS = 8
 """Reasons of a verdict that are shown; `gate` shows all."""
@@ -45,19 +45,17 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
     if doubt := too_close(finding):
         yield f"   {doubt}"
     for cause in finding.causes[:_CAUSES]:
-        yield f"   {'cause:':7}{' '.join(cause.because.split())}"
+        yield f"   {cause_label(cause)}: {' '.join(cause.because.split())}"
         yield from (f"          - {' '.join(evidence.split())}" for evidence in cause.evidence[:_EVIDENCE])
 
 
 def _prescribed(prescription: Prescription) -> list[str]:
-    """Every change and request, one to a line."""
-    changes = (
-        f"{c.field}: {setting_text(c.before)} -> {setting_text(c.after)}   ({' '.join(c.because.split())})"
-        for c in prescription.changes
-    )
-    asked = (*(each.says for each in prescription.dataset), *(each.says for each in prescription.left_out))
+    """Every request and change, one to a line; new pictures first, for what the rest does without them is less."""
+    pictures = (each.says for each in prescription.dataset)
+    changes = (f"{c.field}: {change_text(c)}   ({' '.join(c.because.split())})" for c in prescription.changes)
+    left_out = (each.says for each in prescription.left_out)
     captions = (caption_text(fix) for fix in prescription.captions)
-    return [*changes, *asked, *captions, *prescription.advice, *prescription.conflicts]
+    return [*pictures, *changes, *left_out, *captions, *prescription.advice, *prescription.conflicts]
 
 
 def before_and_after(before: Diagnosis, after: Diagnosis) -> Iterator[str]:

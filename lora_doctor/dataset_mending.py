@@ -24,7 +24,7 @@ from lora_doctor.off_spec import shown_instead
 from lora_doctor.ratio_ways import Ways
 from lora_doctor.removals import Removal, gone_of, removals_of, several_characters, told_of, ways_without
 from lora_doctor.types import Dataset, DatasetImage, Finding, LabelSet, Reading, Role, Subset
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import change_text
 from lora_doctor.written_folder import holds, is_written, put, refuse, staging
 
 CAPTIONS, DIFF, SHEET, REMOVE, REPEATS = "captions", "captions.diff", "mending.md", "remove.txt", "repeats.json"
@@ -230,7 +230,7 @@ def sheet(mending: Mending) -> str:
         _listed(
             "Training settings",
             [
-                f"`{c.field}`: {setting_text(c.before)} -> {setting_text(c.after)} ({c.because})"
+                f"`{c.field}`: {change_text(c)} ({c.because})"
                 for c in audit.record.prescription.changes
             ],
         ),

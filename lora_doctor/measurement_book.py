@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from lora_doctor.types import Measurement
 
@@ -30,9 +30,18 @@ class Book:
         return {weight: known[weight] for weight in sorted(known) if weight > 0}
 
     def strongest(self) -> float:
-        """The highest weight that anything was measured at, by an arm for one; 0 where nothing was."""
-        named = (m.where["weight"] for m in self._by_slot.values() if "weight" in m.where and m.value is not None)
-        return max((float(w) for w in named if w.replace(".", "", 1).isdigit()), default=0.0)
+        """The highest weight that anything but a probe was measured at, by an arm for one; 0 where nothing was."""
+        return max(self._measured_at(lambda name: not name.startswith("probe.")), default=0.0)
+
+    def probed(self) -> list[float]:
+        """The weights at which a probe measured identity, ascending."""
+        return sorted(self._measured_at(lambda name: name == "probe.identity"))
+
+    def _measured_at(self, wanted: Callable[[str], bool]) -> Iterator[float]:
+        for m in self._by_slot.values():
+            weight = m.where.get("weight", "")
+            if wanted(m.name) and m.value is not None and weight.replace(".", "", 1).isdigit():
+                yield float(weight)
 
 
 def number_text(measurement: Measurement) -> str:

@@ -105,17 +105,13 @@ def prescribe(
     likely = [(finding, causes or _guess(finding)) for finding, causes in likely]
     for finding, causes in likely:
         _treat(finding, causes, patient, draft)
-        if not causes:
-            draft.advice.append(f"{finding.rule}: the evidence speaks for none of its causes: nothing is changed.")
-        elif doubt := too_close(finding):
-            together = "Their fixes are tried together; where they differ, the first one's."
-            draft.advice.append(f"{finding.rule}: {doubt} {together}")
+        draft.advice += _doubts(finding, causes)
     settled, conflicts = _settle(draft.changes)
     asked = _without_nested(draft.dataset)
+    changes = [_with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
     if not any(change.field == "identity_ratio" for change in settled):
         asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
-        settled += _undiluted(asked, asked_by, patient)
-    changes = [change for change in settled if not _same(change.before, change.after)]
+        changes += _undiluted(asked, asked_by, patient)
     return Prescription(
         changes=tuple(_with_alpha(changes, patient)),
         dataset=asked,
@@ -129,6 +125,18 @@ def prescribe(
 def _guess(finding: Finding) -> tuple[RankedCause, ...]:
     """The first cause where no evidence has spoken for or against any; nothing where it has, and for none."""
     return finding.causes[:1] if not any(cause.evidence for cause in finding.causes) else ()
+
+
+def _doubts(finding: Finding, treated: Sequence[RankedCause]) -> list[str]:
+    """What is to be said where nothing is tried for a finding, only a guess, or several causes' fixes together."""
+    doubt = too_close(finding)
+    if not treated:
+        return [f"{finding.rule}: the evidence speaks for none of its causes: nothing is changed."]
+    odds = treated[0].log_odds
+    if odds < 0 or (odds == 0 and len(finding.causes) > 1):  # the only cause a rule knows needs no evidence
+        guess = f"{finding.rule}: No cause is likelier than not; what is tried is a guess."
+        return [" ".join(filter(None, (guess, doubt)))]
+    return [f"{finding.rule}: {doubt} Their fixes are tried together; where they differ, the first one's."] * bool(doubt)
 
 
 def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, draft: _Draft) -> None:
@@ -310,7 +318,7 @@ def _without_nested(asked: Sequence[tuple[str, Mapping[str, Any], NewPictures]])
 
 
 def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> list[Change]:
-    """Keeps the identity ratio where it is when new in-context pictures would thin it out.
+    """Keeps the identity ratio where it is, so before and after are the same, when new pictures would thin it out.
 
     Nothing to do where the trainer samples the roles by a ratio of its own, or where the numbers are not known.
     """
@@ -319,11 +327,23 @@ def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> li
     if ratio is None or images is None or patient.settings.identity_ratio is not None or not new:
         return []
     emphasis = sum(each.pictures or 0 for each in asked if each.role == "identity-emphasis")
-    thinned = (ratio * images + emphasis) / (images + new)
+    thinned, kept = (ratio * images + emphasis) / (images + new), round(ratio, 2)
     if thinned >= ratio:
         return []
-    because = f"the {new} new pictures would thin the identity-emphasis ones from {ratio:.0%} to {thinned:.0%}"
-    return [Change(field="identity_ratio", before=thinned, after=round(ratio, 2), rule=rule, because=because)]
+    thin = f"the {new} new pictures would thin the identity-emphasis ones from {ratio:.0%} to {thinned:.0%}"
+    because = f"{thin}, so these must be shown more often"
+    return [Change(field="identity_ratio", before=kept, after=kept, rule=rule, because=because)]
+
+
+def _with_new(change: Change, asked: Sequence[NewPictures], patient: _Patient) -> Change:
+    """A lower identity ratio for which new pictures are asked, with what it does where those are not added."""
+    wide = patient.number("dataset.role_images", role="in-context")
+    lower = change.field == "identity_ratio" and change.before is not None and change.after < change.before
+    if not lower or wide is None or not any(each.role == "in-context" for each in asked):
+        return change
+    now = "the 1 that is there" if wide == 1 else f"the {wide:.0f} that are there"
+    without = f"without them {now} would be shown {1 - change.after:.0%} of the time" if wide else "there is none yet"
+    return replace(change, because=f"{change.because}; for use with the new in-context pictures: {without}")
 
 
 def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:

@@ -146,6 +146,8 @@ def _complaints(rule: Rule, stem: str) -> Iterator[str]:
     for i, cause in enumerate(rule.causes):
         for j, evidence in enumerate(cause.evidence):
             yield from _condition_complaints(evidence.when, f"causes[{i}].evidence[{j}].when", rising=None)
+        for j, advice in enumerate(cause.advise):
+            yield from _condition_complaints(advice.when, f"causes[{i}].advise[{j}].when", rising=None)
         yield from _fix_complaints(cause.fix, f"causes[{i}].fix")
 
 

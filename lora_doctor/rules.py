@@ -13,6 +13,7 @@ from lora_doctor.types import (
     Cause,
     Condition,
     Finding,
+    Fix,
     Measurement,
     NotEvaluated,
     RankedCause,
@@ -112,7 +113,8 @@ def _instance(rule: Rule, value: str) -> Rule:
         fix = replace(
             one.fix, advice=text(one.fix.advice), dataset=filled(one.fix.dataset), captions=filled(one.fix.captions)
         )
-        return replace(one, because=text(one.because), evidence=evidence, fix=fix)
+        advise = tuple(replace(a, when=condition(a.when), says=text(a.says)) for a in one.advise)
+        return replace(one, because=text(one.because), evidence=evidence, fix=fix, advise=advise)
 
     return replace(
         rule, symptom=text(rule.symptom), why=text(rule.why), when=condition(rule.when),
@@ -173,7 +175,15 @@ def _rank(cause: Cause, index: Index) -> RankedCause:
             unknown.append(f"{evidence.says or 'evidence'}? {'; '.join(outcome.missing)}")
     spoke.sort(key=lambda pair: -pair[0])
     texts = tuple(text for _, text in spoke)
-    return RankedCause(because=cause.because, fix=cause.fix, log_odds=log_odds, evidence=texts, unknown=tuple(unknown))
+    return RankedCause(
+        because=cause.because, fix=_advised(cause, index), log_odds=log_odds, evidence=texts, unknown=tuple(unknown)
+    )
+
+
+def _advised(cause: Cause, index: Index) -> Fix:
+    """The cause's fix with the advice that holds for what was measured."""
+    held = [one.says for one in cause.advise if judge_condition(one.when, index).low >= SUSPECTED]
+    return replace(cause.fix, advice=" ".join(filter(None, (cause.fix.advice, *held))))
 
 
 def _spoken(says: str, share: float, outcome: Outcome) -> str:

@@ -88,6 +88,11 @@ def effect_text(finding: Finding) -> str:
     return told.get(finding.effect or "", "")
 
 
+def cause_label(cause: RankedCause) -> str:
+    """How a cause is announced: likely where more speaks for it than against, possible where nothing does."""
+    return "likely cause" if cause.log_odds > 0 else "possible cause" if cause.log_odds == 0 else "less likely"
+
+
 def lines_shown(text: str) -> list[str]:
     """The lines of a text, such as a diff, each without characters that would move the cursor; tabs stay."""
     lines = (line.removesuffix("\r") for line in text.rstrip().split("\n"))
@@ -108,7 +113,7 @@ def finding_told(number: int, finding: Finding, details: Sequence[str]) -> Itera
     if doubt := too_close(finding):
         table.add_row("", plain(doubt))
     for cause in finding.causes[: min(finding.close, _CAUSES)]:
-        for name, text in _cause_told(cause, "perhaps" if doubt else "cause"):
+        for name, text in _cause_told(cause, "perhaps" if doubt else cause_label(cause)):
             table.add_row(name, plain(line(text)))
     if finding.predicts:
         table.add_row("expect", plain(", ".join(finding.predicts)))

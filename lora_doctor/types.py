@@ -751,6 +751,14 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """Advice that is right only where something was measured so."""
+
+    when: Condition
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
     """One possible cause of a symptom."""
 
@@ -759,6 +767,8 @@ class Cause:
     prior: float = 0.0
     """Log-odds before any evidence."""
     evidence: tuple[Evidence, ...] = ()
+    advise: tuple[Advice, ...] = ()
+    """What the fix advises beside its own advice, where it holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,13 +139,19 @@ def _working_range(book: Book, policy: Policy, failing_at: Mapping[float, Sequen
 def not_tested(book: Book, policy: Policy) -> tuple[str, ...]:
     """What a releaser may not conclude from this verdict."""
     weights = list(book.weights())
-    beyond = [f"weights above {weights[-1]:g}"] if weights else ["any weight"]
-    if weights and (strongest := book.strongest()) > weights[-1]:
-        beyond = [f"weights above {weights[-1]:g} (looked at to {strongest:g} for damage alone)"]
+    beyond = [f"weights above {weights[-1]:g}{_looked_at(book, weights[-1])}"] if weights else ["any weight"]
     missing = [f for f in FRAMINGS if f not in policy.framings]
     framings = [f"{framing} (no face is demanded there)" for framing in missing]
     others = ["other environments", "other styles", "several characters in one picture", "other base models"]
     return (f"Not tested: {', '.join((*beyond, *framings, *others, 'other LoRAs in the same prompt'))}.",)
+
+
+def _looked_at(book: Book, highest: float) -> str:
+    """` (looked at to 1.2 for damage alone; for identity at 1.3 and 1.5, not in full body)`; empty where nothing was."""
+    strongest, probed = book.strongest(), [f"{weight:g}" for weight in book.probed() if weight > highest]
+    told = [f"looked at to {strongest:g} for damage alone"] if strongest > highest else []
+    told += [f"looked at for identity at {' and '.join(probed)}, but not in full body"] if probed else []
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def ignored_rules(

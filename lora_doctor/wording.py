@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_doctor.types import Diagnosis, Finding
+from lora_doctor.types import Change, Diagnosis, Finding
 
 
 def how_to_go_on(diagnosis: Diagnosis) -> str:
@@ -40,6 +40,12 @@ def setting_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return str(value)
+
+
+def change_text(change: Change) -> str:
+    """`0.952 -> 0.25`, or `stays 0.33` where something else would change the setting."""
+    before, after = setting_text(change.before), setting_text(change.after)
+    return f"stays {after}" if before == after else f"{before} -> {after}"
 
 
 def caption_text(fix: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from lora_doctor.prescription import prescribe
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
 from lora_doctor.types import Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
+from lora_doctor.wording import change_text
 
 RULES = {rule.id: rule for rule in load_rules(Path(__file__).parents[1] / "rules")}
 ARTICLE = "https://civitai.com/articles/31467"
@@ -342,7 +343,7 @@ def test_new_in_context_pictures_do_not_thin_out_the_face() -> None:
     ]  # fmt: skip
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert (change.field, change.after, change.rule) == ("identity_ratio", 0.33, "body-type-wrong")
-    assert change.before == pytest.approx(1 / 6)  # what it would be with them
+    assert change_text(change) == "stays 0.33"  # the setting is what keeps it, not a new ratio
     assert "the 42 new pictures" in change.because and "from 33% to 17%" in change.because
     assert prescribe([ask], TrainingSettings(identity_ratio=0.4), measured).changes == ()
 
@@ -351,7 +352,7 @@ def test_a_ratio_in_whole_hundredths_is_kept_too() -> None:
     ask = finding(dataset={"add": "in-context", "until_share": 0.875})
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.25)]
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
-    assert (change.before, change.after) == (0.125, 0.25)
+    assert (change.before, change.after) == (0.25, 0.25) and "from 25% to 12%" in change.because
 
 
 def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
@@ -359,6 +360,19 @@ def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.9)]
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert change.after == 0.25
+
+
+@pytest.mark.parametrize(("wide", "told"), [(2, "the 2 that are there"), (1, "the 1 that is there"), (0, "none yet")])
+def test_a_lower_ratio_that_needs_new_pictures_says_what_it_does_without_them(wide: int, told: str) -> None:
+    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
+    measured = [
+        number("dataset.images", 42), number("dataset.identity_ratio", 1 - wide / 42),
+        number("dataset.role_images", wide, role="in-context"),
+    ]  # fmt: skip
+    (change,) = prescribe([ask], TrainingSettings(), measured).changes
+    assert told in change.because and ("shown 75% of the time" in change.because) == bool(wide)
+    (bare,) = prescribe([finding({"identity_ratio": {"toward": 0.25}})], TrainingSettings(), measured).changes
+    assert "for use with" not in bare.because
 
 
 def test_new_identity_pictures_may_raise_the_ratio() -> None:
@@ -387,6 +401,12 @@ def test_an_unlikely_cause_is_treated_only_when_there_is_no_likely_one() -> None
     assert ranks(doubtful("one", -1.5, 16)) == [16]
 
 
+def test_the_fix_of_the_only_cause_a_rule_knows_is_no_guess() -> None:
+    made = finding({"steps": {"set": 9}}, rule="only")
+    only = dataclasses.replace(made, causes=(dataclasses.replace(made.causes[0], log_odds=0.0),))
+    assert prescribe([only], TrainingSettings(steps=1), []).advice == ()
+
+
 def test_a_finding_for_which_nothing_is_changed_is_named() -> None:
     def one(rule: str, log_odds: float) -> Finding:
         made, seen = finding({"rank": {"at_least": 48}}, rule=rule), ("seen: speaks against it",)
@@ -406,7 +426,8 @@ def test_a_finding_of_whose_causes_nothing_is_known_is_treated_beside_another() 
     known, unknown = one("known", {"rank": {"at_least": 48}}, 1.0), one("unknown", {"steps": {"set": 9}}, -0.5)
     made = prescribe([known, unknown], TrainingSettings(alpha=4.0, rank=4, steps=1), [])
     assert {"rank", "steps"} <= {change.field for change in made.changes}
-    assert not any(text.startswith("unknown:") for text in made.advice)
+    assert "unknown: No cause is likelier than not; what is tried is a guess." in made.advice
+    assert not any("nothing is changed" in text or text.startswith("known: No") for text in made.advice)
 
 
 def test_pictures_of_another_trait_are_left_out_and_counted() -> None:

@@ -389,6 +389,23 @@ def test_what_is_undecided_stands_apart_from_what_is_proven(hold: Diagnosis) -> 
     assert "Why this verdict the body drifts Undecided as yet too close to call" in text
 
 
+def test_a_cause_is_called_the_likeliest_only_where_it_is_likelier_than_not(hold: Diagnosis) -> None:
+    """Beside a file's or a dataset's findings as well."""
+    drift = hold.findings[0]
+    guess = replace(drift, causes=tuple(replace(cause, log_odds=-0.5) for cause in drift.causes))
+    for found, told in ((drift, True), (guess, False)):
+        text = Page(draw(replace(hold, findings=(found,), dataset_findings=(found,)))).text
+        assert text.count("most likely,") == 2 * told
+
+
+def test_new_pictures_are_what_to_change_first(hold: Diagnosis) -> None:
+    """A lower identity ratio without the pictures it is for shows the few there are over and over."""
+    opening = "Change first Add 36 in-context full_body pictures"
+    assert opening in Page(draw(hold)).text
+    settings_alone = replace(hold, prescription=replace(hold.prescription, dataset=()))
+    assert "Change first identity_ratio 0.95 → 0.25" in Page(draw(settings_alone)).text
+
+
 def test_a_picture_under_a_finding_tells_the_traits_that_the_finding_is_about(hold: Diagnosis) -> None:
     """Under a flip of the hair nobody is told of the sweater, and under a lost face of nothing."""
     hair = hold.findings[1]

@@ -112,7 +112,7 @@ def test_the_leading_measurement_is_a_rendered_one(name: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_examples_use_only_measurements_the_rule_reads(rule: Rule) -> None:
-    conditions = [rule.when, *(evidence.when for cause in rule.causes for evidence in cause.evidence)]
+    conditions = [rule.when, *(part.when for cause in rule.causes for part in (*cause.evidence, *cause.advise))]
     read = {(leaf.measurement, *leaf.where.items()) for condition in conditions for leaf in leaves(condition)}
     used = {(m.name, *m.where.items()) for kind in rule.examples.values() for example in kind for m in example}
     every = {(name, *((key, "*" if key == rule.each else value) for key, value in where)) for name, *where in used}
@@ -646,6 +646,25 @@ def test_probes_tell_a_rank_that_is_short_from_an_update_that_is_scaled_too_low(
     assert "scaled too low" in scaled.causes[0].because and scaled.close == 1
     nothing_gained = forgetting(turned_up, number("probe.headroom", 0.01, (-0.02, 0.04), weight="1.3"), kept)
     assert not any("scaled too low" in cause.because and cause.log_odds > 0 for cause in nothing_gained.causes)
+
+
+@pytest.mark.parametrize(("there", "told"), [(0.62, True), (0.48, False), (None, False)])
+def test_users_are_told_to_load_it_higher_only_where_the_character_is_then_there(
+    there: float | None, told: bool
+) -> None:
+    finding = forgetting(number("probe.identity", there, weight="1.3"))
+    (scaled,) = (cause for cause in finding.causes if "scaled too low" in cause.because)
+    assert ("tell users to load it at 1.3" in scaled.fix.advice) == told and "Alpha a half higher" in scaled.fix.advice
+
+
+@pytest.mark.parametrize(("gain", "speaks"), [(0.087, "gains next to nothing"), (0.12, "at weight 1.5 the character")])
+def test_one_gain_is_never_called_both_next_to_nothing_and_enough(gain: float, speaks: str) -> None:
+    finding = forgetting(
+        number("probe.headroom", gain, (gain - 0.01, gain + 0.01), weight="1.5"),
+        number("probe.identity", 0.62, (0.61, 0.63), weight="1.5"),
+    )
+    (scaled,) = (cause for cause in finding.causes if "scaled too low" in cause.because)
+    assert len(scaled.evidence) == 1 and speaks in scaled.evidence[0]
 
 
 def test_a_model_that_the_training_broke_is_told_from_one_that_learned_too_little() -> None:

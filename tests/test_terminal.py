@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lora_doctor.terminal import lines_shown, measurement_text, verdict_lines
-from lora_doctor.types import Measurement, Verdict
+from lora_doctor.terminal import cause_label, lines_shown, measurement_text, verdict_lines
+from lora_doctor.types import Fix, Measurement, RankedCause, Verdict
 
 
 def measurement(value: float | None, reason: str | None = None, **where: str) -> Measurement:
@@ -33,6 +33,11 @@ def test_a_missing_number_is_told_with_its_reason() -> None:
 def test_names_and_reasons_cannot_move_the_cursor() -> None:
     told = measurement_text(measurement(None, "\x1b[2Jgone", token="\x1b[31mred"))
     assert "\x1b" not in told and "x1b[2Jgone" in told
+
+
+@pytest.mark.parametrize(("odds", "label"), [(0.5, "likely cause"), (0.0, "possible cause"), (-0.5, "less likely")])
+def test_a_cause_is_called_likely_only_where_more_speaks_for_it_than_against(odds: float, label: str) -> None:
+    assert cause_label(RankedCause(because="So.", fix=Fix(), log_odds=odds, evidence=())) == label
 
 
 def test_a_diff_is_shown_line_by_line_and_moves_no_cursor() -> None:

@@ -455,6 +455,10 @@ def test_what_was_not_tested_is_said() -> None:
     assert "Not tested: weights above 1, other environments" in limits()
     burnt = number("overbake.detail", 1.0, weight="1.2")
     assert "Not tested: weights above 1 (looked at to 1.2 for damage alone), other environments" in limits(burnt)
+    probes = [number("probe.identity", 0.5, weight=weight) for weight in ("1.3", "1.5")]
+    probed = "looked at for identity at 1.3 and 1.5, but not in full body), other environments"
+    assert f"weights above 1 ({probed}" in limits(*probes)
+    assert f"weights above 1 (looked at to 1.2 for damage alone; {probed}" in limits(burnt, *probes)
     policy = dataclasses.replace(STANDARD, framings=("close-up",))
     told = given_findings(policy=policy).limits
     assert any("full_body (no face is demanded there)" in text for text in told)
