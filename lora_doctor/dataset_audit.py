@@ -203,7 +203,10 @@ def audit_dataset(
             measurements=told,
             findings=shown[0],
             not_evaluated=shown[1],
-            prescription=prescribe(shown[0], settings.training, told, spec=case.spec, label_sets=label_sets),
+            prescription=prescribe(
+                shown[0], settings.training, told, spec=case.spec, label_sets=label_sets,
+                counted={} if ways.more is None else {ways.more.role: ways.more.pictures},
+            ),
             timings={"seconds": round(time.monotonic() - began, 2)},
         )
         run.write_text(AUDIT, to_json(record))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lora_doctor.new_pictures import Request, new_pictures, together, undiluted, with_new
+from lora_doctor.present_training import INTEGERS, Patient
 from lora_doctor.types import (
     Change,
     Finding,
@@ -14,56 +16,11 @@ from lora_doctor.types import (
     LabelSet,
     LeftOutPictures,
     Measurement,
-    NewPictures,
     Prescription,
     RankedCause,
     TrainingSettings,
 )
 from lora_doctor.wording import setting_text, too_close
-
-INTEGERS = ("rank", "steps", "batch_size", "seed", "resolution")
-"""`TrainingSettings` fields that only take whole numbers."""
-PRODUCTS = ("lora", "dora", "tucker", "glora")
-"""Kinds whose trained rank is that of the update."""
-SOURCES = ("training", "dataset", "spectrum")
-"""Where a present value is looked up, as `<source>.<field>`, when the training config does not say."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Patient:
-    """What is known of the present training."""
-
-    settings: TrainingSettings
-    measured: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
-    spec: Mapping[str, str]
-    label_sets: Mapping[str, LabelSet]
-
-    def number(self, name: str, **where: str) -> float | None:
-        """A measured value, None when there is none."""
-        return self.measured.get((name, tuple(sorted(where.items()))))
-
-    def present(self, name: str) -> Any:
-        """The present value of a setting: the config's, else the measured one, else None."""
-        if (value := getattr(self.settings, name)) is not None:
-            return value
-        found = next((v for source in SOURCES if (v := self.number(f"{source}.{name}")) is not None), None)
-        return int(found) if found is not None and name in INTEGERS else found
-
-    @property
-    def counts_epochs(self) -> bool:
-        """Whether the config gives the length in epochs alone; its steps are then reckoned from them."""
-        return self.settings.steps is None and self.settings.epochs is not None
-
-    def lacks(self, name: str) -> bool:
-        """Whether the adapter has no setting that is the rank of its update, or no rank and so no alpha over it."""
-        if self.settings.kind is None or self.settings.kind in PRODUCTS:
-            return False
-        return name == "rank" or (name == "alpha" and self.settings.rank is None)
-
-    def off_spec(self, attributes: Iterable[str]) -> list[str]:
-        """Every label of these attributes that the character must not show."""
-        known = [self.label_sets[a] for a in attributes if a in self.label_sets and a in self.spec]
-        return [label for labels in known for label in labels.labels if label != self.spec[labels.attribute]]
 
 
 @dataclass(slots=True)
@@ -71,8 +28,7 @@ class _Draft:
     """The prescription while it is written."""
 
     changes: list[tuple[Finding, Change]] = field(default_factory=list)
-    dataset: list[tuple[str, Mapping[str, Any], NewPictures]] = field(default_factory=list)
-    """Rule, its fix, and that in numbers."""
+    dataset: list[Request] = field(default_factory=list)
     left_out: list[LeftOutPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -85,6 +41,7 @@ def prescribe(
     *,
     spec: Mapping[str, str] | None = None,
     label_sets: Mapping[str, LabelSet] | None = None,
+    counted: Mapping[str, int] | None = None,
 ) -> Prescription:
     """The fixes of every cause of a confirmed finding that is likelier than not, made into one prescription.
 
@@ -92,11 +49,14 @@ def prescribe(
     is for a finding of whose causes nothing is known.
 
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
-    names tokens becomes advice. Where findings disagree about a setting, the stronger evidence decides and
-    `conflicts` says so. A change that equals the present value is dropped.
+    names tokens becomes advice. `counted` (role -> pictures) is what an audit's plan adds to reach the source's
+    identity ratio: a request for more of that role takes this number. Where findings disagree about a setting, the
+    stronger evidence decides and `conflicts` says so. A change that equals the present value is dropped.
     """
     measured = {(m.name, tuple(sorted(m.where.items()))): m.value for m in measurements if m.value is not None}
-    patient = _Patient(settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {})
+    patient = Patient(
+        settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {}, counted=counted or {}
+    )
     draft = _Draft()
     confirmed = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
     likely = [(finding, tuple(cause for cause in finding.causes if cause.log_odds > 0)) for finding in confirmed]
@@ -107,11 +67,11 @@ def prescribe(
         _treat(finding, causes, patient, draft)
         draft.advice += _doubts(finding, causes)
     settled, conflicts = _settle(draft.changes)
-    asked = _without_nested(draft.dataset)
-    changes = [_with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
+    asked = together(draft.dataset, patient)
+    changes = [with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
     if not any(change.field == "identity_ratio" for change in settled):
         asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
-        changes += _undiluted(asked, asked_by, patient)
+        changes += undiluted(asked, asked_by, patient)
     return Prescription(
         changes=tuple(_with_alpha(changes, patient)),
         dataset=asked,
@@ -120,6 +80,21 @@ def prescribe(
         advice=tuple(dict.fromkeys(draft.advice)),
         conflicts=tuple(conflicts),
     )
+
+
+def without_settled(findings: Sequence[Finding], prescription: Prescription) -> tuple[Finding, ...]:
+    """Findings about the dataset, whose fixes leave to the prescription what it has numbers of its own for."""
+    fields, roles = {c.field for c in prescription.changes}, {new.role for new in prescription.dataset}
+
+    def fix(one: Fix) -> Fix:
+        change = {name: ask for name, ask in one.change.items() if name not in fields}
+        dataset = {} if one.dataset.get("add") in roles else one.dataset
+        if (len(change), len(dataset)) == (len(one.change), len(one.dataset)):
+            return one
+        advice = " ".join(filter(None, (one.advice, "The prescription has the numbers for this.")))
+        return replace(one, change=change, dataset=dataset, advice=advice)
+
+    return tuple(replace(f, causes=tuple(replace(c, fix=fix(c.fix)) for c in f.causes)) for f in findings)
 
 
 def _guess(finding: Finding) -> tuple[RankedCause, ...]:
@@ -136,10 +111,11 @@ def _doubts(finding: Finding, treated: Sequence[RankedCause]) -> list[str]:
     if odds < 0 or (odds == 0 and len(finding.causes) > 1):  # the only cause a rule knows needs no evidence
         guess = f"{finding.rule}: No cause is likelier than not; what is tried is a guess."
         return [" ".join(filter(None, (guess, doubt)))]
-    return [f"{finding.rule}: {doubt} Their fixes are tried together; where they differ, the first one's."] * bool(doubt)
+    tried = "Their fixes are tried together; where they differ, the first one's."
+    return [f"{finding.rule}: {doubt} {tried}"] if doubt else []
 
 
-def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, draft: _Draft) -> None:
+def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, draft: _Draft) -> None:
     """Write the fixes of the causes, likeliest first, into the draft; the likelier one decides about a setting."""
     settled: set[str] = set()
     for cause in causes:
@@ -149,8 +125,8 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, d
         draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
         if attribute := cause.fix.dataset.get("leave_out"):
             draft.left_out += _left_out(attribute, patient)
-        elif cause.fix.dataset and (asked := _new_pictures(cause.fix.dataset, patient)):
-            draft.dataset.append((finding.rule, cause.fix.dataset, asked))
+        elif cause.fix.dataset and (asked := new_pictures(cause.fix.dataset, patient)):
+            draft.dataset.append(Request(rule=finding.rule, fix=cause.fix.dataset, new=asked))
         if cause.fix.captions:
             draft.captions.append(_caption_fix(cause.fix.captions, patient))
 
@@ -158,7 +134,7 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: _Patient, d
 # ---------------------------------------------------------------- settings
 
 
-def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change], list[str]]:
+def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change], list[str]]:
     """The changes of settings that the fix asks for, and advice for those that cannot be put in a number."""
     changes, advice, lengthened = [], [], []
     for name, ask in fix.change.items():
@@ -190,7 +166,7 @@ def _changes(finding: Finding, fix: Fix, patient: _Patient) -> tuple[list[Change
     return changes, advice + ([] if multiplied else lengthened)
 
 
-def _after(operation: str, amount: Any, before: Any, name: str, patient: _Patient) -> Any:
+def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient) -> Any:
     """The new value; None when it takes tokens that are not known.
 
     `toward` goes all the way to its number, the end of the source's band on that side, and never past it.
@@ -229,7 +205,7 @@ def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list
     return settled, conflicts
 
 
-def _with_alpha(changes: Sequence[Change], patient: _Patient) -> list[Change]:
+def _with_alpha(changes: Sequence[Change], patient: Patient) -> list[Change]:
     """Alpha follows rank, so that the scale alpha / rank stays, or becomes what a change of alpha makes it.
 
     A finding that asks for another alpha knows the present rank alone. Where the config says no alpha, it equals rank.
@@ -260,93 +236,7 @@ def _same(one: Any, other: Any) -> bool:
 # ---------------------------------------------------------------- dataset and captions
 
 
-def _new_pictures(fix: Mapping[str, Any], patient: _Patient) -> NewPictures | None:
-    """`{add, framing?, until_share}` or `{add, environments_at_least}` in numbers; None when it is so already."""
-    role, framing = str(fix.get("add", "in-context")), fix.get("framing")
-    if (wanted := fix.get("environments_at_least")) is not None:
-        return _new_environments(role, int(wanted), patient)
-    share, images = fix.get("until_share"), patient.number("dataset.images")
-    kind = " ".join(filter(None, (role, framing)))
-    if share is None:
-        return NewPictures(says=f"Add {kind} pictures.", role=role, framing=framing)
-    present = _present_share(role, framing, patient)
-    if present is None or images is None:
-        says = f"Add {kind} pictures until they are {share:.0%} of the dataset; their present share is not known."
-        return NewPictures(says=says, role=role, framing=framing)
-    more = math.ceil((share - present) * images / (1 - share) - 1e-9)
-    now = f"{framing or role} pictures are {present:.0%} of {images:.0f} now, {share:.0%} are wanted"
-    asked = NewPictures(says=f"Add {more} {kind} pictures: {now}.", role=role, framing=framing, pictures=more)
-    return asked if more > 0 else None
-
-
-def _new_environments(role: str, wanted: int, patient: _Patient) -> NewPictures | None:
-    """Pictures in environments the dataset lacks; None when it shows enough.
-
-    As many for each new environment as the present ones have on average: that adds most to the effective number, one
-    for one (the exponential of the entropy of a mixture is largest there).
-    """
-    present, images, share = (
-        patient.number("dataset.environments"), patient.number("dataset.images"), _present_share(role, None, patient),
-    )  # fmt: skip
-    if present is None:
-        return NewPictures(says=f"Add {role} pictures until they show {wanted} environments or more.", role=role)
-    more = math.ceil(wanted - present)
-    if more <= 0:
-        return None
-    each = None if images is None or share is None else math.ceil(share * images / present - 1e-9)
-    count = "" if each is None else f"{more * each} "
-    apiece = "" if each is None else f", {each} in each"
-    shown = f"it shows {present:.1f} (effective number), {wanted} or more are wanted"
-    says = f"Add {count}{role} pictures in {more} or more environments that are not in the dataset{apiece}: {shown}."
-    pictures = None if each is None else more * each
-    return NewPictures(says=says, role=role, pictures=pictures, environments=more)
-
-
-def _without_nested(asked: Sequence[tuple[str, Mapping[str, Any], NewPictures]]) -> tuple[NewPictures, ...]:
-    """Of requests for more of the same, the largest, which holds the others; it names all that ask for it."""
-    alike: dict[tuple[str, str | None, bool], list[tuple[float, str, NewPictures]]] = {}
-    for rule, fix, new in asked:
-        amount = float(fix.get("environments_at_least", fix.get("until_share", 0.0)))
-        alike.setdefault((new.role, new.framing, "environments_at_least" in fix), []).append((amount, rule, new))
-    kept = []
-    for requests in alike.values():
-        _, _, largest = max(requests, key=lambda one: one[0])
-        rules = tuple(dict.fromkeys(rule for _, rule, _ in requests))
-        named = " and ".join(filter(None, (", ".join(rules[:-1]), rules[-1])))
-        kept.append(largest if len(rules) == 1 else replace(largest, says=f"{largest.says} For {named}."))
-    return tuple(kept)
-
-
-def _undiluted(asked: Sequence[NewPictures], rule: str, patient: _Patient) -> list[Change]:
-    """Keeps the identity ratio where it is, so before and after are the same, when new pictures would thin it out.
-
-    Nothing to do where the trainer samples the roles by a ratio of its own, or where the numbers are not known.
-    """
-    ratio, images = patient.number("dataset.identity_ratio"), patient.number("dataset.images")
-    new = sum(each.pictures or 0 for each in asked)
-    if ratio is None or images is None or patient.settings.identity_ratio is not None or not new:
-        return []
-    emphasis = sum(each.pictures or 0 for each in asked if each.role == "identity-emphasis")
-    thinned, kept = (ratio * images + emphasis) / (images + new), round(ratio, 2)
-    if thinned >= ratio:
-        return []
-    thin = f"the {new} new pictures would thin the identity-emphasis ones from {ratio:.0%} to {thinned:.0%}"
-    because = f"{thin}, so these must be shown more often"
-    return [Change(field="identity_ratio", before=kept, after=kept, rule=rule, because=because)]
-
-
-def _with_new(change: Change, asked: Sequence[NewPictures], patient: _Patient) -> Change:
-    """A lower identity ratio for which new pictures are asked, with what it does where those are not added."""
-    wide = patient.number("dataset.role_images", role="in-context")
-    lower = change.field == "identity_ratio" and change.before is not None and change.after < change.before
-    if not lower or wide is None or not any(each.role == "in-context" for each in asked):
-        return change
-    now = "the 1 that is there" if wide == 1 else f"the {wide:.0f} that are there"
-    without = f"without them {now} would be shown {1 - change.after:.0%} of the time" if wide else "there is none yet"
-    return replace(change, because=f"{change.because}; for use with the new in-context pictures: {without}")
-
-
-def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:
+def _left_out(attribute: str, patient: Patient) -> list[LeftOutPictures]:
     """The pictures that show another label than the spec's; none when the spec does not name the attribute."""
     if (label := patient.spec.get(attribute)) is None:
         return []
@@ -356,14 +246,7 @@ def _left_out(attribute: str, patient: _Patient) -> list[LeftOutPictures]:
     return [LeftOutPictures(says=says, attribute=attribute, label=label)]
 
 
-def _present_share(role: str, framing: str | None, patient: _Patient) -> float | None:
-    if framing is not None:
-        return patient.number("dataset.framing_share", framing=framing)
-    ratio = patient.number("dataset.identity_ratio")
-    return None if ratio is None else ratio if role == "identity-emphasis" else 1.0 - ratio
-
-
-def _caption_fix(fix: Mapping[str, Any], patient: _Patient) -> dict[str, Any]:
+def _caption_fix(fix: Mapping[str, Any], patient: Patient) -> dict[str, Any]:
     """The fix with `tokens` (those of the spec) and, for corrections, `remove` (the off-spec ones) filled in.
 
     `tokens` stays empty for what differs between pictures (`environment`) or is not part of the spec (`trigger`).

@@ -36,6 +36,8 @@ class Ways:
     repeats: Mapping[str, float]
     """Folder below the dataset -> repeats as its trainer is told them; empty where the present ones are the best, and
     where no one setting gives them."""
+    more: CountPlan | None = None
+    """The pictures to add that one of the sentences names."""
 
 
 def ways_to(dataset: Dataset) -> Ways:
@@ -66,7 +68,7 @@ def ways_to(dataset: Dataset) -> Ways:
     ):
         says.append(_count_sentence("Drop", fewer))
     told = {} if setting is None else {name: setting.told(each) for name, each in plan.repeats.items()}
-    return Ways(says=tuple(says), repeats=told if plan.changed else {})
+    return Ways(says=tuple(says), repeats=told if plan.changed else {}, more=more if more and more.pictures else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lora_doctor.errors import printable
-from lora_doctor.wording import setting_text, too_close
+from lora_doctor.wording import caption_text, dataset_text, setting_text, too_close
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lora_doctor.types import Finding, Measurement, RankedCause, Verdict
 
 _CAUSES = 3
+SETTINGS = {"identity_ratio": "identity ratio, by repeats or new pictures as under Roles"}
+"""What an audit calls a setting that most trainers do not have."""
 _STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -126,6 +128,10 @@ def _cause_told(cause: RankedCause, name: str) -> Iterable[tuple[str, str]]:
     yield from (("", f"- {evidence}") for evidence in cause.evidence[:3])
     for setting, change in cause.fix.change.items():
         asked = ", ".join(f"{how.replace('_', ' ')} {setting_text(amount)}" for how, amount in change.items())
-        yield "fix", f"{setting}: {asked}"
+        yield "fix", f"{SETTINGS.get(setting, setting)}: {asked}"
+    if cause.fix.dataset:
+        yield "fix", dataset_text(cause.fix.dataset)
+    if cause.fix.captions:
+        yield "fix", caption_text(cause.fix.captions)
     if cause.fix.advice:
         yield "fix", cause.fix.advice

@@ -905,6 +905,8 @@ class NewPictures:
     """How many; None = not known, or counted in environments."""
     environments: int | None = None
     """How many new ones they must show."""
+    within: int | None = None
+    """Of how many pictures that another request asks for these are a part; None = they come on top of the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

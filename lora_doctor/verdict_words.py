@@ -147,7 +147,7 @@ def not_tested(book: Book, policy: Policy) -> tuple[str, ...]:
 
 
 def _looked_at(book: Book, highest: float) -> str:
-    """` (looked at to 1.2 for damage alone; for identity at 1.3 and 1.5, not in full body)`; empty where nothing was."""
+    """` (looked at to 1.2 for damage alone)`, and where a probe looked for identity; empty where nothing was."""
     strongest, probed = book.strongest(), [f"{weight:g}" for weight in book.probed() if weight > highest]
     told = [f"looked at to {strongest:g} for damage alone"] if strongest > highest else []
     told += [f"looked at for identity at {' and '.join(probed)}, but not in full body"] if probed else []

@@ -48,13 +48,32 @@ def change_text(change: Change) -> str:
     return f"stays {after}" if before == after else f"{before} -> {after}"
 
 
+def dataset_text(fix: Mapping[str, Any]) -> str:
+    """A fix of the dataset as text: `Dataset: add in-context pictures in full body until they are 50% of the set`."""
+    left_out = fix.get("leave_out")
+    if left_out is not None:
+        named = "these pictures" if left_out == "pictures" else f"the pictures that show another {_spoken(left_out)}"
+        return f"Dataset: leave {named} out"
+    framing = f" in {_spoken(fix['framing'])}" if "framing" in fix else ""
+    share = f" until they are {fix['until_share']:.0%} of the set" if "until_share" in fix else ""
+    many = fix.get("environments_at_least")
+    places = f" until they show {many} environments or more" if many is not None else ""
+    return f"Dataset: add {fix.get('add', 'in-context')} pictures{framing}{share}{places}"
+
+
+def _spoken(name: Any) -> str:
+    return str(name).replace("_", " ")
+
+
 def caption_text(fix: Mapping[str, Any]) -> str:
     """A fix of captions as text: `Captions: add trigger in the captions of all pictures`."""
     where = f" in the captions of {fix['to']} pictures" if "to" in fix else ""
     tokens, added, corrected = setting_text(fix.get("tokens") or ()), fix.get("add_tokens"), fix.get("correct_tokens")
     if added is not None:
         return f"Captions: add {tokens if fix.get('tokens') else setting_text(added)}{where}"
+    if (token := fix.get("remove_token")) is not None:
+        return f"Captions: take {token} out where the picture does not show it"
     if corrected is not None:
-        kind = str(corrected).replace("_", " ")
+        kind = _spoken(corrected)
         return f"Captions: name {tokens if fix.get('tokens') else f'the true {kind}'} and no other {kind}{where}"
     return f"Captions: {setting_text(fix)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lora_doctor.audit_page import BAR, page
+from lora_doctor.audit_page import BAR, instrument_text, page
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.plugins import data_folder
 from lora_doctor.rule_files import load_rules
@@ -127,3 +127,23 @@ def test_what_was_left_out_is_named_with_its_reason_and_harmless() -> None:
 
 def test_the_page_fits_a_narrow_terminal() -> None:
     assert all(len(line) <= 60 for line in shown(audit_of(), 60).splitlines())
+
+
+def test_a_finding_says_what_to_change_in_settings_dataset_and_captions() -> None:
+    fix = Fix(
+        change={"identity_ratio": {"set": 0.33}}, dataset={"add": "in-context", "environments_at_least": 4},
+        captions={"add_tokens": "trigger", "to": "all"}, advice="Look first.",
+    )  # fmt: skip
+    made = finding(RATIO)
+    told = shown(audit_of(findings=[replace(made, causes=(replace(made.causes[0], fix=fix),))]), width=200)
+    for line in (
+        "identity ratio, by repeats or new pictures as under Roles: set 0.33",
+        "Dataset: add in-context pictures until they show 4 environments or more",
+        "Captions: add trigger in the captions of all pictures", "Look first.",
+    ):  # fmt: skip
+        assert line in told
+
+
+def test_an_instrument_that_is_called_what_it_is_is_named_once() -> None:
+    assert instrument_text("face", {"name": "face", "licence": "see the pack"}) == "face (licence: see the pack)"
+    assert instrument_text("face", {"name": "buffalo_l", "licence": "x"}) == "face buffalo_l (licence: x)"

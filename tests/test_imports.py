@@ -71,6 +71,8 @@ PARTS = {
     "lora_doctor.sequence": {"demands", "measurement_book"},
     "lora_doctor.checkup_page": {"dataset_lines"},
     "lora_doctor.rules": {"rule_conditions"},
+    "lora_doctor.prescription": {"new_pictures", "present_training"},
+    "lora_doctor.new_pictures": {"present_training"},
     "lora_doctor.rule_files": {"rule_conditions", "rule_yaml"},
     "lora_doctor.image_states": {"head_pose"},
     "lora_doctor.policy_lint": {"policy_file"},

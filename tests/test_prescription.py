@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_doctor.prescription import prescribe
+from lora_doctor.prescription import prescribe, without_settled
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
-from lora_doctor.types import Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
+from lora_doctor.types import IN_CONTEXT, Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
 from lora_doctor.wording import change_text
 
 RULES = {rule.id: rule for rule in load_rules(Path(__file__).parents[1] / "rules")}
@@ -282,11 +282,51 @@ def test_requests_for_different_pictures_are_all_made() -> None:
         number("dataset.framing_share", 0.1, framing="full_body"),
     ]  # fmt: skip
     made = prescribe([finding(dataset=fix) for fix in fixes], TrainingSettings(), measured).dataset
-    assert [(one.role, one.framing, one.environments) for one in made] == [
-        ("in-context", None, 2), ("in-context", None, None), ("in-context", "full_body", None),
-        ("identity-emphasis", None, None),
+    assert [(one.role, one.framing, one.pictures, one.within) for one in made] == [
+        ("in-context", "full_body", 32, None), ("in-context", None, 28, 32), ("identity-emphasis", None, 7, None),
     ]  # fmt: skip
-    assert "50% are wanted" in made[2].says and "For" not in made[2].says
+    assert "50% are wanted" in made[0].says and made[1].says.startswith("Spread these 32 over")
+
+
+def test_requests_that_the_same_pictures_can_answer_say_how_they_overlap() -> None:
+    """42 pictures, 40 of them close-ups: what is asked for one by one does not add up to more than the largest."""
+    fixes = [
+        {"add": "in-context", "until_share": 0.67}, {"add": "in-context", "environments_at_least": 4},
+        {"add": "in-context", "framing": "full_body", "until_share": 0.4},
+    ]  # fmt: skip
+    measured = [
+        number("dataset.images", 42), number("dataset.identity_ratio", 40 / 42), number("dataset.environments", 2),
+        number("dataset.framing_share", 1 / 42, framing="full_body"),
+    ]  # fmt: skip
+    made = prescribe([finding(dataset=fix) for fix in fixes], TrainingSettings(), measured)
+    whole, places, bodies = made.dataset
+    assert (whole.pictures, whole.within, places.within, bodies.within) == (80, None, 80, 80)
+    assert bodies.pictures is not None and (1 + bodies.pictures) / 122 >= 0.4 > bodies.pictures / 122
+    assert bodies.says.startswith("Of these 80, 48 in full_body:") and places.says.startswith("Spread these 80 over")
+    counted = prescribe([finding(dataset=fix) for fix in fixes], TrainingSettings(), measured, counted={IN_CONTEXT: 79})
+    assert [one.within for one in counted.dataset] == [None, 79, 79] and "Add 79 in-context" in counted.dataset[0].says
+
+
+def test_a_finding_about_the_dataset_leaves_to_the_prescription_what_it_has_numbers_for() -> None:
+    """0.33 and 67 % beside a prescription of 0.25 and 40 full bodies are two answers to one question."""
+    asked = {"add": "in-context", "until_share": 0.67}
+    ratio, rank = {"identity_ratio": {"set": 0.33}}, {"rank": {"set": 8}}
+    about = finding(ratio | rank, dataset=asked, rule="too-much-identity-emphasis")
+    measured = [number("dataset.images", 42), number("dataset.identity_ratio", 0.95)]
+    made = prescribe([finding({"identity_ratio": {"toward": 0.25}}, dataset=asked)], TrainingSettings(), measured)
+    (left,) = without_settled([about], made)
+    assert left.causes[0].fix == Fix(change=rank, advice="The prescription has the numbers for this.")
+    assert without_settled([about], prescribe([], TrainingSettings(), measured)) == (about,)
+
+
+def test_pictures_that_are_a_part_of_others_thin_the_face_out_once() -> None:
+    fixes = [{"add": "in-context", "environments_at_least": 4}, {"add": "in-context", "until_share": 0.9}]
+    measured = [
+        number("dataset.images", 42), number("dataset.identity_ratio", 1 / 3), number("dataset.environments", 2),
+    ]  # fmt: skip
+    made = prescribe([finding(dataset=fix) for fix in fixes], TrainingSettings(), measured)
+    assert [(one.pictures, one.within) for one in made.dataset] == [(98, None), (28, 98)]
+    assert "the 98 new pictures would thin" in made.changes[0].because
 
 
 def test_a_dataset_sentence_has_its_numbers() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lora_doctor.wording import caption_text, how_to_go_on, setting_text
+from lora_doctor.wording import caption_text, dataset_text, how_to_go_on, setting_text
 from tests.make_diagnosis import make_diagnosis
 
 
@@ -45,6 +45,7 @@ def test_settings_have_one_format(value: Any, text: str) -> None:
             "name red_eyes and no other eye colour in the captions of all pictures",
         ),
         ({"correct_tokens": "eye_colour"}, "name the true eye colour and no other eye colour"),
+        ({"remove_token": "red scarf"}, "take red scarf out where the picture does not show it"),
     ],
 )
 def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None:
@@ -69,3 +70,23 @@ def test_more_pictures_are_advised_only_where_their_number_ended_the_rendering(
     rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}
     one = replace(one, verdict=replace(one.verdict, outcome=outcome), matrix={**one.matrix, "rounds": rounds})
     assert (told in how_to_go_on(one)) if told else how_to_go_on(one) == ""
+
+
+@pytest.mark.parametrize(
+    ("fix", "text"),
+    [
+        ({"add": "in-context", "until_share": 0.67}, "add in-context pictures until they are 67% of the set"),
+        (
+            {"add": "in-context", "framing": "full_body", "until_share": 0.4},
+            "add in-context pictures in full body until they are 40% of the set",
+        ),
+        (
+            {"add": "in-context", "environments_at_least": 4},
+            "add in-context pictures until they show 4 environments or more",
+        ),
+        ({"leave_out": "pictures"}, "leave these pictures out"),
+        ({"leave_out": "eye_colour"}, "leave the pictures that show another eye colour out"),
+    ],
+)
+def test_a_fix_of_the_dataset_is_a_sentence(fix: dict[str, Any], text: str) -> None:
+    assert dataset_text(fix) == f"Dataset: {text}"
