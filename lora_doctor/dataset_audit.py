@@ -204,7 +204,11 @@ def audit_dataset(
             findings=shown[0],
             not_evaluated=shown[1],
             prescription=prescribe(
-                shown[0], settings.training, told, spec=case.spec, label_sets=label_sets,
+                shown[0],
+                settings.training,
+                told,
+                spec=case.spec,
+                label_sets=label_sets,
                 counted={} if ways.more is None else {ways.more.role: ways.more.pictures},
             ),
             timings={"seconds": round(time.monotonic() - began, 2)},

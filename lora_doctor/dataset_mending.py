@@ -229,10 +229,7 @@ def sheet(mending: Mending) -> str:
         _listed("Pictures to shoot", [asked.says for asked in audit.record.prescription.dataset]),
         _listed(
             "Training settings",
-            [
-                f"`{c.field}`: {change_text(c)} ({c.because})"
-                for c in audit.record.prescription.changes
-            ],
+            [f"`{c.field}`: {change_text(c)} ({c.because})" for c in audit.record.prescription.changes],
         ),
         _listed("Advice", audit.record.prescription.advice),
         _listed("Captions", _grouped(mending, _changes(mending.captions))),
