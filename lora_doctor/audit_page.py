@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from lora_doctor.article_band import article_band
 from lora_doctor.dossier import name_in
@@ -71,7 +71,8 @@ def _what(audit: Audit) -> Table:
         table.add_row("", f"[dim]{plain(note)}[/]")
     for kind, told in audit.record.instruments.items():
         unread = f"[yellow]nothing: {plain(str(told))}.[/] [dim]Files and captions alone are judged. {plain(ADVICE)}[/]"
-        table.add_row("looked at by", plain(instrument_text(kind, told)) if kind != "none" else unread)
+        named = f"{kind} {told['name']} ({told['licence']})" if kind != "none" else ""
+        table.add_row("looked at by", plain(named) if named else unread)
     for subset in dataset.subsets if len(dataset.subsets) > 1 else ():
         own = sum(dataset.subsets[image.subset] is subset for image in dataset.images)
         table.add_row("", plain(f"{name_in(dataset, subset.folder)}: {own} pictures x {subset.repeats:g}"))
@@ -85,12 +86,6 @@ def _what(audit: Audit) -> Table:
     if (more := len(dataset.skipped) - SKIPPED_SHOWN) > 0:
         table.add_row("", f"and {more} more (--json --private lists them)")
     return table
-
-
-def instrument_text(kind: str, told: Mapping[str, Any]) -> str:
-    """`face buffalo_l (licence: non-commercial)`; one that is called what it is, once."""
-    named = kind if told["name"] == kind else f"{kind} {told['name']}"
-    return f"{named} (licence: {told['licence']})"
 
 
 def _roles(audit: Audit) -> Iterable[RenderableType]:

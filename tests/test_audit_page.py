@@ -8,7 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+<<<<<<< ours
 from lora_doctor.audit_page import BAR, instrument_text, page
+=======
+from lora_doctor.audit_page import page
+>>>>>>> theirs
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.plugins import data_folder
 from lora_doctor.rule_files import load_rules
@@ -142,8 +146,3 @@ def test_a_finding_says_what_to_change_in_settings_dataset_and_captions() -> Non
         "Captions: add trigger in the captions of all pictures", "Look first.",
     ):  # fmt: skip
         assert line in told
-
-
-def test_an_instrument_that_is_called_what_it_is_is_named_once() -> None:
-    assert instrument_text("face", {"name": "face", "licence": "see the pack"}) == "face (licence: see the pack)"
-    assert instrument_text("face", {"name": "buffalo_l", "licence": "x"}) == "face buffalo_l (licence: x)"
