@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from click import style
 
 from lora_doctor.dataset_lines import dataset_lines
-from lora_doctor.terminal import cause_label, effect_text, measurement_text, verdict_lines
+from lora_doctor.terminal import cause_label, effect_text, measurement_text, unjudged_names, verdict_lines
 from lora_doctor.types import Diagnosis, Finding, Prescription
 from lora_doctor.wording import caption_text, change_text, how_to_go_on, too_close
 
@@ -35,7 +35,7 @@ def page(diagnosis: Diagnosis) -> Iterator[str]:
         yield from ("", style("Prescription", bold=True))
         yield from (f"  - {line}" for line in lines)
     if diagnosis.not_evaluated:
-        yield from ("", "Could not tell: " + ", ".join(n.rule for n in diagnosis.not_evaluated))
+        yield from ("", f"Could not tell: {unjudged_names(diagnosis.not_evaluated, diagnosis.findings)}")
 
 
 def _finding(number: int, finding: Finding) -> Iterator[str]:

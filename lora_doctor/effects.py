@@ -74,3 +74,9 @@ def idle_waivers(findings: Sequence[Finding], policy: Policy, *, today: date | N
 def rule_of(unjudged: NotEvaluated) -> str:
     """The id of a rule that was not evaluated, without its slice."""
     return unjudged.rule.partition(" {")[0]
+
+
+def in_part(unjudged: NotEvaluated, findings: Sequence[Finding]) -> bool:
+    """Whether the rule has a finding nevertheless, for the same slice: then it was evaluated in part."""
+    told = {f"{f.rule} {{{', '.join(f'{k}: {v}' for k, v in f.about.items())}}}" if f.about else f.rule for f in findings}
+    return unjudged.rule in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from lora_doctor.effects import in_part
 from lora_doctor.errors import printable
 from lora_doctor.wording import caption_text, dataset_text, setting_text, too_close
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lora_doctor.types import Finding, Measurement, RankedCause, Verdict
+    from lora_doctor.types import Finding, Measurement, NotEvaluated, RankedCause, Verdict
 
 _CAUSES = 3
 SETTINGS = {"identity_ratio": "identity ratio, by repeats or new pictures as under Roles"}
@@ -80,6 +81,11 @@ def verdict_lines(verdict: Verdict, *, most: int | None = None) -> list[str]:
         *covered,
     )
     return [printable(line(text)) for text in texts]
+
+
+def unjudged_names(not_evaluated: Sequence[NotEvaluated], findings: Sequence[Finding]) -> str:
+    """`body-drift, pose-rigidity in part`: the rules that could not be judged, or not in all that they look for."""
+    return ", ".join(printable(f"{n.rule} in part" if in_part(n, findings) else n.rule) for n in not_evaluated)
 
 
 def effect_text(finding: Finding) -> str:

@@ -53,10 +53,10 @@ def decide(
     checks = demands(book, policy, novel)
     unjudged = [n for n in not_evaluated if policy.rules.get(rule_of(n)) != "ignore"]
     failing = [n for n in unjudged if level_of(n, policy) == "fail" and rule_of(n) not in policy.optional_rules]
-    needed = [unjudged_text(n) for n in failing]
+    needed = [unjudged_text(n, findings) for n in failing]
     against = texts_of(weighed, "holds") + [c.text for c in checks if c.state == "fails"]
     undecided = [c.text for c in checks if c.state == "open"] + texts_of(weighed, "leaves open") + needed
-    optional = [unjudged_text(n) for n in unjudged if n not in failing and level_of(n, policy) is not None]
+    optional = [unjudged_text(n, findings) for n in unjudged if n not in failing and level_of(n, policy) is not None]
     idle = tuple(idle_waivers(findings, policy, today=today, lora=lora))
     warnings = (*noted, *texts_of(weighed, "warns"), *below_warning(book, policy, novel), *optional, *idle)
     limits = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from lora_doctor.demands import claim_check, gap_check
-from lora_doctor.effects import rule_of
+from lora_doctor.effects import in_part, rule_of
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import Claim, Policy
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated
@@ -31,8 +31,10 @@ def waived_text(finding: Finding) -> str:
     return "" if waiver is None else f"{_named(finding)} ({finding.state}) until {waiver.expires}: {waiver.reason}"
 
 
-def unjudged_text(unjudged: NotEvaluated) -> str:
-    return f"the rule {unjudged.rule} was not evaluated: {unjudged.reason}"
+def unjudged_text(unjudged: NotEvaluated, findings: Sequence[Finding]) -> str:
+    """What a rule could not be judged for; where it has a finding nevertheless, that it was so in part."""
+    how = "evaluated in part alone" if in_part(unjudged, findings) else "not evaluated"
+    return f"the rule {unjudged.rule} was {how}: {unjudged.reason}"
 
 
 def aside(waived: Sequence[str], warnings: Sequence[str]) -> str:

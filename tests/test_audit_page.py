@@ -8,11 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-<<<<<<< ours
-from lora_doctor.audit_page import BAR, instrument_text, page
-=======
-from lora_doctor.audit_page import page
->>>>>>> theirs
+from lora_doctor.audit_page import BAR, page
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.plugins import data_folder
 from lora_doctor.rule_files import load_rules

@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 from lora_doctor.diagnosis import from_json, to_json
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.report import format_number, render_audit, render_report
-from lora_doctor.types import Diagnosis, Prescription, Verdict
+from lora_doctor.types import Diagnosis, Measurement, Prescription, Verdict
 from tests.in_browser import in_browser, needs_chromium
 from tests.make_diagnosis import make_diagnosis
 from tests.test_audit_page import audit_of, fused_audit
@@ -387,6 +387,22 @@ def test_what_is_undecided_stands_apart_from_what_is_proven(hold: Diagnosis) -> 
     verdict = replace(hold.verdict, reasons=("the body drifts", "too close to call"), proven=1)
     text = Page(draw(replace(hold, verdict=verdict))).text
     assert "Why this verdict the body drifts Undecided as yet too close to call" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "environments", "told"),
+    [
+        ("identity.score", 30, 5, ", from 30 seeds in 5 environments"), ("identity.score", 1, 1, "1 seed in 1 environment"),
+        ("identity.score", 30, 0, ", from 30 seeds"), ("attribute.sensitivity", 42, 0, ", from 42 pictures"),
+        ("dataset.identity_ratio", 1, 0, ", from 1 picture"), ("spectrum.rank", 117, 0, ", from 117 modules"),
+        ("training.rank", 1, 0, "with 90 % confidence"),
+    ],
+)  # fmt: skip
+def test_a_number_says_what_it_comes_from(hold: Diagnosis, name: str, n: int, environments: int, told: str) -> None:
+    made = Measurement(name=name, value=0.5, unit="share", n=n, environments=environments, interval=(0.4, 0.6))
+    text = Page(draw(replace(hold, findings=(replace(hold.findings[0], measurements=(made,)),)))).text
+    (how,) = re.findall(r"between 40 % and 60 % (with 90 % confidence.*?) Seen", text)
+    assert how.endswith(told)
 
 
 def test_a_cause_is_called_the_likeliest_only_where_it_is_likelier_than_not(hold: Diagnosis) -> None:

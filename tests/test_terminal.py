@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lora_doctor.terminal import cause_label, lines_shown, measurement_text, verdict_lines
-from lora_doctor.types import Fix, Measurement, RankedCause, Verdict
+from lora_doctor.terminal import cause_label, lines_shown, measurement_text, unjudged_names, verdict_lines
+from lora_doctor.types import Finding, Fix, Measurement, NotEvaluated, RankedCause, Verdict
 
 
 def measurement(value: float | None, reason: str | None = None, **where: str) -> Measurement:
@@ -38,6 +38,13 @@ def test_names_and_reasons_cannot_move_the_cursor() -> None:
 @pytest.mark.parametrize(("odds", "label"), [(0.5, "likely cause"), (0.0, "possible cause"), (-0.5, "less likely")])
 def test_a_cause_is_called_likely_only_where_more_speaks_for_it_than_against(odds: float, label: str) -> None:
     assert cause_label(RankedCause(because="So.", fix=Fix(), log_odds=odds, evidence=())) == label
+
+
+def test_a_rule_that_could_not_tell_all_is_named_so() -> None:
+    poses = Finding(rule="pose-rigidity", symptom="", why="", state="suspected", severity="warning", strength=1.0,
+                    measurements=(), causes=())  # fmt: skip
+    unjudged = [NotEvaluated(rule=rule, reason="no") for rule in ("body-drift", "pose-rigidity")]
+    assert unjudged_names(unjudged, [poses]) == "body-drift, pose-rigidity in part"
 
 
 def test_a_diff_is_shown_line_by_line_and_moves_no_cursor() -> None:

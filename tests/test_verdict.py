@@ -404,6 +404,17 @@ def test_a_warning_does_not_hold_under_the_standard_policy() -> None:
     assert decide([finding(severity="warning")], (), ship_readings(), STANDARD, novel=NOVEL).outcome == "SHIP"
 
 
+def test_a_rule_that_has_a_finding_was_evaluated_in_part() -> None:
+    """Poses were judged, and expressions could not be: the rule is not called unevaluated beside its own finding."""
+    unjudged = [NotEvaluated(rule="hair-flip", reason="expressions could not be judged")]
+    lax = dataclasses.replace(STANDARD, optional_rules=("hair-flip",))
+    verdict = decide([finding("suspected")], unjudged, ship_readings(), lax, novel=NOVEL)
+    assert "the rule hair-flip was evaluated in part alone: expressions could not be judged" in verdict.warnings
+    sliced = [NotEvaluated(rule="hair-flip {framing: close-up}", reason="no face")]
+    verdict = decide([finding("suspected")], sliced, ship_readings(), lax, novel=NOVEL)
+    assert "the rule hair-flip {framing: close-up} was not evaluated: no face" in verdict.warnings
+
+
 def test_a_rule_that_was_not_evaluated_prevents_a_ship_unless_it_is_optional() -> None:
     unjudged = [NotEvaluated(rule="hair-flip", reason="attribute.flip_rate: not measured")]
     verdict = decide((), unjudged, ship_readings(), STANDARD, novel=NOVEL)

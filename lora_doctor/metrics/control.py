@@ -28,16 +28,16 @@ def measure(study: Study) -> list[Measurement]:
         found += [
             told(mean(lora), "control.match", where, "share"),
             told(drawn, "control.base_match", where, "share"),
-            told(_loss(base, lora, drawn, _chance(study, kind)), "control.loss", where, "share"),
+            told(_loss(kind, base, lora, drawn, _chance(study, kind)), "control.loss", where, "share"),
         ]
     return found
 
 
-def _loss(base: Sample, lora: Sample, drawn: Estimate, chance: float) -> Estimate:
+def _loss(kind: str, base: Sample, lora: Sample, drawn: Estimate, chance: float) -> Estimate:
     """Base minus LoRA; nothing where the base model does not draw what is asked for clearly better than by chance."""
     if drawn.value is not None and drawn.interval is not None and drawn.interval[0] <= chance:
-        seen = f"asked for it, the base model draws it in {drawn.value:.0%} of the renders; by chance it would be"
-        return Estimate(n=drawn.n, reason=f"cannot be lost: {seen} {chance:.0%}")
+        drawn_by = f"the base model draws them no better than chance when asked ({drawn.value:.0%} against {chance:.0%})"
+        return Estimate(n=drawn.n, reason=f"{kind}s could not be judged: {drawn_by}")
     return paired_difference(base.masked(lora), lora.masked(base))
 
 

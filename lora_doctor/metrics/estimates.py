@@ -19,11 +19,12 @@ from lora_doctor.types import Measurement, Where
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A point, its interval, the number of units behind them, and what there is to say about it."""
+    """A point, its interval, the numbers of units and environments behind them, and what there is to say about it."""
 
     value: float | None = None
     interval: Interval | None = None
     n: int = 0
+    environments: int = 0
     reason: str | None = None
 
 
@@ -39,8 +40,8 @@ def told(
     """The estimate under a name, with everything there is to say about it; where there is no value, only why not."""
     reason = join(estimate.reason, *(caveats if estimate.value is not None else ()))
     return Measurement(
-        name=name, value=estimate.value, unit=unit, n=estimate.n, interval=estimate.interval, where=where,
-        reason=reason, reach=reach if estimate.value is not None else None, one_worse=one_worse,
+        name=name, value=estimate.value, unit=unit, n=estimate.n, environments=estimate.environments,
+        interval=estimate.interval, where=where, reason=reason, reach=reach if estimate.value is not None else None, one_worse=one_worse,
     )  # fmt: skip
 
 
@@ -219,7 +220,8 @@ def spread(one: Sample) -> Estimate:
     apart = max(low for low, _ in ends) - min(high for _, high in ends)
     widest = max(high for _, high in ends) - min(low for low, _ in ends)
     value = max(means.values()) - min(means.values())
-    return Estimate(value=value, interval=(max(0.0, apart), widest), n=one.n, reason=_missing([one]))
+    interval = max(0.0, apart), widest
+    return Estimate(value=value, interval=interval, n=one.n, environments=len(means), reason=_missing([one]))
 
 
 def _environment_means(samples: Sequence[Sample]) -> list[float]:
@@ -291,14 +293,15 @@ def _estimate(
     cases: Sequence[Sequence[Sample]],
 ) -> Estimate:
     """The value with the hull of its interval as measured (the first case) and with the missing units at either end."""
-    missing = _missing(cases[0])
+    missing, environments = _missing(cases[0]), len({name for one in cases[0] for name in one.present()})
     found = [interval_of(case) for case in (cases if missing else cases[:1])]
     known = [interval for interval in found if interval is not None]
     if len(known) < len(found):
         reason = "; ".join(text for text in (missing, "no interval: too few environments to tell") if text)
-        return Estimate(value=value, n=n, reason=reason)
+        return Estimate(value=value, n=n, environments=environments, reason=reason)
     hull = min(low for low, _ in known), max(high for _, high in known)
-    return Estimate(value=value, interval=intervals.hold(value, hull), n=n, reason=missing)
+    interval = intervals.hold(value, hull)
+    return Estimate(value=value, interval=interval, n=n, environments=environments, reason=missing)
 
 
 def _missing(samples: Sequence[Sample]) -> str | None:

@@ -109,6 +109,13 @@ def test_losing_a_render_never_makes_a_score_firmer(rows: list[list[float]], dat
         assert torn[1] >= whole[1] - 1e-9
 
 
+def test_an_estimate_says_how_many_environments_its_units_are_of() -> None:
+    one, other = table([0.5, 0.6], [0.7, 0.8], [None, None]), table([0.1, 0.2], [0.3, 0.3], [0.2, 0.2])
+    assert (mean(one).n, mean(one).environments) == (4, 2)
+    assert paired_difference(one, other.masked(one)).environments == 2
+    assert told(mean(other), "a.b", {}, "score").environments == 3 and spread(other).environments == 3
+
+
 def test_losing_the_failures_does_not_lift_a_rate() -> None:
     row = [1.0, 1.0, 1.0, 1.0]
     whole = mean(table(row, row, row, [1.0, 1.0, 0.0, 0.0], rate=True))
