@@ -78,5 +78,7 @@ def rule_of(unjudged: NotEvaluated) -> str:
 
 def in_part(unjudged: NotEvaluated, findings: Sequence[Finding]) -> bool:
     """Whether the rule has a finding nevertheless, for the same slice: then it was evaluated in part."""
-    told = {f"{f.rule} {{{', '.join(f'{k}: {v}' for k, v in f.about.items())}}}" if f.about else f.rule for f in findings}
+    told = {
+        f"{f.rule} {{{', '.join(f'{k}: {v}' for k, v in f.about.items())}}}" if f.about else f.rule for f in findings
+    }
     return unjudged.rule in told
