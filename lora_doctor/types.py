@@ -42,8 +42,8 @@ class Measurement:
     n: int = 0
     """Number of units behind the value: seeds of renders, pictures of a dataset, modules of a file."""
     environments: int = 0
-    """Number of environments that the renders behind it are of, whose means the interval goes by; 0 = not of renders, or
-    not told."""
+    """Number of environments that the renders behind it are of, whose means the interval goes by; 0 = none, or not
+    told."""
     interval: tuple[float, float] | None = None
     """90 % confidence interval; None for a number that is exact (a count, a setting)."""
     where: Where = field(default_factory=dict)

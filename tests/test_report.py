@@ -392,7 +392,8 @@ def test_what_is_undecided_stands_apart_from_what_is_proven(hold: Diagnosis) -> 
 @pytest.mark.parametrize(
     ("name", "n", "environments", "told"),
     [
-        ("identity.score", 30, 5, ", from 30 seeds in 5 environments"), ("identity.score", 1, 1, "1 seed in 1 environment"),
+        ("identity.score", 30, 5, ", from 30 seeds in 5 environments"),
+        ("identity.score", 1, 1, "1 seed in 1 environment"),
         ("identity.score", 30, 0, ", from 30 seeds"), ("attribute.sensitivity", 42, 0, ", from 42 pictures"),
         ("dataset.identity_ratio", 1, 0, ", from 1 picture"), ("spectrum.rank", 117, 0, ", from 117 modules"),
         ("training.rank", 1, 0, "with 90 % confidence"),
