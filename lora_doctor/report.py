@@ -20,7 +20,7 @@ from lora_doctor.charts import apart, scale
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.report_arms import arm_views, evidence_in_arms, is_withheld
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
-from lora_doctor.wording import setting_text
+from lora_doctor.wording import how_to_go_on, setting_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -125,6 +125,7 @@ def _environment(templates: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": format_number, "setting": setting_text, "spoken": _spoken}
+    environment.filters["how_to_go_on"] = how_to_go_on
     return environment
 
 

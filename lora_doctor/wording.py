@@ -15,7 +15,7 @@ def how_to_go_on(diagnosis: Diagnosis) -> str:
         return ""
     more = f"`most_replicates = {rounds['at_most'] + 4}` under [matrix] in lora-doctor.toml"
     what = "a larger --budget" if rounds["stopped"] == "budget" else more
-    return f"more pictures may decide it: with {what} the same command goes on, and keeps what is rendered"
+    return f"More pictures may decide it: with {what} the same command goes on, and keeps what is rendered."
 
 
 def too_close(finding: Finding, most: int = 3) -> str | None:

@@ -389,6 +389,14 @@ def test_what_is_undecided_stands_apart_from_what_is_proven(hold: Diagnosis) -> 
     assert "Why this verdict the body drifts Undecided as yet too close to call" in text
 
 
+def test_an_open_verdict_says_what_renders_more(hold: Diagnosis) -> None:
+    rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": "all rounds"}
+    verdict = replace(hold.verdict, outcome="INCONCLUSIVE", reasons=("too close to call",), proven=0)
+    still_open = replace(hold, verdict=verdict, matrix={**hold.matrix, "rounds": rounds})
+    assert "More pictures may decide it: with `most_replicates = 12`" in Page(draw(still_open)).text
+    assert "More pictures may decide it" not in Page(draw(hold)).text
+
+
 @pytest.mark.parametrize(
     ("name", "n", "environments", "told"),
     [
