@@ -163,11 +163,16 @@ class _View:
             findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora
         )
 
-    def beyond_pictures(self, not_evaluated: Sequence[NotEvaluated]) -> frozenset[int | str] | None:
+    def beyond_pictures(
+        self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]
+    ) -> frozenset[int | str] | None:
         """What is open and no picture settles; None = something is open that pictures may settle.
 
-        Demands, by their place in the policy's order, and the rules that were not evaluated.
+        Demands, by their place in the policy's order, and the rules that were not evaluated. A HOLD that is not firm
+        yet is something that they settle.
         """
+        if self._decided(findings, not_evaluated, self.measurements).outcome == "HOLD":
+            return None
         policy = self.judges.policy
         checks = enumerate(demands(Book(self.measurements), policy, self.novel))
         still = [(place, check) for place, check in checks if check.state == "open"]
@@ -197,7 +202,7 @@ class _Asker:
         gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
         if is_decided(view.verdict(findings, not_evaluated), suspected, gap):
             return "no ruler" if gap is not None and gap.value is None else "decided"
-        before, self._stuck = self._stuck, view.beyond_pictures(not_evaluated)
+        before, self._stuck = self._stuck, view.beyond_pictures(findings, not_evaluated)
         if not suspected and self._stuck is not None and self._stuck == before:
             return "nothing left"  # one more round has changed nothing about it
         asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)

@@ -247,8 +247,8 @@ def test_a_lora_that_would_ship_is_rendered_on_for_any_suspicion(tmp_path: Path)
 class Overall(Eyes):
     """Eyes whose identity over the ship weights is what they are told; all else is measured."""
 
-    def __init__(self, overall: Measurement) -> None:
-        super().__init__(drawn(0.62, spread=0.25))
+    def __init__(self, overall: Measurement, score: Callable[[Cell], float]) -> None:
+        super().__init__(score)
         self.overall = overall
 
     def __call__(
@@ -259,13 +259,14 @@ class Overall(Eyes):
         return study, (*others, self.overall)
 
 
+@pytest.mark.parametrize("score", [drawn(0.62, spread=0.25), drawn(0.95, spread=0.02)], ids=["open", "all else holds"])
 @pytest.mark.parametrize(("upper", "looks"), [(0.595, list(range(2, 9))), (0.56, [2])])
 def test_identity_over_all_holds_a_release_early_only_where_it_is_three_standard_errors_below(
-    tmp_path: Path, upper: float, looks: list[int]
+    tmp_path: Path, upper: float, looks: list[int], score: Callable[[Cell], float]
 ) -> None:
     """It is looked at seven times by the interval of one: right at the limit that would hold one LoRA in four."""
     overall = Measurement(name="identity.score", where={"weight": "ship"}, value=0.55, interval=(0.5, upper), n=60)
-    found = went(Overall(overall), tmp_path / "run")
+    found = went(Overall(overall, score), tmp_path / "run")
     assert [look.rounds for look in found.looks] == looks
 
 
