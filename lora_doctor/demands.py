@@ -128,7 +128,7 @@ def _framings(book: Book, policy: Policy) -> Iterator[Check]:
         if score is None or score.value is None:
             reason = score.reason if score is not None and score.reason else "not measured"
             advice = "the verdict can leave it out by the policy's `framings`"
-            yield Check("open", f"identity in {framing}: {reason}; {advice}", by_pictures=False)
+            yield Check("open", f"identity in {framing}: {reason}; {advice}", by_pictures=score is not None)
 
 
 def _faces(book: Book, policy: Policy) -> list[Check]:
@@ -142,7 +142,7 @@ def claim_check(measurement: Measurement | None, what: str, limit: float, claim:
     """One number against its limit (a least one, or with `most` a largest one)."""
     if measurement is None or measurement.value is None:
         reason = measurement.reason if measurement is not None and measurement.reason else "not measured"
-        return Check("open", f"{what}: {reason}", by_pictures=False)
+        return Check("open", f"{what}: {reason}", by_pictures=measurement is not None)
     sign = -1.0 if most else 1.0
     point, bound = sign * measurement.value, sign * limit
     ends = None if measurement.interval is None else tuple(sorted(sign * end for end in measurement.interval))

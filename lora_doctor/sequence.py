@@ -43,6 +43,9 @@ See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measu
 Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left"]
 """Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
 picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle."""
+PATIENCE = 3
+"""Looks after which what is open, and has not changed, is taken for nothing that pictures settle: a measurement that is
+missing at the first look may come with the next readings."""
 _NOTHING = ArmPlan()
 
 
@@ -188,11 +191,11 @@ def _unbounded(measurement: Measurement) -> bool:
 
 
 class _Asker:
-    """Says after each look which cells would tell more, and remembers what no picture could settle at the last one."""
+    """Says after each look which cells would tell more, and remembers what no picture could settle at the last ones."""
 
     def __init__(self, plan: Sequence[Cell], arms: Sequence[Cell], judges: Judges, lora: str) -> None:
         self._plan, self._arms, self._judges, self._lora = plan, arms, judges, lora
-        self._stuck: frozenset[int | str] | None = None
+        self._stuck: list[frozenset[int | str] | None] = []
 
     def next(self, rounds: int, study: Study, measurements: tuple[Measurement, ...]) -> tuple[Cell, ...] | Stop:
         """The cells that would tell more after so many rounds, or why none would."""
@@ -202,9 +205,9 @@ class _Asker:
         gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
         if is_decided(view.verdict(findings, not_evaluated), suspected, gap):
             return "no ruler" if gap is not None and gap.value is None else "decided"
-        before, self._stuck = self._stuck, view.beyond_pictures(findings, not_evaluated)
-        if not suspected and self._stuck is not None and self._stuck == before:
-            return "nothing left"  # one more round has changed nothing about it
+        self._stuck.append(None if suspected else view.beyond_pictures(findings, not_evaluated))
+        if len(self._stuck) >= PATIENCE and self._stuck[-1] is not None and len(set(self._stuck[-PATIENCE:])) == 1:
+            return "nothing left"
         asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)
         beside = next_of_arms(self._arms, rounds, asked - {""})
         told = [finding for finding in findings if finding.state != "suspected"]

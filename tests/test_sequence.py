@@ -280,19 +280,19 @@ def test_what_the_policy_demands_and_the_plan_has_not_is_said_before_anything_is
 
 
 @pytest.mark.parametrize("cut", [{"weights": (0.0, 0.4, 1.0)}, {"framings": ("close-up", "upper_body")}])
-def test_what_was_not_planned_and_is_demanded_ends_the_rendering_after_one_more_round(
+def test_what_was_not_planned_and_is_demanded_ends_the_rendering_after_two_more_rounds(
     tmp_path: Path, cut: dict[str, tuple[object, ...]]
 ) -> None:
     plan = [c for c in FULL.cells if all(getattr(c, name[:-1]) in values for name, values in cut.items())]
     found = went(Eyes(drawn(0.95, spread=0.02)), tmp_path / "run", plan=plan)
-    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3])
+    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3, 4])
 
 
-def test_a_rule_without_its_measurement_ends_the_rendering_after_one_more_round(tmp_path: Path) -> None:
+def test_a_rule_without_its_measurement_ends_the_rendering_after_two_more_rounds(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run") as run:
         eyes = Eyes(drawn(0.95, spread=0.02))
         found = until_decided(FULL.cells, MATRIX, replace(JUDGES, rules=(replace(LEAK, shows={}),)), eyes, run)
-    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3])
+    assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3, 4])
 
 
 def test_places_that_differ_for_good_end_the_rendering(tmp_path: Path) -> None:
