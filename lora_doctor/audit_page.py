@@ -71,7 +71,7 @@ def _what(audit: Audit) -> Table:
         table.add_row("", f"[dim]{plain(note)}[/]")
     for kind, told in audit.record.instruments.items():
         unread = f"[yellow]nothing: {plain(str(told))}.[/] [dim]Files and captions alone are judged. {plain(ADVICE)}[/]"
-        named = f"{kind} {told['name']} ({told['licence']})" if kind != "none" else ""
+        named = "" if kind == "none" else _instrument(kind, told["name"], told["licence"])
         table.add_row("looked at by", plain(named) if named else unread)
     for subset in dataset.subsets if len(dataset.subsets) > 1 else ():
         own = sum(dataset.subsets[image.subset] is subset for image in dataset.images)
@@ -86,6 +86,11 @@ def _what(audit: Audit) -> Table:
     if (more := len(dataset.skipped) - SKIPPED_SHOWN) > 0:
         table.add_row("", f"and {more} more (--json --private lists them)")
     return table
+
+
+def _instrument(kind: str, name: str, licence: str) -> str:
+    """`clip ViT-B-32 (licence: MIT)`, the kind once where it is the name too."""
+    return f"{' '.join(dict.fromkeys((kind, name)))} (licence: {licence})"
 
 
 def _roles(audit: Audit) -> Iterable[RenderableType]:

@@ -142,3 +142,10 @@ def test_a_finding_says_what_to_change_in_settings_dataset_and_captions() -> Non
         "Captions: add trigger in the captions of all pictures", "Look first.",
     ):  # fmt: skip
         assert line in told
+
+
+def test_an_instrument_is_named_once_and_its_licence_called_so() -> None:
+    tools = {"face": {"name": "face", "licence": "see the pack"}, "clip": {"name": "ViT-B-32", "licence": "MIT"}}
+    audit = audit_of()
+    text = shown(replace(audit, record=replace(audit.record, instruments=tools)))
+    assert "face (licence: see the pack)" in text and "clip ViT-B-32 (licence: MIT)" in text
