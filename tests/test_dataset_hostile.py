@@ -21,8 +21,7 @@ from fixtures.hostile.other_formats import picture
 from fixtures.hostile.table import dataset_lines
 from lora_doctor.dataset import survey
 from lora_doctor.dataset_layout import layout_of, read_dataset
-from lora_doctor.dataset_names import shown
-from lora_doctor.errors import InputRefused
+from lora_doctor.errors import InputRefused, printable
 from lora_doctor.types import Dataset
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +84,7 @@ def test_whatever_is_said_can_be_shown_anywhere(tree: Tree, tmp_path: Path) -> N
     if not isinstance(dataset, str):
         assert all(each.path.is_relative_to(folder) for each in dataset.skipped)
         assert not any(str(folder) in reason for reason in said)
-        said += [shown(str(each.path)) for each in (*dataset.skipped, *dataset.images)]
+        said += [printable(str(each.path)) for each in (*dataset.skipped, *dataset.images)]
     try:
         read_dataset(folder)
     except InputRefused as error:
