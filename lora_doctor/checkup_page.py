@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from click import style
 
 from lora_doctor.dataset_lines import dataset_lines
-from lora_doctor.terminal import cause_label, effect_text, measurement_text, unjudged_names, verdict_lines
+from lora_doctor.terminal import cause_label, effect_text, measurement_texts, unjudged_names, verdict_lines
 from lora_doctor.types import Diagnosis, Finding, Prescription
 from lora_doctor.wording import caption_text, change_text, how_to_go_on, too_close
 
@@ -41,7 +41,7 @@ def page(diagnosis: Diagnosis) -> Iterator[str]:
 def _finding(number: int, finding: Finding) -> Iterator[str]:
     yield from ("", f"{number}. {style(finding.rule, bold=True)} ({finding.state}{effect_text(finding)})")
     yield f"   {' '.join(finding.symptom.split())}"
-    yield from (f"   {measurement_text(m)}" for m in finding.measurements[:_MEASUREMENTS])
+    yield from (f"   {told}" for told in measurement_texts(finding)[:_MEASUREMENTS])
     if doubt := too_close(finding):
         yield f"   {doubt}"
     for cause in finding.causes[:_CAUSES]:

@@ -78,7 +78,10 @@ def rule_of(unjudged: NotEvaluated) -> str:
 
 def in_part(unjudged: NotEvaluated, findings: Sequence[Finding]) -> bool:
     """Whether the rule has a finding nevertheless, for the same slice: then it was evaluated in part."""
-    told = {
-        f"{f.rule} {{{', '.join(f'{k}: {v}' for k, v in f.about.items())}}}" if f.about else f.rule for f in findings
-    }
-    return unjudged.rule in told
+    slices = {f.rule + _slice(f) for f in findings}
+    return unjudged.rule in slices
+
+
+def _slice(finding: Finding) -> str:
+    about = ", ".join(f"{key}: {value}" for key, value in finding.about.items())
+    return f" {{{about}}}" if about else ""

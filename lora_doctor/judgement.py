@@ -16,7 +16,7 @@ from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.evidence import evidence_cells, traits_of
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
-from lora_doctor.prescription import prescribe, without_settled
+from lora_doctor.prescription import prescribe, with_met, without_settled
 from lora_doctor.public_measurements import public_facts
 from lora_doctor.report import render_report
 from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
@@ -187,9 +187,11 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
         replace(f, cells=evidence_cells(f, shows[f.rule], facts, labels), traits=traits_of(f, spec, labels))
         for f in findings
     )
+    findings = with_met(findings, training, facts.measurements)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
     prescription = prescribe(findings, training, facts.measurements, spec=spec, label_sets=labels)
     lora = facts.inputs.get("lora", "")
+    about = evaluate(judges.dataset_rules, facts.measurements)[0]
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
         failing_at=confirmed_at(rules, facts.measurements), noted=facts.verdict.warnings,
@@ -197,7 +199,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     return replace(
         facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,
         prescription=prescription, verdict=verdict,
-        dataset_findings=without_settled(evaluate(judges.dataset_rules, facts.measurements)[0], prescription),
+        dataset_findings=with_met(without_settled(about, prescription), training, facts.measurements),
         file_findings=evaluate(judges.file_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip

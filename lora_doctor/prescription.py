@@ -53,10 +53,7 @@ def prescribe(
     identity ratio: a request for more of that role takes this number. Where findings disagree about a setting, the
     stronger evidence decides and `conflicts` says so. A change that equals the present value is dropped.
     """
-    measured = {(m.name, tuple(sorted(m.where.items()))): m.value for m in measurements if m.value is not None}
-    patient = Patient(
-        settings=settings, measured=measured, spec=spec or {}, label_sets=label_sets or {}, counted=counted or {}
-    )
+    patient = _patient(settings, measurements, spec=spec or {}, label_sets=label_sets or {}, counted=counted or {})
     draft = _Draft()
     confirmed = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
     likely = [(finding, tuple(cause for cause in finding.causes if cause.log_odds > 0)) for finding in confirmed]
@@ -80,6 +77,29 @@ def prescribe(
         advice=tuple(dict.fromkeys(draft.advice)),
         conflicts=tuple(conflicts),
     )
+
+
+def _patient(settings: TrainingSettings, measurements: Sequence[Measurement], **known: Any) -> Patient:
+    measured = {(m.name, tuple(sorted(m.where.items()))): m.value for m in measurements if m.value is not None}
+    return Patient(settings=settings, measured=measured, **known)
+
+
+def with_met(
+    findings: Sequence[Finding], settings: TrainingSettings, measurements: Sequence[Measurement]
+) -> tuple[Finding, ...]:
+    """The findings, whose causes say which settings are already as their fix asks."""
+    patient = _patient(settings, measurements)
+
+    def cause(one: RankedCause) -> RankedCause:
+        return replace(one, met=tuple(name for name, ask in one.fix.change.items() if _is_met(name, ask, patient)))
+
+    return tuple(replace(f, causes=tuple(map(cause, f.causes))) for f in findings)
+
+
+def _is_met(name: str, ask: Mapping[str, Any], patient: Patient) -> bool:
+    (operation, amount), before = next(iter(ask.items())), patient.present(name)
+    known = before is not None and not patient.lacks(name)
+    return known and _same(before, _after(operation, amount, before, name, patient))
 
 
 def without_settled(findings: Sequence[Finding], prescription: Prescription) -> tuple[Finding, ...]:

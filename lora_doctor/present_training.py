@@ -22,8 +22,8 @@ class Patient:
 
     settings: TrainingSettings
     measured: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
-    spec: Mapping[str, str]
-    label_sets: Mapping[str, LabelSet]
+    spec: Mapping[str, str] = field(default_factory=dict)
+    label_sets: Mapping[str, LabelSet] = field(default_factory=dict)
     counted: Mapping[str, int] = field(default_factory=dict)
     """Role -> how many new pictures of it bring the identity ratio to the source's, where an audit has counted them."""
 

@@ -11,16 +11,17 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
 from lora_doctor.charts import apart, scale
 from lora_doctor.errors import EnvironmentFailure, InputRefused
+from lora_doctor.measurement_words import OPERATORS, words_in
 from lora_doctor.report_arms import arm_views, evidence_in_arms, is_withheld
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
-from lora_doctor.wording import how_to_go_on, setting_text
+from lora_doctor.wording import digits, how_to_go_on, setting_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -81,7 +82,8 @@ def _frame(templates: Path) -> dict[str, Any]:
         css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     except OSError as error:
         raise EnvironmentFailure("report template missing.", path=templates, advice="Install it again.") from error
-    return {"css": Markup(css), "js": Markup(js), "csp": _content_security_policy(css, js)}
+    policy = _content_security_policy(css, js)
+    return {"css": Markup(css), "js": Markup(js), "csp": policy, "words": words_in(templates), "comparing": OPERATORS}
 
 
 def _shared(record: Diagnosis | AuditRecord, templates: Path, album: Album, private: bool) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _environment(templates: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": format_number, "setting": setting_text, "spoken": _spoken}
+    environment.filters |= {"number": format_number, "setting": setting_text, "spoken": _spoken, "sentence": _sentence}
     environment.filters["how_to_go_on"] = how_to_go_on
     return environment
 
@@ -155,26 +157,34 @@ def _visible(value: Any) -> Any:
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", str(value))
 
 
+TWO_DECIMALS = ("score", "similarity", "ratio", "distance", "sd", "weight")
+"""Units whose numbers all have two decimals, however small they are."""
+
+
 def format_number(value: Any, unit: str = "") -> str:
-    """A number as the report writes it: `62 %` for a share, two decimals for a score, a whole count, else 3 digits."""
+    """A number as the report writes it: `62 %` for a share, two decimals for a score, a whole count, else `digits`."""
     number = _number(value)
     if number is None:
         return "–" if value is None else str(value)
     if unit == "share":
         small = 0 < abs(number) < 0.01
         text = f"{100 * number:.{1 if small else 0}f}\u202f%"
-    elif unit == "score":
+    elif unit in TWO_DECIMALS:
         text = f"{number:.2f}"
     elif unit in ("count", "pixels") or abs(number) >= 1000:
         text = f"{number:,.0f}".replace(",", "\u202f")
     else:
-        text = f"{number:.3g}"
+        text = digits(number)
     return re.sub(r"^-(?=[0.]*\D*$)", "", text).replace("-", "−")
 
 
 def _spoken(token: Any) -> str:
     """`full_body` as `full body`; a weight as `0.7`."""
     return f"{token:g}" if isinstance(token, float) else str(token).replace("_", " ")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _number(value: Any) -> float | None:
@@ -330,13 +340,39 @@ def _finder(measurements: Iterable[Measurement]) -> Callable[..., Measurement | 
     return find
 
 
-def _unmeasured(measurements: Iterable[Measurement]) -> list[tuple[str, str, list[Mapping[str, str]]]]:
-    """Name, reason and slices of everything that has no value: one line for each name and reason."""
-    grouped: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """What has no value for one reason."""
+
+    reason: str
+    names: tuple[str, ...]
+    places: tuple[Mapping[str, str], ...]
+    """The slices that are named, each once."""
+
+
+def _unmeasured(measurements: Iterable[Measurement]) -> list[Unmeasured]:
+    """Everything that has no value: a row for each reason within a family, which is what a name begins with.
+
+    A reason that only strings others of the family together, as an average over two framings has it, adds no row.
+    """
+    grouped: dict[tuple[str, str], list[Measurement]] = {}
     for m in measurements:
         if m.value is None:
-            grouped.setdefault((m.name, m.reason or "no reason given"), []).append(m.where)
-    return [(name, reason, places) for (name, reason), places in grouped.items()]
+            grouped.setdefault((m.name.partition(".")[0], m.reason or "no reason given"), []).append(m)
+    for (family, reason), found in list(grouped.items()):
+        parts = [(family, part) for part in reason.split("; ")]
+        if len(parts) > 1 and all(part in grouped for part in parts):
+            del grouped[family, reason]
+            for part in parts:  # the slices are named in the rows of their own
+                grouped[part] += [replace(m, where={}) for m in found]
+    return [
+        Unmeasured(reason, tuple(dict.fromkeys(m.name for m in found)), _slices(found))
+        for (_, reason), found in grouped.items()
+    ]
+
+
+def _slices(measurements: Iterable[Measurement]) -> tuple[Mapping[str, str], ...]:
+    return tuple({tuple(m.where.items()): m.where for m in measurements if m.where}.values())
 
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 568.0, 18.0, 300.0

@@ -154,5 +154,13 @@ def asked(condition: Condition) -> Iterator[tuple[str, Where]]:
         yield from asked(part)
 
 
+def comparisons(condition: Condition) -> Iterator[Condition]:
+    """The conditions on one measurement each that speak for this one: not those under `none`."""
+    if condition.measurement is not None:
+        yield condition
+    for part in (*condition.all, *condition.any):
+        yield from comparisons(part)
+
+
 def named(name: str, where: Where) -> str:
     return f"{name} {{{', '.join(f'{k}: {v}' for k, v in where.items())}}}" if where else name

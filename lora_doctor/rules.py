@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lora_doctor.rule_conditions import CONFIRMED, SUSPECTED, Index, Outcome, asked, judge_condition, named, slot
+from lora_doctor.rule_conditions import (
+    CONFIRMED,
+    OPERATORS,
+    SUSPECTED,
+    Index,
+    Outcome,
+    asked,
+    comparisons,
+    judge_condition,
+    named,
+    slot,
+)
 from lora_doctor.types import (
     EACH,
     Cause,
@@ -20,6 +31,7 @@ from lora_doctor.types import (
     Rule,
     Where,
 )
+from lora_doctor.wording import digits
 
 # Evidence whose interval straddles its threshold is as likely on one side as on the other: it counts half.
 HALF = 0.5
@@ -138,6 +150,7 @@ def failing_examples(rule: Rule) -> tuple[str, ...]:
 
 
 def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Finding:
+    seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARD))
     causes = sorted((_rank(cause, index) for cause in rule.causes), key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,
@@ -147,13 +160,25 @@ def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Findin
         severity=rule.severity,
         strength=outcome.strength,
         worst=outcome.worst,
-        measurements=tuple(m for m in outcome.seen if not m.name.startswith(GUARD)),
+        measurements=seen,
+        limits=tuple(_limit(rule.when, m) for m in seen),
         causes=tuple(causes),
         close=sum(causes[0].log_odds - cause.log_odds < rule.clear for cause in causes[1:]) + 1 if causes else 1,
         references=rule.references,
         about=about,
         predicts=rule.predicts if _predicts(rule, about) else (),
     )
+
+
+def _limit(condition: Condition, m: Measurement) -> Mapping[str, float]:
+    """The comparison in the condition that the measurement makes hold; empty where it holds by its absence."""
+    for leaf in comparisons(condition):
+        if (
+            slot(leaf.measurement or "", leaf.where) == slot(m.name, m.where)
+            and judge_condition(leaf, {slot(m.name, m.where): m}).low > 0
+        ):
+            return {how: float(number) for how in OPERATORS if (number := getattr(leaf, how)) is not None}
+    return {}
 
 
 def _predicts(rule: Rule, about: Where) -> bool:
@@ -164,7 +189,8 @@ def _predicts(rule: Rule, about: Where) -> bool:
 
 def _rank(cause: Cause, index: Index) -> RankedCause:
     """Log-odds = prior + weights of the evidence that holds, half of it where that is only suspected."""
-    log_odds, spoke, unknown = cause.prior, [], []
+    log_odds, spoke = cause.prior, []
+    unknown: dict[str, str] = {}
     for evidence in cause.evidence:
         outcome = judge_condition(evidence.when, index)
         if outcome.low >= SUSPECTED:
@@ -172,12 +198,14 @@ def _rank(cause: Cause, index: Index) -> RankedCause:
             log_odds += share
             spoke.append((abs(share), _spoken(evidence.says, share, outcome)))
         elif outcome.high > 0:
-            unknown.append(f"{evidence.says or 'evidence'}? {'; '.join(outcome.missing)}")
+            missing = "; ".join(outcome.missing)  # that it is so and that it is not so is one question
+            unknown.setdefault(missing, f"{evidence.says or 'evidence'}? {missing}")
     spoke.sort(key=lambda pair: -pair[0])
     texts = tuple(text for _, text in spoke)
     return RankedCause(
-        because=cause.because, fix=_advised(cause, index), log_odds=log_odds, evidence=texts, unknown=tuple(unknown)
-    )
+        because=cause.because, fix=_advised(cause, index), log_odds=log_odds, evidence=texts,
+        unknown=tuple(unknown.values()),
+    )  # fmt: skip
 
 
 def _advised(cause: Cause, index: Index) -> Fix:
@@ -188,7 +216,7 @@ def _advised(cause: Cause, index: Index) -> Fix:
 
 def _spoken(says: str, share: float, outcome: Outcome) -> str:
     facts = ", ".join(
-        f"{named(m.name, m.where)} {'absent' if m.value is None else f'{m.value:.3g}'}" for m in outcome.seen
+        f"{named(m.name, m.where)} {'absent' if m.value is None else digits(m.value)}" for m in outcome.seen
     )
     text = f"{says} ({facts})" if says and facts else says or facts
     return text if share > 0 else f"{text}: speaks against it"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lora_doctor.effects import in_part
 from lora_doctor.errors import printable
-from lora_doctor.wording import caption_text, dataset_text, setting_text, too_close
+from lora_doctor.measurement_words import limit_text, name_text, words_in
+from lora_doctor.plugins import data_folder
+from lora_doctor.wording import caption_text, dataset_text, digits, setting_text, too_close
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,17 +51,29 @@ def line(text: str) -> str:
 
 
 def measured(finding: Finding) -> list[str]:
-    """The finding's measurements, one to a line."""
-    return [f"{m.name} = {m.value:.3g}" for m in finding.measurements if m.value is not None]
+    """The finding's measurements that have a value, one to a line, each with the rule's limit."""
+    told = zip(finding.measurements, measurement_texts(finding), strict=True)
+    return [text for m, text in told if m.value is not None]
 
 
-def measurement_text(m: Measurement) -> str:
-    """`body.deficit (framing full_body) = 0.57  [0.34, 0.77]`, or that it was not measured and why."""
-    place = ", ".join(f"{key} {value}" for key, value in m.where.items())
-    name = printable(f"{m.name} ({place})" if place else m.name)
+def measurement_texts(finding: Finding) -> list[str]:
+    """The finding's measurements, one to a line: in words, with the rule's limit and the name that rules know it by.
+
+    `Body off-spec in full body = 0.57  [0.34, 0.77]; limit: above 0.15  (body.deficit)`, or that it was not measured
+    and why.
+    """
+    limits = (*finding.limits, *({},) * len(finding.measurements))
+    return [_measurement_text(m, limit) for m, limit in zip(finding.measurements, limits, strict=False)]
+
+
+def _measurement_text(m: Measurement, limit: Mapping[str, float]) -> str:
+    place = ", ".join(f"{key} {value}" for key, value in m.where.items() if key != "attribute")
+    name = name_text(m.name, words_in(data_folder("reports")), m.where.get("attribute", "attribute"))
+    name, known_as = printable(f"{name} ({place})" if place else name), f"  ({m.name})" if name != m.name else ""
     if m.value is None:
         return f"{name}: not measured" + (f": {printable(line(m.reason))}" if m.reason else "")
-    return f"{name} = {m.value:.2f}" + (f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else "")
+    interval = f"  [{m.interval[0]:.2f}, {m.interval[1]:.2f}]" if m.interval else ""
+    return f"{name} = {digits(m.value)}{interval}{f'; limit: {limit_text(limit)}' if limit else ''}{known_as}"
 
 
 def verdict_lines(verdict: Verdict, *, most: int | None = None) -> list[str]:

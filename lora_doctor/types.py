@@ -42,8 +42,7 @@ class Measurement:
     n: int = 0
     """Number of units behind the value: seeds of renders, pictures of a dataset, modules of a file."""
     environments: int = 0
-    """Number of environments that the renders behind it are of, whose means the interval goes by; 0 = none, or not
-    told."""
+    """Number of environments of the renders behind it, by whose means the interval goes; 0 = none, or not told."""
     interval: tuple[float, float] | None = None
     """90 % confidence interval; None for a number that is exact (a count, a setting)."""
     where: Where = field(default_factory=dict)
@@ -816,6 +815,8 @@ class RankedCause:
     """The observations that spoke, strongest first."""
     unknown: tuple[str, ...] = ()
     """Evidence that could not be evaluated, with the reason."""
+    met: tuple[str, ...] = ()
+    """The settings that are already as the fix asks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -850,6 +851,8 @@ class Finding:
     in units of the threshold (all others); ranks findings."""
     measurements: tuple[Measurement, ...]
     """The measurements that triggered it."""
+    limits: tuple[Mapping[str, float], ...] = ()
+    """For each of them where the rule begins to speak: `{above: 0.15}`; empty where it is asked for as absent."""
     causes: tuple[RankedCause, ...]
     """Most likely first."""
     close: int = 1

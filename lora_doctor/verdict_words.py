@@ -107,11 +107,18 @@ def _failures(failing_at: Mapping[float, Sequence[str]]) -> str:
     return "; ".join(f"{rule} at {', '.join(at)}" for rule, at in weights.items())
 
 
+USUAL = "nearly every LoRA of one character does this, and it is judged only with `with_others = true`"
+"""What to make of the character's coming without its trigger, where no rule is asked to judge it."""
+
+
 def _others(book: Book) -> Iterator[str]:
     """What the character does to prompts that do not call for it; told, not judged, but by rules that are asked to."""
     leak, bleed = book.get("leak.identity"), book.get("bleed.score")
     if leak is not None and leak.value is not None:
-        yield f"Without the trigger: identity {number_text(leak)} (0 = the base model's faces, 1 = the character's)."
+        asked = book.get("use.with_others")
+        usual = "" if asked is None or asked.value else f"; {USUAL}"
+        scale = "0 = the base model's faces, 1 = the character's"
+        yield f"Without the trigger: identity {number_text(leak)} ({scale}){usual}."
     if bleed is not None and bleed.value is not None:
         match, base = book.get("control.match", kind="trait"), book.get("control.base_match", kind="trait")
         traits = ""

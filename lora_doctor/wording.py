@@ -42,6 +42,13 @@ def setting_text(value: Any) -> str:
     return str(value)
 
 
+def digits(number: float) -> str:
+    """A number with two decimals; whole ones without, large and very small ones with three significant digits."""
+    if number == 0 or 0.01 <= abs(number) < 10:
+        return f"{number:.0f}" if number == int(number) else f"{number:.2f}"
+    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
 def change_text(change: Change) -> str:
     """`0.952 -> 0.25`, or `stays 0.33` where something else would change the setting."""
     before, after = setting_text(change.before), setting_text(change.after)

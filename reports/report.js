@@ -98,7 +98,17 @@
     }
     const shown = values[third].filter((entry) => !page.value || entry.value === page.value);
     byId("tables").replaceChildren(...shown.map((entry) => table(third, entry)));
+    startAtShip();
     roam(byId("tables").querySelector(".square"));
+  };
+
+  // a narrow screen shows few columns: the first of them are those the LoRA is meant for
+  const startAtShip = () => {
+    for (const box of byId("tables").querySelectorAll(".scroll")) {
+      const heads = [...box.querySelectorAll("thead th")];
+      const ship = heads.find((th) => th.querySelector("small")?.textContent === "ship");
+      if (ship && box.scrollWidth > box.clientWidth) box.scrollLeft = ship.offsetLeft - heads[0].offsetWidth;
+    }
   };
 
   let before = { rows: rows.value, columns: columns.value };

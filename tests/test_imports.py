@@ -138,6 +138,7 @@ SHARED = {
     "lora_doctor.devices",
     "lora_doctor.upright",
     "lora_doctor.captions",
+    "lora_doctor.measurement_words",
     "lora_doctor.caption_files",
     "lora_doctor.caption_source",
     "lora_doctor.named_places",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_doctor.prescription import prescribe, without_settled
+from lora_doctor.prescription import prescribe, with_met, without_settled
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
 from lora_doctor.types import IN_CONTEXT, Change, Finding, Fix, LabelSet, Measurement, RankedCause, TrainingSettings
@@ -317,6 +317,13 @@ def test_a_finding_about_the_dataset_leaves_to_the_prescription_what_it_has_numb
     (left,) = without_settled([about], made)
     assert left.causes[0].fix == Fix(change=rank, advice="The prescription has the numbers for this.")
     assert without_settled([about], prescribe([], TrainingSettings(), measured)) == (about,)
+
+
+def test_a_cause_says_which_settings_are_already_as_its_fix_asks() -> None:
+    sick = finding({"caption_token_dropout": {"at_least": 0.3}, "rank": {"at_least": 48}, "alpha": {"times": 1.5}})
+    present = TrainingSettings(caption_token_dropout=0.3, rank=16, alpha=16.0)
+    assert with_met([sick], present, [])[0].causes[0].met == ("caption_token_dropout",)
+    assert with_met([sick], TrainingSettings(), [])[0].causes[0].met == ()
 
 
 def test_pictures_that_are_a_part_of_others_thin_the_face_out_once() -> None:

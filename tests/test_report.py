@@ -364,6 +364,11 @@ def test_the_page_says_where_the_method_was_tested(hold: Diagnosis, family: str,
         (0.825, "score", "0.82"),
         (12345, "count", "12\u202f345"),
         (0.0001, "", "0.0001"),
+        (0.9789, "ratio", "0.98"),
+        (-0.0829, "similarity", "−0.08"),
+        (0.0093, "similarity", "0.01"),
+        (2.4, "", "2.40"),
+        (71.44, "", "71.4"),
         (20, "", "20"),
         (None, "share", "–"),
         ("<b>", "score", "<b>"),
@@ -397,11 +402,65 @@ def test_an_open_verdict_says_what_renders_more(hold: Diagnosis) -> None:
     assert "More pictures may decide it" not in Page(draw(hold)).text
 
 
+def test_a_number_stands_beside_the_limit_of_its_rule(hold: Diagnosis) -> None:
+    drift = replace(hold.findings[0], limits=({"below": 0.6}, {"above": 0.15}))
+    text = Page(draw(replace(hold, findings=(drift,), dataset_findings=(drift,)))).text
+    assert text.count("the rule's limit: below 0.60") == 2 and text.count("the rule's limit: above 15 %") == 2
+
+
+def test_a_fix_that_is_met_says_so(hold: Diagnosis) -> None:
+    (cause, *_), drift = hold.findings[0].causes, hold.findings[0]
+    met = replace(drift, causes=(replace(cause, met=("identity_ratio",)),))
+    assert "toward 0.25 : is so already" in Page(draw(replace(hold, findings=(met,)))).text
+    assert "is so already" not in Page(draw(hold)).text
+
+
+def test_how_often_a_trait_is_read_right_stands_with_the_number_of_pictures(hold: Diagnosis) -> None:
+    rare = [replace(m, value=1.0, n=1) if m.name == "attribute.sensitivity" else m for m in hold.measurements]
+    assert "32 % 100 % of 1 " in Page(draw(replace(hold, measurements=tuple(rare)))).text
+
+
+def test_what_is_not_known_is_a_row_for_each_reason(hold: Diagnosis) -> None:
+    few = {framing: f"cannot measure the body in {framing}" for framing in ("upper_body", "full_body")}
+    blank = [
+        Measurement(name=f"body.{part}", value=None, where={"framing": framing}, reason=why)
+        for part in ("floor", "ceiling", "score") for framing, why in few.items()
+    ]  # fmt: skip
+    both = "; ".join(few.values())
+    blank += [
+        Measurement(name="body.score", value=None, where={"weight": "0.7", "environment": name}, reason=both)
+        for name in ("beach", "snow")
+    ]
+    blank += [
+        Measurement(name="captions.identity_token_coverage", value=None, where={"attribute": name}, reason="no caption")
+        for name in ("hair_colour", "eye_colour")
+    ]
+    blank.append(
+        Measurement(name="captions.token_visible_share", value=None, where={"token": "token 1"}, reason="no label set")
+    )
+    text = Page(draw(replace(hold, measurements=tuple(blank), not_evaluated=(), warnings=()))).text
+    for why in few.values():
+        assert text.count(why) == 1
+    assert both not in text and "in beach" not in text.partition("What is not known")[2].partition("Method")[0]
+    assert (
+        "Captions that name the attribute captions.identity_token_coverage no caption hair colour; eye colour" in text
+    )
+    assert "no label set token 1" in text and "Likeness of the body body.score" in text
+
+
+def test_the_size_of_the_file_has_its_unit(hold: Diagnosis) -> None:
+    assert "LoRA size 5.43 MB" in Page(draw(replace(hold, lora={**hold.lora, "size": 5426744}))).text
+
+
+def test_the_matrix_says_what_its_words_mean(page: Page) -> None:
+    assert "held a face that is at or above the ship line drift a face below it no face none was found" in page.text
+
+
 @pytest.mark.parametrize(
     ("name", "n", "environments", "told"),
     [
         ("identity.score", 30, 5, ", from 30 seeds in 5 environments"),
-        ("identity.score", 1, 1, "1 seed in 1 environment"),
+        ("identity.score", 1, 1, ", from 1 seed in 1 environment"),
         ("identity.score", 30, 0, ", from 30 seeds"), ("attribute.sensitivity", 42, 0, ", from 42 pictures"),
         ("dataset.identity_ratio", 1, 0, ", from 1 picture"), ("spectrum.rank", 117, 0, ", from 117 modules"),
         ("training.rank", 1, 0, "with 90 % confidence"),
@@ -495,3 +554,17 @@ def test_the_article_s_band_is_drawn_where_the_record_says_it_and_not_made_up(ho
     assert f"0.25 to 0.40 {told}" in draw(hold)
     without = {key: value for key, value in hold.dataset.items() if key != "band"}
     assert told not in draw(replace(hold, dataset=without))
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "starts"), [(500, True), (1400, False)])
+def test_a_narrow_matrix_begins_at_the_ship_weights(html: str, tmp_path: Path, width: int, starts: bool) -> None:
+    probe = (
+        "const box = document.querySelector('#tables .scroll'), heads = [...box.querySelectorAll('thead th')];"
+        "const left = heads[0].getBoundingClientRect().right;"
+        "const first = heads.slice(1).find(th => th.getBoundingClientRect().left >= left - 1);"
+        "const hint = getComputedStyle(document.querySelector('.sideways')).display !== 'none';"
+        "document.body.dataset.seen = [first.firstChild.textContent.trim(), hint].join();"
+    )
+    elements, _ = in_browser(html, tmp_path, probe=probe, width=width)
+    assert re.findall(r'<body data-seen="([^"]*)"', elements) == ["0.7,true" if starts else "0,false"]

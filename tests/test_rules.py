@@ -667,6 +667,27 @@ def test_one_gain_is_never_called_both_next_to_nothing_and_enough(gain: float, s
     assert len(scaled.evidence) == 1 and speaks in scaled.evidence[0]
 
 
+def test_one_question_that_nobody_can_answer_is_asked_once() -> None:
+    """That the config has no negative tokens, and that it has some, are both open for the same reason."""
+    ((finding,), _) = evaluate([RULES["hair-flip"]], RULES["hair-flip"].examples["fires"][0])
+    for cause in finding.causes:
+        reasons = [text.partition("? ")[2] for text in cause.unknown]
+        assert len(reasons) == len(set(reasons))
+    assert sum("negative tokens" in text for cause in finding.causes for text in cause.unknown) == 1
+
+
+def test_a_finding_says_where_its_rule_begins_to_speak() -> None:
+    fires = RULES["hair-flip"].examples["fires"][0]
+    ((finding,), _) = evaluate([RULES["hair-flip"]], fires)
+    told = dict(zip([m.name for m in finding.measurements], finding.limits, strict=True))
+    assert told["attribute.flip_rate"] == {"above": 0.05} and told["identity.score"] == {"at_least": 0.4}
+    absent = [m for m in fires if m.name != "attribute.witnessed_flip_rate"]
+    blank = number("attribute.witnessed_flip_rate", None, attribute="hair_colour", delta_e="20")
+    ((finding,), _) = evaluate([RULES["hair-flip"]], [*absent, blank])
+    told = dict(zip([m.name for m in finding.measurements], finding.limits, strict=True))
+    assert told["attribute.witnessed_flip_rate"] == {}
+
+
 def test_a_model_that_the_training_broke_is_told_from_one_that_learned_too_little() -> None:
     finding = forgetting(number("overbake.adherence_loss", 0.45, (0.35, 0.55), weight="ship"),
                          number("training.learning_rate", 0.004))  # fmt: skip

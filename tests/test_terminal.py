@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from lora_doctor.terminal import cause_label, lines_shown, measurement_text, unjudged_names, verdict_lines
+from lora_doctor.terminal import cause_label, lines_shown, measurement_texts, unjudged_names, verdict_lines
 from lora_doctor.types import Finding, Fix, Measurement, NotEvaluated, RankedCause, Verdict
 
 
@@ -15,24 +17,35 @@ def measurement(value: float | None, reason: str | None = None, **where: str) ->
     )
 
 
-def test_a_number_is_told_with_its_place_and_interval() -> None:
-    assert (
-        measurement_text(measurement(0.5, framing="full_body"))
-        == "body.deficit (framing full_body) = 0.50  [0.40, 0.60]"
+def told(m: Measurement, **limit: float) -> str:
+    found = Finding(rule="r", symptom="", why="", state="confirmed", severity="blocker", strength=1.0,
+                    measurements=(m,), limits=(limit,) if limit else (), causes=())  # fmt: skip
+    (text,) = measurement_texts(found)
+    return text
+
+
+def test_a_number_is_told_in_words_with_place_interval_and_the_rules_limit() -> None:
+    """The words are the report's; the name that rules and policies know it by follows."""
+    assert told(measurement(0.5, framing="full_body"), above=0.15) == (
+        "Body off-spec in full body (framing full_body) = 0.50  [0.40, 0.60]; limit: above 0.15  (body.deficit)"
     )
-    assert measurement_text(measurement(0.5)) == "body.deficit = 0.50  [0.40, 0.60]"
+    assert told(measurement(0.5)) == "Body off-spec in full body = 0.50  [0.40, 0.60]  (body.deficit)"
+    assert "; limit: at least 0.6 and below 0.85  (body" in told(measurement(0.5), at_least=0.6, below=0.85)
+    flips = replace(measurement(0.5, attribute="hair_colour"), name="attribute.flip_rate")
+    assert told(flips).startswith("Hair colour flips to another label = 0.50")
+    assert told(replace(measurement(0.5), name="own.number")) == "own.number = 0.50  [0.40, 0.60]"
 
 
 def test_a_missing_number_is_told_with_its_reason() -> None:
-    assert measurement_text(measurement(None, "no face\n in it", arm="poses")) == (
-        "body.deficit (arm poses): not measured: no face in it"
+    assert told(measurement(None, "no face\n in it", arm="poses")) == (
+        "Body off-spec in full body (arm poses): not measured: no face in it"
     )
-    assert measurement_text(measurement(None)) == "body.deficit: not measured"
+    assert told(measurement(None)) == "Body off-spec in full body: not measured"
 
 
 def test_names_and_reasons_cannot_move_the_cursor() -> None:
-    told = measurement_text(measurement(None, "\x1b[2Jgone", token="\x1b[31mred"))
-    assert "\x1b" not in told and "x1b[2Jgone" in told
+    moved = told(measurement(None, "\x1b[2Jgone", token="\x1b[31mred"))
+    assert "\x1b" not in moved and "x1b[2Jgone" in moved
 
 
 @pytest.mark.parametrize(("odds", "label"), [(0.5, "likely cause"), (0.0, "possible cause"), (-0.5, "less likely")])
@@ -61,13 +74,13 @@ def test_the_reasons_of_a_hold_that_are_not_proven_are_said_to_be_undecided() ->
     assert verdict_lines(verdict, most=1)[0] == "the body drifts"
 
 
-@pytest.mark.parametrize(("count", "told"), [(2, 2), (8, 8), (11, 9)])
-def test_the_reasons_of_a_verdict_are_told_up_to_the_limit_and_the_rest_counted(count: int, told: int) -> None:
+@pytest.mark.parametrize(("count", "lines_told"), [(2, 2), (8, 8), (11, 9)])
+def test_the_reasons_of_a_verdict_are_told_up_to_the_limit_and_the_rest_counted(count: int, lines_told: int) -> None:
     reasons = tuple(f"identity at weight 0.{n}: not measured" for n in range(count))
     verdict = Verdict(outcome="INCONCLUSIVE", sentence="No.", reasons=reasons, warnings=("small faces",))
     assert verdict_lines(verdict) == [*reasons, "warning: small faces"]
     lines = verdict_lines(verdict, most=8)
-    assert len(lines) == told + 1 and lines[:2] == list(reasons[:2]) and lines[-1] == "warning: small faces"
+    assert len(lines) == lines_told + 1 and lines[:2] == list(reasons[:2]) and lines[-1] == "warning: small faces"
     assert [line for line in lines if line.startswith("and ")] == (
         ["and 3 more: the report and `lora-doctor gate` list them all"] if count > 8 else []
     )

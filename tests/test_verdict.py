@@ -642,9 +642,11 @@ def test_what_happens_without_the_trigger_and_to_others_is_told_among_the_limits
             number("control.match", 0.3, 0.1, kind="trait"),
             number("control.base_match", 0.9, 0.1, kind="trait")]  # fmt: skip
     limits = judge(replaced(healthy(), *told)).limits
-    assert (
-        "Without the trigger: identity 0.80 [0.70, 0.90] (0 = the base model's faces, 1 = the character's)." in limits
-    )
+    without = "Without the trigger: identity 0.80 [0.70, 0.90] (0 = the base model's faces, 1 = the character's)"
+    usual = "nearly every LoRA of one character does this, and it is judged only with `with_others = true`"
+    assert f"{without}; {usual}." in limits
+    judged = judge(replaced(healthy(), *told, number("use.with_others", 1.0))).limits
+    assert f"{without}." in judged
     assert any("0.40 [0.30, 0.50] of the way to the character; 30% of the traits" in line for line in limits)
     assert not any("trigger" in line for line in judge([m for m in healthy() if m.name != "leak.score"]).limits)
 

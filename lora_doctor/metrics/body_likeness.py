@@ -66,7 +66,9 @@ def build_body_ruler(study: Study, framing: str) -> BodyRuler | str:
         return f"{cannot}: nothing was rendered at weight 0, so there is no floor"
     references = _references(study, framing)
     if len(references) < MIN_REFERENCES:
-        return f"{cannot}: {len(references)} dataset pictures of that framing show one, and {MIN_REFERENCES} are needed"
+        shows = "1 dataset picture of that framing shows" if len(references) == 1 else None
+        seen = shows or f"{len(references)} dataset pictures of that framing show"
+        return f"{cannot}: {seen} one, and {MIN_REFERENCES} are needed"
     if len(shown) <= MOSTLY * len(cells):
         return f"{cannot}: it is to be seen in {len(shown)} of {len(cells)} renders at weight 0"
     centroid, similarities = _leave_one_out([reading.body for reading in references])

@@ -36,10 +36,8 @@ def measure(study: Study) -> list[Measurement]:
 def _loss(kind: str, base: Sample, lora: Sample, drawn: Estimate, chance: float) -> Estimate:
     """Base minus LoRA; nothing where the base model does not draw what is asked for clearly better than by chance."""
     if drawn.value is not None and drawn.interval is not None and drawn.interval[0] <= chance:
-        drawn_by = (
-            f"the base model draws them no better than chance when asked ({drawn.value:.0%} against {chance:.0%})"
-        )
-        return Estimate(n=drawn.n, reason=f"{kind}s could not be judged: {drawn_by}")
+        draws = f"the base model draws them no better than chance ({drawn.value:.0%} against {chance:.0%})"
+        return Estimate(n=drawn.n, reason=f"{kind}s could not be judged: asked for them, {draws}")
     return paired_difference(base.masked(lora), lora.masked(base))
 
 

@@ -41,8 +41,8 @@ def told(
     reason = join(estimate.reason, *(caveats if estimate.value is not None else ()))
     return Measurement(
         name=name, value=estimate.value, unit=unit, n=estimate.n, environments=estimate.environments,
-        interval=estimate.interval, where=where, reason=reason,
-        reach=reach if estimate.value is not None else None, one_worse=one_worse,
+        interval=estimate.interval, where=where, reason=reason, one_worse=one_worse,
+        reach=reach if estimate.value is not None else None,
     )  # fmt: skip
 
 
