@@ -58,12 +58,10 @@ def colour_blind(study: Study, attribute: str) -> Blind:
     # A picture that is lost must not make a place blind, whose flips are then left out; nor a trait drawn anywhere.
     shares, least = (_shares(base.filled(lost)) for lost in (1.0, 0.0))
     missed = {environment: share for environment, share in shares.items() if share < SEEN}
+    if not missed:
+        return Blind()
     if all(share < SEEN for share in least.values()):
-        return (
-            Blind()
-            if not missed
-            else Blind(note="no positive control: asked for by name, the base model does not draw it anywhere")
-        )
+        return Blind(note="no positive control: asked for by name, the base model does not draw it anywhere")
     told_of = ", ".join(f"{environment} ({share:.0%})" for environment, share in missed.items())
     note = f"left out, since the base model, asked for it by name, is not read as it there: {told_of}"
     return Blind(environments=tuple(missed), note=note)

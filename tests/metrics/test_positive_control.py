@@ -55,6 +55,15 @@ def test_flips_are_not_counted_where_the_instrument_is_blind() -> None:
     assert other.value == 0.2 and other.n == 30
 
 
+def test_where_every_place_is_read_right_nothing_is_said_to_be_left_out() -> None:
+    study = described(make_study(), lambda _: {"hair_colour": "white_hair"})
+    blind = colour_blind(study, "hair_colour")
+    assert (blind.environments, blind.note) == ((), None)
+    for name in ("attribute.flip_rate", "attribute.flip_scene_spread"):
+        assert "left out" not in (get(attributes(study), name, **HAIR).reason or "")
+    assert get(measure(study), "attribute.control", **HAIR).reason is None
+
+
 def test_a_trait_the_base_model_draws_nowhere_blinds_nothing() -> None:
     blind = colour_blind(described(make_study(), lambda _: {"hair_colour": "red_hair"}), "hair_colour")
     assert blind.environments == () and "does not draw it anywhere" in (blind.note or "")
