@@ -563,7 +563,8 @@ def test_a_narrow_matrix_begins_at_the_ship_weights(html: str, tmp_path: Path, w
         "const left = heads[0].getBoundingClientRect().right;"
         "const first = heads.slice(1).find(th => th.getBoundingClientRect().left >= left - 1);"
         "const hint = getComputedStyle(document.querySelector('.sideways')).display !== 'none';"
-        "document.body.dataset.seen = [first.firstChild.textContent.trim(), hint].join();"
+        "const named = box.querySelector('caption').getBoundingClientRect().left >= 0;"
+        "document.body.dataset.seen = [first.firstChild.textContent.trim(), hint, named].join();"
     )
     elements, _ = in_browser(html, tmp_path, probe=probe, width=width)
-    assert re.findall(r'<body data-seen="([^"]*)"', elements) == ["0.7,true" if starts else "0,false"]
+    assert re.findall(r'<body data-seen="([^"]*)"', elements) == ["0.7,true,true" if starts else "0,false,true"]
