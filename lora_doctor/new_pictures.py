@@ -68,6 +68,15 @@ def _new_environments(role: str, wanted: int, patient: Patient) -> NewPictures |
     return NewPictures(says=says, role=role, pictures=pictures, environments=more)
 
 
+def answers(new: NewPictures, fix: Mapping[str, Any]) -> bool:
+    """Whether a fix that adds pictures asks for what the request is about: of their role and framing, or for places."""
+    if new.role != fix.get("add"):
+        return False
+    if ENVIRONMENTS in fix:
+        return new.environments is not None
+    return new.environments is None and fix.get("framing") in (None, new.framing)
+
+
 def together(requests: Sequence[Request], patient: Patient) -> tuple[NewPictures, ...]:
     """The requests as one list in which no picture is counted twice.
 

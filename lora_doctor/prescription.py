@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lora_doctor.new_pictures import Request, new_pictures, together, undiluted, with_new
+from lora_doctor.new_pictures import Request, answers, new_pictures, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
 from lora_doctor.types import (
     Change,
@@ -61,8 +61,8 @@ def prescribe(
         likely = [(finding, finding.causes[:1]) for finding in confirmed]
     likely = [(finding, causes or _guess(finding)) for finding, causes in likely]
     for finding, causes in likely:
-        _treat(finding, causes, patient, draft)
         draft.advice += _doubts(finding, causes)
+        _treat(finding, causes, patient, draft)
     settled, conflicts = _settle(draft.changes)
     asked = together(draft.dataset, patient)
     changes = [with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
@@ -104,11 +104,11 @@ def _is_met(name: str, ask: Mapping[str, Any], patient: Patient) -> bool:
 
 def without_settled(findings: Sequence[Finding], prescription: Prescription) -> tuple[Finding, ...]:
     """Findings about the dataset, whose fixes leave to the prescription what it has numbers of its own for."""
-    fields, roles = {c.field for c in prescription.changes}, {new.role for new in prescription.dataset}
+    fields = {c.field for c in prescription.changes}
 
     def fix(one: Fix) -> Fix:
         change = {name: ask for name, ask in one.change.items() if name not in fields}
-        dataset = {} if one.dataset.get("add") in roles else one.dataset
+        dataset = {} if any(answers(new, one.dataset) for new in prescription.dataset) else one.dataset
         if (len(change), len(dataset)) == (len(one.change), len(one.dataset)):
             return one
         advice = " ".join(filter(None, (one.advice, "The prescription has the numbers for this.")))

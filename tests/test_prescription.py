@@ -317,6 +317,9 @@ def test_a_finding_about_the_dataset_leaves_to_the_prescription_what_it_has_numb
     (left,) = without_settled([about], made)
     assert left.causes[0].fix == Fix(change=rank, advice="The prescription has the numbers for this.")
     assert without_settled([about], prescribe([], TrainingSettings(), measured)) == (about,)
+    places = finding(dataset={"add": "in-context", "environments_at_least": 4}, rule="few-environments")
+    bodies = finding(dataset={"add": "in-context", "framing": "full_body", "until_share": 0.4}, rule="one-framing")
+    assert without_settled([places, bodies], made) == (places, bodies)  # new places, new framings: said nowhere else
 
 
 def test_a_cause_says_which_settings_are_already_as_its_fix_asks() -> None:
