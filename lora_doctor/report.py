@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from lora_doctor.charts import apart, scale
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.measurement_words import OPERATORS, words_in
 from lora_doctor.report_arms import arm_views, evidence_in_arms, is_withheld
+from lora_doctor.report_unmeasured import unmeasured
 from lora_doctor.types import AuditRecord, Diagnosis, Finding, Measurement
 from lora_doctor.wording import digits, how_to_go_on, setting_text
 
@@ -92,7 +93,7 @@ def _shared(record: Diagnosis | AuditRecord, templates: Path, album: Album, priv
         "d": record,
         "private": private,
         **_frame(templates),
-        "unmeasured": _unmeasured(record.measurements),
+        "unmeasured": unmeasured(record.measurements),
         "find": _finder(record.measurements),
         "bindings": _bindings(record.measurements),
         "dataset_pictures": [(p, album.get(p.get("file"))) for p in record.dataset.get("pictures") or () if private],
@@ -338,41 +339,6 @@ def _finder(measurements: Iterable[Measurement]) -> Callable[..., Measurement | 
         return known.get((name, frozenset(where.items())))
 
     return find
-
-
-@dataclass(frozen=True, slots=True)
-class Unmeasured:
-    """What has no value for one reason."""
-
-    reason: str
-    names: tuple[str, ...]
-    places: tuple[Mapping[str, str], ...]
-    """The slices that are named, each once."""
-
-
-def _unmeasured(measurements: Iterable[Measurement]) -> list[Unmeasured]:
-    """Everything that has no value: a row for each reason within a family, which is what a name begins with.
-
-    A reason that only strings others of the family together, as an average over two framings has it, adds no row.
-    """
-    grouped: dict[tuple[str, str], list[Measurement]] = {}
-    for m in measurements:
-        if m.value is None:
-            grouped.setdefault((m.name.partition(".")[0], m.reason or "no reason given"), []).append(m)
-    for (family, reason), found in list(grouped.items()):
-        parts = [(family, part) for part in reason.split("; ")]
-        if len(parts) > 1 and all(part in grouped for part in parts):
-            del grouped[family, reason]
-            for part in parts:  # the slices are named in the rows of their own
-                grouped[part] += [replace(m, where={}) for m in found]
-    return [
-        Unmeasured(reason, tuple(dict.fromkeys(m.name for m in found)), _slices(found))
-        for (_, reason), found in grouped.items()
-    ]
-
-
-def _slices(measurements: Iterable[Measurement]) -> tuple[Mapping[str, str], ...]:
-    return tuple({tuple(m.where.items()): m.where for m in measurements if m.where}.values())
 
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 568.0, 18.0, 300.0
