@@ -14,7 +14,7 @@ from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.caption_weights import unweighted
 from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
-from lora_doctor.spelling import Spelling, place_in, respelt, writes
+from lora_doctor.spelling import Spelling, place_in, rightly_spelt, writes
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
 
 KEPT = ("identity", "body")
@@ -153,11 +153,11 @@ def _of_others(part: str) -> bool:
 def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
     if not plan.trigger or writes(text, plan.trigger):
         return text
-    for wrong in sorted(plan.misspelt, key=lambda one: len(one.text), reverse=True):
-        mended = respelt(text, wrong, plan.trigger, lambda piece: _is_any_label(piece, plan))
-        if mended != text:
-            done.append(f"{wrong.text} -> {plan.trigger}")
-            return mended
+    found = rightly_spelt(text, plan.trigger, plan.misspelt, lambda piece: _is_any_label(piece, plan))
+    if found is not None:
+        mended, wrong = found
+        done.append(f"{wrong.text} -> {plan.trigger}")
+        return mended
     done.append(f"trigger {plan.trigger} added")
     return _inserted(text, [plan.trigger], plan)
 

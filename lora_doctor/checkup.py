@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from typing import Any
 
 from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
-from lora_doctor.arm_plan import plan_arms
+from lora_doctor.arm_plan import ArmPlan, plan_arms
 from lora_doctor.base_cache import open_base_cache
 from lora_doctor.base_choice import Base, chosen_base, open_base, with_render_defaults
 from lora_doctor.base_identity import compare_base
@@ -50,7 +50,6 @@ from lora_doctor.lora_variants import most_directions
 from lora_doctor.matrix_plan import asking, plan_matrix, require_places
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
 from lora_doctor.plugins import find
-from lora_doctor.policy import Policy
 from lora_doctor.public_measurements import public
 from lora_doctor.redrawing import pictures_to_redraw
 from lora_doctor.roles import classify_roles
@@ -66,10 +65,13 @@ from lora_doctor.types import (
     ArmCase,
     Case,
     Cell,
+    Dataset,
     Diagnosis,
+    LabelSet,
     LoraFile,
     Measurement,
     Prescription,
+    Reading,
     Study,
     TrainingSettings,
     Verdict,
@@ -112,9 +114,9 @@ def run_checkup(
 ) -> Diagnosis:
     """Look, measure, judge and draw; the run folder `settings.out` then holds diagnosis.json and report.html.
 
-    `announce` is told in a sentence that no caption holds the trigger, and what is about to be downloaded; None = the
-    latter as a warning. Resumes whatever an earlier
-    call with the same settings left unfinished. Raises the children of LoraDoctorError.
+    `announce` is told, a sentence each, that no caption holds the trigger, what is about to be downloaded, and what the
+    policy demands and the matrix has not; None = all but the first as a warning. Resumes whatever an earlier call with
+    the same settings left unfinished. Raises the children of LoraDoctorError.
     """
     clock = _Clock()
     judges = load_judges(settings.judge.rules, settings.judge.policy)
@@ -127,17 +129,9 @@ def run_checkup(
         if unsaid is not None and announce is not None:
             announce(unsaid.told)
     with clock.stage("load"), _noted_warnings() as notes:
-        settings = replace(settings, base=chosen_base(settings.base, lora))
-        if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
-            settings = with_instruments(settings, MINIATURE if settings.base == MINIATURE else lora.family)
-        base = open_base(replace(settings, memory=memory_for(settings)), lora, announce)
-        settings = with_instruments(settings, base.family)
-        settings = with_render_defaults(settings, base)
-        renderer = _renderer(settings, base.pipeline, lora)
-        renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)
-        instruments = open_instruments(settings, announce or warn)
-        places = require_places(instruments.label_sets, settings)
+        settings, tools = _opened(settings, lora, announce)
     with clock.stage("files"):
+        renderer, instruments, base = tools.renderer, tools.instruments, tools.base
         fingerprint = fingerprint_of(settings, lora, dataset, renderer, instruments, base)
     with RunFolder(settings.out) as run:
         run.refuse_other(fingerprint, free=HOW)
@@ -146,26 +140,17 @@ def run_checkup(
             least_face = least_face_of(dataset, references, instruments, run)
         dataset = classify_roles(dataset, references, instruments.label_sets)
         spec = induce_spec(dataset, references, instruments.label_sets, settings.character.spec)
-        asked = asked_by_name(spec, dataset, references, instruments.label_sets)
-        outfit = {name: spec[name] for name in asked}
         kind, remark = class_token_of(dataset, settings.character.class_token, load_class_words())
         settings = replace(settings, character=replace(settings.character, class_token=kind))
-        ask = asking(settings, instruments.label_sets, outfit)
-        plan, remarks = plan_matrix(settings, dataset, references, places, ask)
-        beside = plan_arms(
-            ArmCase(
-                matrix=plan, ask=ask, trigger=settings.trigger, class_token=kind, spec=spec,
-                asked=asked, label_sets=instruments.label_sets, dataset=dataset, references=references,
-                ship_weights=settings.matrix.ship_weights, seed=settings.seed,
-                rank=most_directions(lora.modules), fitted=renderer.fitted,
-            ),
-            settings.matrix.arms,
+        person = _Known(
+            dataset=dataset, references=references, spec=spec, class_token=kind,
+            asked=asked_by_name(spec, dataset, references, instruments.label_sets),
         )  # fmt: skip
-        require_budget(plan, settings.matrix, beside)
+        plan, beside, remarks = _planned(settings, tools, person, lora)
         for sentence in never_judged(plan, judges.policy):
             (announce or warn)(sentence)
             notes.append(sentence)
-        notes += [one for one in (remark, lying(dataset), *remarks, *beside.remarks) if one is not None]
+        notes += [one for one in (remark, lying(dataset), *remarks) if one is not None]
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
@@ -195,7 +180,7 @@ def run_checkup(
             study = Study(
                 cells=arms.pop("", ()), arms=arms, renders=readings, missing=missing, dataset=dataset,
                 references=references, label_sets=instruments.label_sets, spec=spec,
-                ship_weights=settings.matrix.ship_weights, asked=asked, bound=bound,
+                ship_weights=settings.matrix.ship_weights, asked=person.asked, bound=bound,
                 with_others=settings.character.with_others, held=judges.policy.identity_at_least,
                 copies=copies, least_face=least_face, redrawn=redrawn,
             )  # fmt: skip
@@ -207,7 +192,7 @@ def run_checkup(
 
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
-        facts = _facts(settings, done, lora, instruments, renderer, run, judges.policy, base)
+        facts = _facts(settings, done, lora, instruments, renderer, run, base)
         facts = replace(
             facts, warnings=tuple(notes), timings=clock.seconds,
             verdict=replace(facts.verdict, warnings=() if unsaid is None else (unsaid.public,)),
@@ -228,6 +213,61 @@ def run_checkup(
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tools:
+    """What draws and what looks."""
+
+    base: Base
+    renderer: Any
+    instruments: Instruments
+    places: LabelSet
+
+
+def _opened(
+    settings: Settings, lora: LoraFile, announce: Callable[[str], None] | None
+) -> tuple[Settings, _Tools]:  # fmt: skip
+    """Everything that has to be loaded, and the settings with what depends on it."""
+    settings = replace(settings, base=chosen_base(settings.base, lora))
+    if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
+        settings = with_instruments(settings, MINIATURE if settings.base == MINIATURE else lora.family)
+    base = open_base(replace(settings, memory=memory_for(settings)), lora, announce)
+    settings = with_render_defaults(with_instruments(settings, base.family), base)
+    renderer = _renderer(settings, base.pipeline, lora)
+    renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)
+    instruments = open_instruments(settings, announce or warn)
+    places = require_places(instruments.label_sets, settings)
+    return settings, _Tools(base=base, renderer=renderer, instruments=instruments, places=places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """The dataset as the instruments see it, and what prompts say of the character."""
+
+    dataset: Dataset
+    references: tuple[Reading | None, ...]
+    spec: Mapping[str, str]
+    asked: tuple[str, ...]
+    class_token: str
+
+
+def _planned(
+    settings: Settings, tools: _Tools, known: _Known, lora: LoraFile
+) -> tuple[tuple[Cell, ...], ArmPlan, tuple[str, ...]]:
+    """The cells of the matrix and of the arms beside it, all rounds, and what is to be said of them."""
+    sets, matrix = tools.instruments.label_sets, settings.matrix
+    ask = asking(settings, sets, {name: known.spec[name] for name in known.asked})
+    plan, remarks = plan_matrix(settings, known.dataset, known.references, tools.places, ask)
+    case = ArmCase(
+        matrix=plan, ask=ask, trigger=settings.trigger, class_token=known.class_token, spec=known.spec,
+        asked=known.asked, label_sets=sets, dataset=known.dataset, references=known.references,
+        ship_weights=matrix.ship_weights, seed=settings.seed, rank=most_directions(lora.modules),
+        fitted=tools.renderer.fitted,
+    )  # fmt: skip
+    beside = plan_arms(case, matrix.arms)
+    require_budget(plan, matrix, beside)
+    return plan, beside, (*remarks, *beside.remarks)
 
 
 def measure(study: Study) -> tuple[Measurement, ...]:
@@ -271,7 +311,7 @@ def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, p
 
 def _facts(
     settings: Settings, done: Sequenced, lora: LoraFile, instruments: Instruments, renderer: Any, run: RunFolder,
-    policy: Policy, base: Base,
+    base: Base,
 ) -> Diagnosis:  # fmt: skip
     """A Diagnosis with everything that was seen and nothing judged yet."""
     from lora_doctor.metrics.ruler import build_ruler

@@ -31,7 +31,7 @@ from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.rival_labels import rivals, two_colours
-from lora_doctor.spelling import holds, place_in
+from lora_doctor.spelling import Spelling, holds, place_in, rightly_spelt, writes
 from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
 
 TRIGGER = "trigger"
@@ -69,15 +69,16 @@ def without(dataset: Dataset, left_out: Collection[Path]) -> Dataset:
 
 def corrected_captions(
     dataset: Dataset, fixes: Sequence[Mapping[str, Any]], trigger: str,
-    seen: Mapping[Path, Mapping[str, str]] | None = None,
+    seen: Mapping[Path, Mapping[str, str]] | None = None, spellings: Collection[Spelling] = (),
 ) -> dict[Path, str]:  # fmt: skip
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
     Only where one differs; captions are as the trainer says them, see `caption_source.said`. Added tokens go behind
     the trigger (or, without one, in front). A fix without tokens of its own, such as that of the environment, takes
     each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps
-    its caption. One for the `trigger` adds that, where it is known. A fix for one role leaves pictures of the other
-    role alone. A picture whose caption file was not read (`caption_source.left_alone`) keeps it.
+    its caption. One for the `trigger` adds that, where it is known; where a caption has one of its other `spellings`,
+    that is corrected instead. A fix for one role leaves pictures of the other role alone. A picture whose caption file
+    was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
@@ -87,10 +88,17 @@ def corrected_captions(
             continue
         asked = [fix for fix in fixes if image.role is None or fix.get("to", "all") in ("all", image.role)]
         before = said(image, subset) or ("",)
-        after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in before]
+        wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
+        right = [_rightly_spelt(text, trigger, wrong) for text in before]
+        after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in right]
         if tuple(after) != before:
             corrected[image.path] = "\n".join(after)
     return corrected
+
+
+def _rightly_spelt(text: str, trigger: str, spellings: Collection[Spelling]) -> str:
+    found = None if not spellings or writes(text, trigger) else rightly_spelt(text, trigger, spellings)
+    return text if found is None else found[0]
 
 
 def _fixed(

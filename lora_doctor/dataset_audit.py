@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,8 +41,8 @@ from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import InstrumentSettings, Settings
 from lora_doctor.spec import induce_spec
-from lora_doctor.spelling import Spelling, other_spellings
-from lora_doctor.trigger import InducedTrigger, Vocabulary, induce_trigger
+from lora_doctor.spelling import Spelling, holds
+from lora_doctor.trigger import InducedTrigger, induce_trigger, spelt_otherwise
 from lora_doctor.types import (
     AuditRecord,
     Case,
@@ -181,8 +180,6 @@ def audit_dataset(
         ways = ways_without(dataset, gone, several=several is not None)
         plan = told_of(ways, gone, several)
         texts = [text for image in dataset.images for text in captions_of(image)]
-        words = Vocabulary(label_sets)
-        misspelt = other_spellings(texts, case.trigger, words.knows, words.lists) if case.trigger else ()
         pictures = save_thumbnails(dataset, run) if settings.private else None
         told = measurements if settings.private else public(measurements, label_sets)
         shown = (findings, not_evaluated) if settings.private else _judged(rules, told, blind)
@@ -219,7 +216,7 @@ def audit_dataset(
     return Audit(
         case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
         trigger_reason=trigger_reason, plan=plan, repeats=ways.repeats,
-        misspelt=misspelt, class_words=_class_words(texts),
+        misspelt=spelt_otherwise(texts, case.trigger, label_sets), class_words=_class_words(texts),
         apart=induced.apart,
     )  # fmt: skip
 
@@ -282,8 +279,7 @@ def _calls(layout: Layout, dataset: Dataset) -> bool:
         text for image in dataset.images for text in captions_of(image)
         if image.caption_file is not None or subset_of(image, dataset).captions is not None
     ]  # fmt: skip
-    word = re.compile(rf"(?<![\w-]){re.escape(layout.trigger)}(?![\w-])", re.IGNORECASE)
-    return not written or any(word.search(text) for text in written)
+    return not written or any(holds(text, layout.trigger) for text in written)
 
 
 def _class_words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -13,10 +13,13 @@ from functools import cached_property
 from hashlib import sha256
 from os.path import abspath
 from pathlib import Path
+from typing import Any
 
 from lora_doctor.caption_source import subset_of
+from lora_doctor.captions import texts
 from lora_doctor.copy_check import Meant, as_read, captions_in, ensure_trained_on, key_of, read_known
 from lora_doctor.corrected_dataset import (
+    TRIGGER,
     caption_diff,
     caption_texts,
     copied_to,
@@ -32,14 +35,17 @@ from lora_doctor.corrected_dataset import (
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import Looked, look_at
 from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown
+from lora_doctor.instruments import label_sets_of
 from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
 from lora_doctor.new_lora import files_in
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, Settings, from_plain
+from lora_doctor.spelling import Spelling
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.training_note import contents_of, refuse_other
+from lora_doctor.trigger import spelt_otherwise
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
 from lora_doctor.written_folder import DATASET, digest_of, put, refuse, refuse_sources, staging
 
@@ -283,7 +289,8 @@ def prepare(
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
     known = without(looked.dataset, left_out)
-    captions = corrected_captions(known, before.prescription.captions, settings.trigger, looked.unnamed)
+    fixes = before.prescription.captions
+    captions = corrected_captions(known, fixes, settings.trigger, looked.unnamed, _spellings(known, fixes, settings))
     made = [change for change in changes if change.field != "learning_rate" or training.why_no_rate is None]
     kept = (f"learning_rate: {training.why_no_rate} and it stays.",) if len(made) < len(changes) else ()
     patched = own.trainer.patch(own.files, made, _to_train(known, dataset, added, captions), settings.trigger)
@@ -303,6 +310,14 @@ def prepare(
         to_do=(*patched.notes, *wanted, *before.prescription.advice),
         table=table, rows={} if table is None else _rows(known, table, changes), start=start,
     )  # fmt: skip
+
+
+def _spellings(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Spelling, ...]:
+    """How captions write the trigger otherwise, where it is to be added to those that lack it."""
+    if all(fix.get("add_tokens") != TRIGGER for fix in fixes):
+        return ()
+    said = [text for image in dataset.images for text in texts(image)]
+    return spelt_otherwise(said, settings.trigger, label_sets_of(settings.instruments))
 
 
 def _to_train(known: Dataset, dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str]) -> Dataset:

@@ -36,8 +36,9 @@ from lora_doctor.wording import digits
 # Evidence whose interval straddles its threshold is as likely on one side as on the other: it counts half.
 HALF = 0.5
 SEVERITIES = ("blocker", "warning", "note")
-GUARD = "spec."
-"""Measurements of what the character is meant to be: they say whether a rule applies, and are no evidence."""
+GUARDS = ("spec.", "environment.planned")
+"""Measurements of what the character is meant to be, and of what the matrix has: they say whether a rule applies, and
+are no evidence."""
 
 
 def evaluate(
@@ -150,7 +151,7 @@ def failing_examples(rule: Rule) -> tuple[str, ...]:
 
 
 def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Finding:
-    seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARD))
+    seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARDS))
     causes = sorted((_rank(cause, index) for cause in rule.causes), key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -115,6 +115,16 @@ def respelt(caption: str, spelling: Spelling, trigger: str, label: Callable[[str
         ):
             parts[n] = wrong.sub(lambda _: trigger, part)
     return "".join(parts)
+
+
+def rightly_spelt(
+    caption: str, trigger: str, others: Iterable[Spelling], label: Callable[[str], bool] = lambda piece: False
+) -> tuple[str, Spelling] | None:
+    """The caption with the trigger for one of its `others`, the longest first, and which; None where it has none."""
+    for wrong in sorted(others, key=lambda one: len(one.text), reverse=True):
+        if (mended := respelt(caption, wrong, trigger, label)) != caption:
+            return mended, wrong
+    return None
 
 
 def edits(one: str, other: str, most: int = 2) -> int:

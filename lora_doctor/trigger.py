@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from lora_doctor.caption_words import CLASS_WORDS, COMMON
 from lora_doctor.captions import prose_piece, said_tokens, stripped, texts, words_of
-from lora_doctor.spelling import other_spellings
+from lora_doctor.spelling import Spelling, other_spellings
 from lora_doctor.token_count import word_rank
 from lora_doctor.types import Dataset, LabelSet
 
@@ -81,6 +81,12 @@ def induce_trigger(
     parts = {best.text, *word.split(), *map(stripped, word.split())}
     words = (word, *(one for one in words if one not in parts))
     return InducedTrigger(word, f"it is in {best.share:.0%} of the captions, and {seen}", words)
+
+
+def spelt_otherwise(texts: Sequence[str], trigger: str, labels: Mapping[str, LabelSet]) -> tuple[Spelling, ...]:
+    """The other spellings of the trigger in captions, the commonest first, by `Vocabulary`; none without a trigger."""
+    words = Vocabulary(labels)
+    return other_spellings(texts, trigger, words.knows, words.lists) if trigger else ()
 
 
 class Vocabulary:

@@ -20,6 +20,7 @@ from lora_doctor.corrected_dataset import (
     without,
 )
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.trigger import spelt_otherwise
 from lora_doctor.types import LeftOutPictures
 
 TRIGGER = "yuki_nk"
@@ -111,6 +112,25 @@ def test_a_trigger_that_a_caption_lacks_stands_where_others_have_it(tmp_path, ca
 def test_a_trigger_inside_prose_is_not_added_again(tmp_path):
     data = dataset(tmp_path / "d", "a photo of yuki_nk in the park", "1girl, yuki_nk")
     assert corrected_captions(data, [{"add_tokens": "trigger", "to": "all", "tokens": []}], TRIGGER) == {}
+
+
+@pytest.mark.parametrize(
+    ("caption", "corrected"),
+    [
+        ("1girl, yuki nk, park", "1girl, yuki_nk, park"),
+        ("1girl, yuki-nk, park", "1girl, yuki_nk, park"),
+        ("Yuki_nk, park", "yuki_nk, park"),
+        ("1girl, yukink, park", "1girl, yuki_nk, park"),
+        ("1girl, yuky_nk, park", "1girl, yuki_nk, park"),
+        ("a photo of yuki nk in the park", "a photo of yuki_nk in the park"),
+    ],
+)
+def test_a_trigger_that_is_spelt_otherwise_is_corrected_and_no_second_one_is_added(tmp_path, caption, corrected):
+    data = dataset(tmp_path / "d", caption, *["1girl, yuki_nk, beach"] * 3)
+    said = [image.caption for image in data.images]
+    fix = {"add_tokens": "trigger", "to": "all", "tokens": []}
+    found = corrected_captions(data, [fix], TRIGGER, None, spelt_otherwise(said, TRIGGER, {}))
+    assert found == {data.images[0].path: corrected}
 
 
 def test_every_line_of_a_file_of_captions_is_corrected(tmp_path):

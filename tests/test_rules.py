@@ -791,3 +791,14 @@ def test_few_pictures_that_were_hardly_shown_are_no_reason_to_train_for_less() -
     (finding,) = [one for one in evaluate([RULES["copied-face"]], measured)[0]]
     assert finding.causes[0].because == "There are too few pictures for the face to be anything but those."
     assert not finding.causes[0].fix.change and finding.causes[0].fix.advice
+
+
+def test_a_lock_is_led_by_what_is_lost_and_not_by_what_the_matrix_has() -> None:
+    """The number of places is a guard: it neither makes the finding strong, nor is it shown."""
+    planned = Measurement(name="environment.planned", where={"environment_kind": "trained"}, value=2.0, unit="count")
+    gap = Measurement(name="identity.environment_gap", value=0.3, interval=(0.25, 0.35), unit="score")
+    held = Measurement(name="environment.intrusion", value=0.0, interval=(0.0, 0.02), unit="share")
+    kept = dataclasses.replace(held, name="environment.adherence_loss", where={"environment_kind": "novel"})
+    (found,), _ = evaluate([RULES["environment-lock"]], [planned, gap, held, kept])
+    assert [one.name for one in found.measurements] == ["identity.environment_gap"]
+    assert found.strength == found.worst == pytest.approx((0.3 - 0.15) / 0.85)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from lora_doctor.caption_share import NO_CAPTIONS, captioned, share_of_captions, weight
 from lora_doctor.captions import caption_tokens, texts
-from lora_doctor.spelling import Spelling, edits, holds, other_spellings, place
+from lora_doctor.spelling import Spelling, edits, holds, place
 from lora_doctor.token_count import vocabulary_size, word_rank
-from lora_doctor.trigger import Vocabulary
+from lora_doctor.trigger import Vocabulary, spelt_otherwise
 from lora_doctor.types import Case, DatasetImage, Measurement
 
 _UNKNOWN = "no trigger is known"
@@ -75,8 +75,7 @@ def _coverage(case: Case, among: Sequence[int]) -> Measurement:
 
 def _spellings(case: Case, among: Sequence[int]) -> dict[str, Spelling]:
     """Spelling as it is written -> where among the texts of `_texts`."""
-    vocabulary = Vocabulary(case.label_sets)
-    found = other_spellings(_texts(case, among), case.trigger, vocabulary.knows, vocabulary.lists)
+    found = spelt_otherwise(_texts(case, among), case.trigger, case.label_sets)
     return {spelling.text: spelling for spelling in found}
 
 
