@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lora_doctor import __version__
-from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, printable
+from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, nearest, printable
 from lora_doctor.plain_output import speak_plainly
 
 if TYPE_CHECKING:
@@ -446,9 +445,9 @@ def rules(rule: str | None, folder: Path | None) -> None:
             click.echo(f"{click.style(each.id, bold=True)}  [{each.severity}]\n    {' '.join(each.symptom.split())}")
         return
     if rule not in {each.id for each in known}:
-        near = get_close_matches(rule, [each.id for each in known], n=3)
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise UsageError(f"there is no rule {rule!r}.", path=where, advice=f"{meant}`lora-doctor rules` lists them.")
+        meant = nearest(rule, [each.id for each in known], "")
+        advice = f"{meant} `lora-doctor rules` lists them.".lstrip()
+        raise UsageError(f"there is no rule {rule!r}.", path=where, advice=advice)
     own = next(path for part in parts if (path := part / f"{rule}.yaml").is_file())
     click.echo(own.read_text("utf-8").rstrip())
 

@@ -29,10 +29,12 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """`Did you mean ...?`, or the known ones where none is near."""
+def nearest(word: str, known: Sequence[str], otherwise: str | None = None) -> str:
+    """`Did you mean ...?`; where none is near, `otherwise`, or the known ones without that."""
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {found[0]}?" if found else f"Known: {', '.join(known)}."
+    if found:
+        return f"Did you mean {found[0]}?"
+    return f"Known: {', '.join(known)}." if otherwise is None else otherwise
 
 
 def printable(text: str) -> str:
