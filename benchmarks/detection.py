@@ -1,7 +1,8 @@
 """Are planted faults found, and healthy LoRAs left alone, on characters that no rule was fitted on?
 
     python -m benchmarks.detection --kept [--show side.kept]
-    python -m benchmarks.detection --work build/detection [--rounds 6] [--healthy 12] [--faults ...] [--processes 2]
+    python -m benchmarks.detection --work build/detection [--rounds 6] [--healthy 12] [--faults ...]
+                                  [--characters 209 ...] [--processes 2]
 
 In every round each fault gets a new character: draw the dataset, train the LoRA with the fault, check it, note what
 came first and why. Resumable: finished LoRAs and check-ups are kept in `--work`, and what they measured in `--results`
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="characters for each fault")
     parser.add_argument("--healthy", type=int, default=12, help="characters without a fault")
     parser.add_argument("--faults", nargs="*", default=list(RECIPES), choices=list(FAULTS))
+    parser.add_argument("--characters", nargs="*", type=int, default=[], metavar="SEED", help="only these of them")
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     heads = ["planted", "character", "verdict", "confirmed", "suspected", "first cause", "as planted"]
@@ -212,6 +214,8 @@ def main() -> None:
     jobs = kept_jobs(asked.results)
     if not asked.kept:
         jobs = planned(asked.work, asked.faults, asked.rounds, asked.healthy, asked.results)
+    if asked.characters:
+        jobs = [job for job in jobs if job.seed in asked.characters]
     for one in run_jobs(diagnose, [replace(job, show=asked.show) for job in jobs], asked.processes):
         print(row(one), flush=True)
         outcomes.append(one)
