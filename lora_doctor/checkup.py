@@ -128,12 +128,12 @@ def run_checkup(
         unsaid = trigger_remark(dataset, settings.trigger, label_sets_of(settings.instruments))
         if unsaid is not None and announce is not None:
             announce(unsaid.told)
-    with clock.stage("load"), _noted_warnings() as notes:
-        settings, tools = _opened(settings, lora, announce)
-    with clock.stage("files"):
-        renderer, instruments, base = tools.renderer, tools.instruments, tools.base
-        fingerprint = fingerprint_of(settings, lora, dataset, renderer, instruments, base)
-    with RunFolder(settings.out) as run:
+    with RunFolder(settings.out) as run:  # first: that nothing can be written there is said before gigabytes are loaded
+        with clock.stage("load"), _noted_warnings() as notes:
+            settings, tools = _opened(settings, lora, memory_for(settings, run), announce)
+        with clock.stage("files"):
+            renderer, instruments, base = tools.renderer, tools.instruments, tools.base
+            fingerprint = fingerprint_of(settings, lora, dataset, renderer, instruments, base)
         run.refuse_other(fingerprint, free=HOW)
         with clock.stage("dataset"):
             references = read_references(dataset, instruments, run, progress)
@@ -226,13 +226,13 @@ class _Tools:
 
 
 def _opened(
-    settings: Settings, lora: LoraFile, announce: Callable[[str], None] | None
+    settings: Settings, lora: LoraFile, memory: str, announce: Callable[[str], None] | None
 ) -> tuple[Settings, _Tools]:  # fmt: skip
     """Everything that has to be loaded, and the settings with what depends on it."""
     settings = replace(settings, base=chosen_base(settings.base, lora))
     if settings.base == MINIATURE or lora.family != "unknown":  # before gigabytes are loaded
         settings = with_instruments(settings, MINIATURE if settings.base == MINIATURE else lora.family)
-    base = open_base(replace(settings, memory=memory_for(settings)), lora, announce)
+    base = open_base(replace(settings, memory=memory), lora, announce)
     settings = with_render_defaults(with_instruments(settings, base.family), base)
     renderer = _renderer(settings, base.pipeline, lora)
     renderer.base_cache = open_base_cache(renderer, base, wanted=settings.base_cache)

@@ -7,8 +7,11 @@ from dataclasses import replace
 
 from lora_doctor.types import Diagnosis, LabelSet, Measurement
 
-WORDS = ("token", "spelling", "word")
-"""The keys of slices whose values are taken from captions."""
+OURS = frozenset((
+    "arm", "attribute", "beyond", "block", "buckets", "delta_e", "end", "environment", "environment_kind", "factor",
+    "framing", "height", "kind", "light", "pair", "pixels", "place", "quantile", "role", "state", "variant", "weight",
+))  # fmt: skip
+"""The keys of slices whose values are our own words, or stand in the matrix's prompts; others may be private."""
 PRIVATE = ("pictures", "notes", "plan", "not_shown", "skipped_files")
 """What of a described dataset names its files or holds its captions and pictures."""
 
@@ -31,9 +34,8 @@ def public(measurements: Iterable[Measurement], label_sets: Mapping[str, LabelSe
 
 def _public(m: Measurement, known: set[str], numbers: dict[tuple[str, str], str]) -> Measurement:
     where, reason = dict(m.where), m.reason
-    for key in WORDS:
-        word = where.get(key)
-        if word is None or _folded(word) in known:
+    for key, word in m.where.items():
+        if key in OURS or _folded(word) in known:
             continue
         told = numbers.setdefault((key, word), f"{key} {sum(kind == key for kind, _ in numbers) + 1}")
         where[key] = told

@@ -18,7 +18,7 @@ from lora_doctor.compared_run import HOW, ways_apart
 from lora_doctor.devices import resolved
 from lora_doctor.dossier import dataset_digest
 from lora_doctor.instruments import Instruments
-from lora_doctor.run_folder import DATABASE, RunFolder
+from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings
 from lora_doctor.types import Dataset, LoraFile
 
@@ -58,16 +58,14 @@ def fingerprint_of(
     }
 
 
-def memory_for(settings: Settings) -> str:
-    """`settings.memory`, and for auto the mode in which the run in `settings.out` was rendered so far, if any.
+def memory_for(settings: Settings, run: RunFolder) -> str:
+    """`settings.memory`, and for auto the mode in which the run was rendered so far, if it was.
 
-    What is free on a GPU differs from one start to the next, and another mode changes the last bits of pictures. Raises
-    what opening the run folder raises.
+    What is free on a GPU differs from one start to the next, and another mode changes the last bits of pictures.
     """
-    if settings.memory != "auto" or not (settings.out / DATABASE).is_file():
+    if settings.memory != "auto":
         return settings.memory
-    with RunFolder(settings.out, create=False) as run:
-        known = run.get_json(_MEMORY) or {}
+    known = run.get_json(_MEMORY) or {}
     here = resolved(settings.device).partition(":")[0]
     return str(known["mode"]) if known.get("device") == here else settings.memory
 

@@ -91,9 +91,11 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it; one that this opening made is taken away again where a usage error came before any picture."""
+        """Closes it; one that this opening made is taken away again where an error came before anything was stored, or
+        a usage error before any picture."""
+        unused = isinstance(error, UsageError) or (error is not None and self._made and not self._holds_anything())
         self.close()
-        if self._made and isinstance(error, UsageError) and not any((self.path / IMAGES).iterdir()):
+        if self._made and unused and not any((self.path / IMAGES).iterdir()):
             shutil.rmtree(self.path, ignore_errors=True)
             with suppress(OSError):
                 for parent in self._made[1:]:
@@ -107,6 +109,13 @@ class RunFolder:
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.close()
+
+    def _holds_anything(self) -> bool:
+        """Whether a row was ever written; a disk that fails has not said no."""
+        try:
+            return any(self._run(f"SELECT 1 FROM {table} LIMIT 1") for table in ("documents", "readings", "cells"))
+        except EnvironmentFailure:
+            return True
 
     # ------------------------------------------------------------ the plan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora_doctor.checkup import run_checkup
-from lora_doctor.errors import UsageError
+from lora_doctor.errors import InputRefused, LoraDoctorError, UsageError
 from lora_doctor.run_fingerprint import ways_remark
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import load_settings
@@ -29,6 +29,23 @@ def test_a_run_of_other_settings_is_left_as_it_is(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "run" / "run.sqlite") as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (0,)
         assert database.execute("SELECT name FROM documents").fetchall() == [("fingerprint",)]
+
+
+def test_a_place_where_no_run_can_be_made_is_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_doctor.checkup.open_base", lambda *_: pytest.fail("loaded first"))
+    (tmp_path / "run").write_text("something else")
+    with pytest.raises(InputRefused, match="is not a folder"):
+        run_checkup(load_settings(YUKI / "lora.safetensors", {"out": str(tmp_path / "run")}))
+
+
+def test_a_base_model_that_is_none_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    given = {"out": str(tmp_path / "run"), "base": str(tmp_path / "base")}
+    with pytest.raises(LoraDoctorError, match=r"base"):
+        run_checkup(load_settings(YUKI / "lora.safetensors", given))
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
 class Killed(Exception):

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from benchmarks.kept import ENDING, RESULTS, recall
 from lora_doctor.diagnosis import to_json
 from lora_doctor.dossier import describe_dataset
+from lora_doctor.labels import load_labels
+from lora_doctor.plugins import data_folder
 from lora_doctor.public_measurements import PRIVATE, public, public_facts
 from lora_doctor.types import Diagnosis, Measurement, Skipped
 from tests.audits.make_case import LABEL_SETS, Picture, dataset_of
@@ -33,6 +38,21 @@ def test_the_same_word_keeps_its_number_and_others_get_their_own() -> None:
 def test_labels_and_all_other_slices_stay_as_they_are() -> None:
     found = [measured("a", token="night sky"), measured("b", token="white_hair"), measured("c", attribute="x y")]
     assert public(found, LABEL_SETS) == tuple(found)
+
+
+def test_the_words_of_a_slice_that_nobody_thought_of_are_not_told() -> None:
+    (told,) = public([measured("a", "my ex is seen twice", nickname="my ex", weight="0.7")], LABEL_SETS)
+    assert told == measured("a", "nickname 1 is seen twice", nickname="nickname 1", weight="0.7")
+
+
+@pytest.mark.parametrize("patient", ["luna", "misa", "yuki"])
+def test_what_check_ups_measure_is_told_slice_by_slice(patient: str) -> None:
+    """No slice that a rule asks for may lose its name on the way to the public."""
+    seen = recall(RESULTS / "rounds" / f"{patient}.rounds{ENDING}")
+    told = public(seen.measurements, load_labels(data_folder("miniature") / "clip" / "labels.toml"))
+    both = zip(seen.measurements, told, strict=True)
+    changed = {key for before, after in both for key in before.where if before.where[key] != after.where[key]}
+    assert changed <= {"token", "spelling", "word"}
 
 
 def private_facts() -> Diagnosis:

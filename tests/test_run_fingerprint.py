@@ -133,14 +133,13 @@ def test_a_run_goes_on_in_the_memory_mode_it_was_begun_in_unless_another_is_aske
 ) -> None:
     """What happens to be free on the GPU may be less or more by then."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    place = tmp_path / "run"
-    assert memory_for(of_run(place)) == "auto" and not place.exists()
-    with RunFolder(place) as run:
+    with RunFolder(tmp_path / "run") as run:
+        assert memory_for(of_run(run.path), run) == "auto"
         run.put_plan(WAY, ())
         note_way(run, WAY, "tiled")
-    assert memory_for(of_run(place)) == memory_for(of_run(place, device="cuda:1")) == "tiled"
-    assert memory_for(of_run(place, "offload")) == "offload"
-    assert memory_for(of_run(place, device="cpu")) == "auto"
+        assert memory_for(of_run(run.path), run) == memory_for(of_run(run.path, device="cuda:1"), run) == "tiled"
+        assert memory_for(of_run(run.path, "offload"), run) == "offload"
+        assert memory_for(of_run(run.path, device="cpu"), run) == "auto"
 
 
 def test_a_run_that_was_rendered_in_two_ways_says_so_once(tmp_path: Path) -> None:

@@ -302,6 +302,24 @@ def test_a_usage_error_before_any_picture_leaves_no_folder_that_was_not_there(tm
     assert [path.name for path in tmp_path.iterdir()] == ["old"] and RunFolder(old).get_json("looks") == 1
 
 
+@pytest.mark.parametrize("error", [InputRefused("no base model."), KeyboardInterrupt()])
+def test_an_error_before_anything_is_stored_leaves_no_folder_that_was_not_there(
+    tmp_path: Path, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), RunFolder(tmp_path / "made" / "here"):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [InputRefused("another thing."), KeyboardInterrupt()])
+def test_what_was_read_of_a_dataset_outlives_an_error(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)), RunFolder(tmp_path / "run") as opened:
+        opened.put_reading("reference", "a", READING)
+        raise error
+    with RunFolder(tmp_path / "run", create=False) as again:
+        assert list(again.get_readings("reference")) == ["a"]
+
+
 def test_a_usage_error_takes_no_picture_away(tmp_path: Path) -> None:
     with pytest.raises(UsageError), RunFolder(tmp_path / "run") as opened:
         opened.put_plan(FINGERPRINT, CELLS)
