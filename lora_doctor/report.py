@@ -26,6 +26,7 @@ from lora_doctor.wording import digits, how_to_go_on, setting_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 Axes = Mapping[str, tuple[Any, ...]]
 
@@ -128,7 +129,7 @@ def _environment(templates: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": format_number, "setting": setting_text, "spoken": _spoken, "sentence": _sentence}
-    environment.filters["how_to_go_on"] = how_to_go_on
+    environment.filters |= {"how_to_go_on": how_to_go_on, "coded": _coded}
     return environment
 
 
@@ -147,6 +148,9 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u
 """Control, bidirectional and zero-width characters, and what no encoding can write."""
 
 
+_CODE = re.compile("`([^`]+)`")
+
+
 def _visible(value: Any) -> Any:
     """Text with its invisible characters spelled out; called by jinja2 on everything it prints."""
     from markupsafe import Markup
@@ -156,6 +160,16 @@ def _visible(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", str(value))
+
+
+def _coded(text: str) -> Markup:
+    """A sentence whose parts between backticks are code, everything in it escaped."""
+    from markupsafe import Markup
+
+    pieces = _CODE.split(_visible(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if i % 2 else piece for i, piece in enumerate(pieces)
+    )  # fmt: skip
 
 
 TWO_DECIMALS = ("score", "similarity", "ratio", "distance", "sd", "weight")

@@ -182,6 +182,12 @@ def test_invisible_characters_are_spelled_out(hold: Diagnosis) -> None:
     assert r"safe\u202egnp\u200b.\u001b[31m\udcff" in html
 
 
+def test_what_stands_between_backticks_is_code_and_nothing_else(hold: Diagnosis) -> None:
+    verdict = replace(hold.verdict, limits=("only with `a = <b>true</b>` <i>there</i>, or ` alone",))
+    html = draw(replace(hold, verdict=verdict))
+    assert "only with <code>a = &lt;b&gt;true&lt;/b&gt;</code> &lt;i&gt;there&lt;/i&gt;, or ` alone" in html
+
+
 def cell_with_image(hold: Diagnosis, name: str) -> Diagnosis:
     return replace(hold, findings=(), cells=(dict(hold.cells[0]) | {"image": name},))
 
@@ -398,7 +404,7 @@ def test_an_open_verdict_says_what_renders_more(hold: Diagnosis) -> None:
     rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": "all rounds"}
     verdict = replace(hold.verdict, outcome="INCONCLUSIVE", reasons=("too close to call",), proven=0)
     still_open = replace(hold, verdict=verdict, matrix={**hold.matrix, "rounds": rounds})
-    assert "More pictures may decide it: with `most_replicates = 12`" in Page(draw(still_open)).text
+    assert "More pictures may decide it: with most_replicates = 12 under [matrix]" in Page(draw(still_open)).text
     assert "More pictures may decide it" not in Page(draw(hold)).text
 
 
