@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from lora_doctor.edits.command_shells import BATCH, POWERSHELL, SH, Shell, Word
 from lora_doctor.edits.command_variables import MOST_VALUE, PREFIXES, SETS, Value, Variables
 
+MOST_BROKEN = 5
 _BLANK = " \t\r"
 
 
@@ -28,8 +29,23 @@ _REDIRECTION = re.compile(r"\d*(?:>>|>&|<<<|<<|>|<)&?|&>>?")
 
 
 def commands(script: str, shell: Shell) -> list[list[Word]]:
-    """The commands in their order, as words. Raises ValueError for a quote that does not end."""
+    """The commands in their order, as words. Raises ValueError for a quote or bracket that does not end."""
     return list(_Reader(script, shell, Variables(shell)).commands())
+
+
+def readable_commands(script: str, shell: Shell) -> Iterator[list[Word]]:
+    """The same of a script that need not be sound: a line with a quote or bracket that does not end is left out.
+
+    Behind `MOST_BROKEN` such lines nothing more is read: that is no script.
+    """
+    reader = _Reader(script, shell, Variables(shell))
+    for _ in range(MOST_BROKEN):
+        try:
+            yield from reader.commands()
+            return
+        except ValueError:
+            end = script.find("\n", reader.opened)
+            reader.at = len(script) if end < 0 else end
 
 
 class _Reader:
@@ -38,6 +54,8 @@ class _Reader:
     def __init__(self, script: str, shell: Shell, known: Variables) -> None:
         self.script, self.shell, self.known = script, shell, known
         self.at = 0
+        self.opened = 0
+        """Where the quote or bracket began that does not end."""
         self.sure = True
         """Whether the command does not stand behind `&&` or `||`."""
 
@@ -105,7 +123,7 @@ class _Reader:
             self._word([])
         return True
 
-    def _word(self, before: Sequence[Word]) -> list[Word]:
+    def _word(self, before: Sequence[Word], *, in_list: bool = False) -> list[Word]:
         """The next word behind those `before` it in its command; several or none where a list or variable stands."""
         start, parts, known = self.at, list[str](), True
         splits = self._splits(before)
@@ -114,7 +132,7 @@ class _Reader:
         named = _LIST.match(self.script, self.at) if self.shell is SH else None
         while self.at < len(self.script):
             sign = self.script[self.at]
-            if sign == "(" and parts and parts[-1].endswith("=") and self.shell is SH:
+            if sign == "(" and parts and parts[-1].endswith("=") and self.shell is SH and not in_list:
                 self.known.set_list(parts[-1][:-1], self._list(), self.sure)
                 return []
             if sign in _BLANK or sign == "\n" or sign in self.shell.joins or self._line_goes_on(self.at) is not None:
@@ -160,6 +178,7 @@ class _Reader:
 
     def _list(self) -> list[Word]:
         """The words between the brackets of `NAME=( ... )`, over any number of lines."""
+        opened = self.at
         self.at += 1
         words: list[Word] = []
         while self.at < len(self.script) and self.script[self.at] != ")":
@@ -167,12 +186,20 @@ class _Reader:
                 self.at += 1
             elif not self._blank() and not self._comment([]):
                 before = self.at
-                words += self._word([])
+                words += self._word([], in_list=True)
                 self.at += self.at == before
+        if self.at >= len(self.script):
+            raise self._unended(opened)
         self.at += 1
         return words
 
+    def _unended(self, opened: int) -> ValueError:
+        """What began at `opened` does not end in this script."""
+        self.opened = opened
+        return ValueError("a quote or bracket does not end")
+
     def _quoted(self, mark: str) -> tuple[str, bool]:
+        opened = self.at
         self.at += 1
         parts: list[str] = []
         literal = mark == "'"
@@ -190,7 +217,7 @@ class _Reader:
             else:
                 parts.append(sign)
                 self.at += 1
-        raise ValueError("a quote does not end")
+        raise self._unended(opened)
 
     def _escapes(self, following: str) -> bool:
         """Within quotes sh's escape means itself, but for these."""
@@ -220,8 +247,8 @@ class _Reader:
             depth += {"(": 1, ")": -1}.get(self.script[self.at], 0)
             self.at += 1
             if depth == 0 and self.at > start + 2:
-                break
-        return self.script[start : self.at], False
+                return self.script[start : self.at], False
+        raise self._unended(start)
 
     def _filled(self, text: str, literal: bool) -> tuple[str, bool]:
         """The text with the variables that are known, and whether nothing else is left for the shell."""

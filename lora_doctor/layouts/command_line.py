@@ -6,20 +6,21 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_doctor.edits.command_shells import BATCH, POWERSHELL, SH, SHELLS, Shell
+from lora_doctor.edits.command_words import readable_commands
+
 MAX_SCRIPT = 2**16
 """Characters; the parser reads about a million a second."""
-MAX_VALUE = 4096
-"""Characters of a variable: a script may double one in every line."""
 _CONFIGS = (".json", ".jsonc", ".toml", ".yaml", ".yml", ".jsonl", ".csv")
-_CONTINUED = re.compile(r"[\\^`][ \t]*\n")
-_SET = re.compile(r"(?:export\s+|set\s+|\$env:)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
-_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)|%(\w+)%")
-_BETWEEN = ("&&", "||", ";", "|", "&")
+_SIGNS = (
+    (BATCH, re.compile(r"\^[ \t]*$|^\s*@?set\s+\w+=|%\w+%", re.MULTILINE | re.IGNORECASE)),
+    (POWERSHELL, re.compile(r"`[ \t]*$|^\s*\$(?:env:)?\w+\s*=", re.MULTILINE | re.IGNORECASE)),
+)
+"""What no other language writes like this, in a text whose ending names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +44,17 @@ def commands_in(path: Path, text: str | None) -> list[Command]:
     """The commands with options in a script; none for what is no script. Never raises."""
     if text is None or path.suffix.lower() in _CONFIGS or len(text) > MAX_SCRIPT or "--" not in text:
         return []
-    return list(_commands(_CONTINUED.sub(" ", text.replace("\r\n", "\n"))))
+    read = readable_commands(text.replace("\r\n", "\n"), SHELLS.get(path.suffix.lower()) or _shell_of(text))
+    told = [tuple(word.text for word in words) for words in read]
+    return [Command(words, options) for words in told if (options := _options(words[_program(words) :]))]
 
 
-def _commands(text: str) -> Iterator[Command]:
-    known: dict[str, str] = {}
-    for line in text.split("\n"):
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError:  # a quote that does not end
-            continue
-        if (found := _SET.fullmatch(line.strip())) and not any(word.startswith("--") for word in words):
-            values = [word.split("=", 1)[1] for word in words if "=" in word]
-            known[found[1]] = _filled(values[0] if values else found[2], known)
-            continue
-        for part in _split([_filled(word, known) for word in words]):
-            if options := _options(part[_program(part) :]):
-                yield Command(tuple(part), options)
+def _shell_of(text: str) -> Shell:
+    """The language that a text looks like."""
+    return next((shell for shell, signs in _SIGNS if signs.search(text.replace("\r", ""))), SH)
 
 
-def _filled(word: str, known: Mapping[str, str]) -> str:
-    """The word with the variables that are known."""
-    if "$" not in word and "%" not in word:
-        return word
-    return _VARIABLE.sub(lambda found: known.get(found[found.lastindex or 0], found[0]), word)[:MAX_VALUE]
-
-
-def _split(words: list[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    for word in words:
-        if word in _BETWEEN:
-            yield part
-            part = []
-        else:
-            part.append(word)
-    yield part
-
-
-def _program(words: list[str]) -> int:
+def _program(words: Sequence[str]) -> int:
     """Where the options of the script or module begin; at the start where there is none."""
     for at, word in enumerate(words):
         if (word.lower().endswith(".py") and not word.startswith("-")) or (at and words[at - 1] in ("-m", "--module")):
@@ -88,7 +62,7 @@ def _program(words: list[str]) -> int:
     return 0
 
 
-def _options(words: list[str]) -> dict[str, str | bool]:
+def _options(words: Sequence[str]) -> dict[str, str | bool]:
     options: dict[str, str | bool] = {}
     for at, word in enumerate(words):
         if not word.startswith("--") or len(word) < 3:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.layouts.command_line import MAX_VALUE, commands_in
+from lora_doctor.edits.command_variables import MOST_VALUE
+from lora_doctor.layouts.command_line import MAX_SCRIPT, commands_in
 
 SCRIPT = Path("run.sh")
 
@@ -20,11 +21,13 @@ SCRIPT = Path("run.sh")
         ("a --x=1 --y 2 --z", {"x": "1", "y": "2", "z": True}),
         ("a --x='two words' --y-z=3", {"x": "two words", "y_z": "3"}),
         ("a --x=1 \\\n --y=2", {"x": "1", "y": "2"}),
-        ("a --x=1 ^\r\n --y=2", {"x": "1", "y": "2"}),
         ("a --x=1 # --y=2", {"x": "1"}),
         ("D=data\na --x=$D/a --y=${D}", {"x": "data/a", "y": "data"}),
         ('export D="my data"\na --x="$D"', {"x": "my data"}),
-        ("set D=data\na --x=%D%", {"x": "data"}),
+        ("D=da\nD+=ta\na --x=$D", {"x": "data"}),
+        ('A=(--x=1 --y 2)\na --z "${A[@]}"', {"x": "1", "y": "2", "z": True}),
+        ("if true; then D=data; fi\na --x=$D", {"x": "$D"}),
+        ("a --x=1 > log.txt 2>&1", {"x": "1"}),
         ("a --x=$UNKNOWN", {"x": "$UNKNOWN"}),
         ("a --x=1 --x=2", {"x": "2"}),
         ("cd x && a --x=-1", {"x": "-1"}),
@@ -35,6 +38,36 @@ SCRIPT = Path("run.sh")
 def test_options_of_a_command(text: str, options: dict[str, object]) -> None:
     (command,) = commands_in(SCRIPT, text)
     assert command.options == options
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options"),
+    [
+        ("run.bat", "a --x=1 ^\r\n --y=2", {"x": "1", "y": "2"}),
+        ("run.bat", "set D=data\na --x=%D%", {"x": "data"}),
+        ("run.bat", "rem a --x=2\na --x='1", {"x": "'1"}),
+        ("run.ps1", "$d = 'my data'\r\na --x=$d `\r\n --y=2", {"x": "my data", "y": "2"}),
+        ("notes.txt", "a --x=1 ^\r\n --y=2", {"x": "1", "y": "2"}),
+        ("notes.txt", "set D=data\na --x=%D%", {"x": "data"}),
+        ("notes.txt", "$d = 'data'\na --x=$d `\r\n --y=2", {"x": "data", "y": "2"}),
+        ("notes", "D='my data'\na --x=\"$D\" \\\n --y=2", {"x": "my data", "y": "2"}),
+    ],
+)
+def test_each_language_is_read_as_it_is_written(name: str, text: str, options: dict[str, object]) -> None:
+    (command,) = commands_in(Path(name), text)
+    assert command.options == options
+
+
+@pytest.mark.parametrize("broken", ["echo it's", 'echo "', "echo $(date", "A=(--x", "$(", "a='\n$(\nb=("])
+def test_a_line_that_does_not_end_hides_no_other(broken: str) -> None:
+    first, last = commands_in(SCRIPT, f"python one.py --x=1\n{broken}\npython train.py --last=1")
+    assert first.options == {"x": "1"} and last.options == {"last": "1"}
+
+
+@pytest.mark.parametrize("unit", ["'\n$(\n", "a=(\n", "a=(", "$(", "a=('\n"])
+def test_a_text_that_is_no_script_costs_no_more_than_a_long_one(unit: str) -> None:
+    """Each of them once took minutes, or more depth than there is."""
+    assert commands_in(SCRIPT, "python one.py --x=1\n" + unit * (MAX_SCRIPT // len(unit) - 10))[0].options == {"x": "1"}
 
 
 def test_each_command_is_told_by_itself() -> None:
@@ -49,7 +82,7 @@ def test_configs_and_plain_texts_hold_no_commands() -> None:
 def test_variables_that_double_stay_short() -> None:
     text = "A=xxxxxxxx\n" + "A=$A$A\n" * 60 + "a --x=$A"
     (command,) = commands_in(SCRIPT, text)
-    assert len(str(command.options["x"])) <= MAX_VALUE
+    assert len(str(command.options["x"])) <= MOST_VALUE
 
 
 ODD = st.text(alphabet=st.sampled_from(list("-=$ab{}%'\"\\;&|# ")), max_size=30)
