@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,12 +23,13 @@ from lora_doctor.rule_files import DATASET_RULES, FILE_RULES, load_rules
 from lora_doctor.rules import confirmed_at, evaluate
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import from_plain
-from lora_doctor.types import Diagnosis, LabelSet, Rule, TrainingSettings
+from lora_doctor.types import Diagnosis, Finding, LabelSet, Rule, TrainingSettings
 from lora_doctor.verdict import decide
 
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
+NO_SYMPTOM = "No symptom is proven that says why: what is prescribed is what the dataset's own findings ask for."
 STORED = ("facts", "training", "label_sets")
 """Documents of a run folder: all that is judged."""
 
@@ -189,13 +190,15 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     )
     findings = with_met(findings, training, facts.measurements)
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
-    prescription = prescribe(findings, training, facts.measurements, spec=spec, label_sets=labels)
     lora = facts.inputs.get("lora", "")
     about = evaluate(judges.dataset_rules, facts.measurements)[0]
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
         failing_at=confirmed_at(rules, facts.measurements), noted=facts.verdict.warnings,
     )  # fmt: skip
+    treated, why = _treated(findings, about, verdict.outcome)
+    prescription = prescribe(treated, training, facts.measurements, spec=spec, label_sets=labels)
+    prescription = replace(prescription, advice=(*why, *prescription.advice))
     return replace(
         facts, findings=weigh(findings, policy, today=day, lora=lora), not_evaluated=not_evaluated,
         prescription=prescription, verdict=verdict,
@@ -203,6 +206,18 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
         file_findings=evaluate(judges.file_rules, facts.measurements)[0],
         matrix={**facts.matrix, "threshold": policy.identity_at_least, "policy": policy.name},
     )  # fmt: skip
+
+
+def _treated(
+    findings: Sequence[Finding], about: Sequence[Finding], outcome: str
+) -> tuple[Sequence[Finding], tuple[str, ...]]:
+    """The findings that are prescribed for, and what is to be said of the choice.
+
+    Those that the pictures prove; where a LoRA is held and they prove none, what is `about` its dataset and makes ill.
+    """
+    proven = any(finding.state == "confirmed" and finding.causes for finding in findings)
+    harmful = [finding for finding in about if finding.state == "confirmed" and finding.predicts]
+    return (harmful, (NO_SYMPTOM,)) if outcome == "HOLD" and not proven and harmful else (findings, ())
 
 
 def training_and_labels(stored: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, LabelSet]]:

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from lora_doctor.cli import cli
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.judgement import DIAGNOSIS, REPORT, gate_run, judge_run, today
+from lora_doctor.judgement import DIAGNOSIS, NO_SYMPTOM, REPORT, gate_run, judge_run, today
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.types import Diagnosis, Measurement
+from lora_doctor.types import Diagnosis, Measurement, Prescription
 from tests.make_finished_run import make_finished_run
-from tests.test_verdict import healthy, number, replaced
+from tests.test_verdict import healthy, number, replaced, score
 
 RULES = Path(__file__).parents[1] / "rules"
 WAIVER = '[[waivers]]\nrule = "body-drift"\nreason = "portraits only"\nexpires = 2027-03-01\n'
@@ -62,6 +62,36 @@ def test_gate_judges_by_the_asked_policy_and_changes_nothing(run: Path, tmp_path
     assert gate_run(run).verdict.outcome == "HOLD"
     assert gate_run(run, policy=policy_file(tmp_path, WAIVER)).verdict.outcome == "SHIP"
     assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+
+
+WEAK = (score(0.54, 0.03, weight="0.7"), score(0.54, 0.03, weight="0.7", framing="close-up"))
+"""Held, and why cannot be told: whether small faces are the reason is open."""
+UNSURE = number("identity.small_face_loss", 0.5, 0.1)
+CLOSE_UPS = (
+    number("dataset.identity_ratio", 0.95, 0.02), number("dataset.identity_ratio_files", 0.95, 0.02),
+    number("training.identity_ratio", 0.95),
+)  # fmt: skip
+
+
+def test_a_held_lora_without_a_proven_symptom_is_treated_for_what_its_dataset_shows(tmp_path: Path) -> None:
+    told = judge_run(make_finished_run(tmp_path / "ill", replaced(healthy(), *WEAK, UNSURE, *CLOSE_UPS)))
+    assert told.verdict.outcome == "HOLD" and told.confirmed == ()
+    assert [(c.field, c.rule) for c in told.prescription.changes] == [("identity_ratio", "too-much-identity-emphasis")]
+    assert told.prescription.dataset and told.prescription.advice[0] == NO_SYMPTOM
+
+
+def test_without_a_finding_about_the_dataset_nothing_is_made_up(tmp_path: Path) -> None:
+    told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE)))
+    assert told.verdict.outcome == "HOLD" and told.prescription == Prescription()
+
+
+def test_what_the_pictures_prove_is_treated_alone_and_a_lora_that_ships_not_at_all(tmp_path: Path) -> None:
+    drifting = replaced(healthy(), number("body.deficit", 0.7, 0.1), *CLOSE_UPS)
+    told = judge_run(make_finished_run(tmp_path / "drifting", drifting))
+    assert {c.rule for c in told.prescription.changes} == {"body-drift"}
+    assert NO_SYMPTOM not in told.prescription.advice
+    ships = judge_run(make_finished_run(tmp_path / "ships", replaced(healthy(), *CLOSE_UPS)))
+    assert ships.verdict.outcome == "SHIP" and ships.prescription == Prescription()
 
 
 def test_what_was_noted_before_rendering_is_a_warning_of_the_verdict(run: Path) -> None:
