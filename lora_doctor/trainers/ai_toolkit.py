@@ -216,7 +216,8 @@ class _Draft:
         asked = {place.keys[-1]: value for place, value in self.values.items()}
         if not asked.get("token_dropout_rate") and not asked.get("train_text_encoder"):
             return
-        tables = [(self.job.place.below("train"), self.job.train), *self.job.places]
+        # those of regularisation too: ai-toolkit stops where some folders have a cache and some have none
+        tables = [(self.job.place.below("train"), self.job.train), *self.job.all_places]
         cached = [place.below(_CACHE) for place, table in tables if flag(table.get(_CACHE))]
         if cached:
             self.values.update(dict.fromkeys(cached, False))

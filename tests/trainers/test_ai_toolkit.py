@@ -181,6 +181,13 @@ def test_a_cache_that_forbids_it_is_switched_off_with_it(asked: Change) -> None:
     assert "cache_text_embeddings: true" in ai_toolkit.patch(config, [change("caption_dropout", 0.3)]).texts[YAML]
 
 
+def test_a_cache_is_switched_off_for_regularisation_too_as_all_folders_have_one_or_none() -> None:
+    text = JOB.replace("          resolution: [ ", "          cache_text_embeddings: true\n          resolution: [ ")
+    patched = ai_toolkit.patch(job(text), [change("caption_token_dropout", 0.3)])
+    [process] = loaded(patched.texts[YAML])["config"]["process"]
+    assert [one["cache_text_embeddings"] for one in process["datasets"]] == [False, False, False]
+
+
 def test_tokens_up_to_the_trigger_are_kept_with_the_dropout_of_others_unless_the_trigger_word_comes_back() -> None:
     asked = [change("caption_token_dropout", 0.3)]
     picture = DatasetImage(path=Path("/data/0.png"), sha256="", width=8, height=8, caption="1girl, yuki, park")
