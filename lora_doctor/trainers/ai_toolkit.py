@@ -48,8 +48,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
     """The settings of the job with ai-toolkit's own defaults; None where its datasets differ."""
     job = _Job(config)
     network, train, datasets = job.network, job.train, job.datasets
-    told = network.get("linear") if network.get("rank") is None else network["rank"]
-    rank = or_default(told, whole, RANK)
+    rank = job.rank
     alpha = or_default(network.get("linear_alpha", network.get("alpha")), number, ALPHA) if job.with_alpha else rank
     model = job.table("model")
     text_encoder = flag(train.get("train_text_encoder")) or False
@@ -147,6 +146,13 @@ class _Job:
         return [table for _, table in self.places]
 
     @property
+    def rank(self) -> int | None:
+        """Of the linear layers; None where it cannot be read."""
+        told = self.network.get("linear") if self.network.get("rank") is None else self.network["rank"]
+        rank: int | None = or_default(told, whole, RANK)
+        return rank
+
+    @property
     def with_alpha(self) -> bool:
         """Whether the alpha of the config counts."""
         model = self.table("model")
@@ -177,7 +183,7 @@ class _Draft:
         elif name in _TRAIN:
             self.values[place.below("train", _TRAIN[name])] = after
         elif name == "rank":
-            self.values[place.below("network", "rank" if "rank" in self.job.network else "linear")] = after
+            self.values[self._rank_place] = after
         elif name == "alpha":
             self._alpha(after)
         elif name == "steps":
@@ -229,12 +235,18 @@ class _Draft:
                 "word alone is trained; it takes more memory."
             )
 
+    @property
+    def _rank_place(self) -> Place:
+        return self.job.place.below("network", "rank" if "rank" in self.job.network else "linear")
+
     def _alpha(self, after: float) -> None:
         if not self.job.with_alpha:
-            rank = self.values.get(self.job.place.below("network", "linear"), after)
-            self.notes.append(
-                f"linear_alpha is not used: ai-toolkit trains this architecture with alpha = rank ({rank})."
-            )
+            rank = self.values.get(self._rank_place, self.job.rank)
+            why = f"ai-toolkit trains this architecture with alpha = rank ({rank})"
+            if after == rank:
+                self.notes.append(f"linear_alpha is not used: {why}.")
+            else:
+                self.unsupported.append(f"alpha: {why}; wanted is {after:g}.")
             return
         key = "alpha" if "alpha" in self.job.network and "linear_alpha" not in self.job.network else "linear_alpha"
         self.values[self.job.place.below("network", key)] = after

@@ -222,6 +222,16 @@ def test_where_alpha_is_always_the_rank_it_is_said_and_not_written() -> None:
     assert read_again(job(FLOW), patched).alpha == 48.0
 
 
+@pytest.mark.parametrize("name", ["linear", "rank"])
+def test_an_alpha_that_is_always_the_rank_is_told_with_the_rank_that_it_has(name: str) -> None:
+    config = job(FLOW.replace("linear: 32", f"{name}: 32"))
+    patched = ai_toolkit.patch(config, [change("alpha", 21.44)])
+    assert patched.texts == config.texts and not patched.notes
+    assert ["alpha = rank (32); wanted is 21.44" in told for told in patched.unsupported] == [True]
+    patched = ai_toolkit.patch(config, [change("rank", 48), change("alpha", 24.0)])
+    assert ["alpha = rank (48); wanted is 24." in told for told in patched.unsupported] == [True]
+
+
 def pictures(closeups: int, contexts: int) -> Dataset:
     images = [(IDENTITY_EMPHASIS, "closeup", i, 3) for i in range(closeups)]
     images += [(IN_CONTEXT, "context", i, 1) for i in range(contexts)]
