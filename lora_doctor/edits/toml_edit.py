@@ -37,8 +37,29 @@ def _step(text: str, keys: Keys, value: Any) -> str:
         del at[keys[-1]]
     else:
         last: Any = keys[-1]
-        at[last] = _written(value, at.get(last) if isinstance(at, dict) else at[last])
+        if last in at or not _added(at, last, value):
+            at[last] = _written(value, at.get(last) if isinstance(at, dict) else at[last])
     return mark + _ended_alike(text, tomlkit.dumps(document))
+
+
+def _added(table: Any, key: Any, value: Any) -> bool:
+    """Write a new entry below the last value of a table, as that is set in; False where there is none to stand below.
+
+    tomlkit would write it below the comments that follow, which are often the heading of the next table.
+    """
+    import tomlkit
+    from tomlkit.container import Container
+    from tomlkit.items import AoT, Table
+
+    body = table.body if isinstance(table, Container) else table.value.body if isinstance(table, Table) else ()
+    values = [item for name, item in body if name is not None and not isinstance(item, (Table, AoT))]
+    if not values or isinstance(value, dict):
+        return False
+    beside = values[-1].trivia
+    ends = beside.trail or "\n"
+    entry = f"{beside.indent}{tomlkit.key(key).as_string()} = {tomlkit.item(_written(value, None)).as_string()}"
+    beside.trail = f"{ends}{entry}{beside.trail}"
+    return True
 
 
 def _written(value: Any, present: Any) -> Any:

@@ -205,6 +205,48 @@ resolution = 1024
 """
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_new_toml_entry_stands_below_the_last_value_and_not_below_the_next_tables_heading(ends: str) -> None:
+    text = """a = 1
+
+# ---- first ----
+[first]
+b = [
+  2,
+]  # two
+
+# ---- lists ----
+[[lists]]
+\tc = 3
+\t# of the next
+[[lists]]
+[empty]
+""".replace("\n", ends)
+    asked = {("z",): "x", ("first", "y"): 0.5, ("lists", 0, "x"): True, ("lists", 1, "w"): 1, ("empty", "v"): 2}
+    after = toml_edit.edited(text, asked)
+    assert after == """a = 1
+z = "x"
+
+# ---- first ----
+[first]
+b = [
+  2,
+]  # two
+y = 0.5
+
+# ---- lists ----
+[[lists]]
+\tc = 3
+\tx = true
+\t# of the next
+[[lists]]
+w = 1
+[empty]
+v = 2
+""".replace("\n", ends)
+    assert toml_edit.edited("a = 1", {("b",): 2, ("c",): 3}) == "a = 1\nb = 2\nc = 3"
+
+
 def test_toml_keeps_comments_and_finds_tables_in_lists() -> None:
     after = toml_edit.edited(
         TOML_TEXT, {("general", "shuffle_caption"): False, ("datasets", 0, "subsets", 1, "num_repeats"): 2}
