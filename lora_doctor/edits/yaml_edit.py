@@ -45,19 +45,28 @@ def _step(text: str, keys: Keys, value: Any) -> str:
             return _without(text, *entry)
         name, node = entry
     start, end = _span(text, name, node)
-    return text[:start] + _written(value, text[start:end]) + text[end:]
+    gap = "" if start < end else " "  # nothing stood there
+    return text[:start] + gap + _written(value, text[start:end]) + text[end:]
 
 
 def _span(text: str, name: Any, node: Any) -> tuple[int, int]:
     """From where to where the value stands; of a list with an item a line, from behind its name's colon."""
     if (node.id == "scalar" and node.style not in ("|", ">")) or (node.id != "scalar" and node.flow_style):
-        return node.start_mark.index, node.end_mark.index
+        end = _end(text, name, node)
+        return min(node.start_mark.index, end), end
     if node.id == "sequence" and name is not node and all(map(_ends_its_line, node.value)):
         start, end = text.index(":", name.end_mark.index) + 1, node.value[-1].end_mark.index
         if "#" not in text[start:end]:
             return start, end
     raise UsageError(f"{name.value if name is not node else 'the value'} is written over several lines.",
                      advice="Change it by hand.")  # fmt: skip
+
+
+def _end(text: str, name: Any, node: Any) -> int:
+    """Where the value ends; where there is none (`lr:`), behind the colon: its marks are those of what comes next."""
+    empty = node.id == "scalar" and node.start_mark.index == node.end_mark.index
+    at = text.find(":", name.end_mark.index) if empty and name is not node else -1
+    return node.end_mark.index if at < 0 else at + 1
 
 
 def _entry(node: Any, key: str | int) -> tuple[Any, Any] | None:
@@ -77,17 +86,17 @@ def _added(text: str, node: Any, keys: Keys, value: Any) -> str:
         raise UsageError(f"{keys[0]} has no table to stand in.", advice="Add it by hand.")
     for key in reversed(keys[1:]):
         value = {key: value} if isinstance(key, str) else [value]
-    first, last = node.value[0][0], node.value[-1][1]
+    first = node.value[0][0]
     entry = f"{keys[0]}: {_written(value)}"
     if node.flow_style:
-        at = last.end_mark.index
+        at = _end(text, *node.value[-1])
         return f"{text[:at]}, {entry}{text[at:]}"
     indent, ends = " " * first.start_mark.column, "\r\n" if "\r\n" in text else "\n"
-    one_line = [one for _, one in node.value if _ends_its_line(one)]
+    one_line = [pair for pair in node.value if _ends_its_line(pair[1])]
     if not one_line:
         at = first.start_mark.index
         return f"{text[:at]}{entry}{ends}{indent}{text[at:]}"
-    end = text.find("\n", one_line[-1].end_mark.index)
+    end = text.find("\n", _end(text, *one_line[-1]))
     if end < 0:
         return f"{text}{ends}{indent}{entry}"
     return f"{text[: end + 1]}{indent}{entry}{ends}{text[end + 1 :]}"
@@ -103,7 +112,7 @@ def _without(text: str, key: Any, value: Any) -> str:
     begin = text.rfind("\n", 0, key.start_mark.index) + 1
     if text[begin : key.start_mark.index].strip() or not _ends_its_line(value):
         raise UsageError(f"{key.value} does not stand on lines of its own.", advice="Take it out by hand.")
-    end = text.find("\n", value.end_mark.index)
+    end = text.find("\n", _end(text, key, value))
     return text[:begin] + (text[end + 1 :] if end >= 0 else "")
 
 

@@ -184,6 +184,23 @@ def test_aliases_of_aliases_are_refused_in_time() -> None:
         yaml_edit.edited("\n".join([*lines, "x: 1\n"]), {("x",): 2})
 
 
+@pytest.mark.parametrize(
+    ("keys", "new", "after"),
+    [
+        (("a", "z"), 1, "a:\n  b: 1\n  c:   # none\n  z: 1\n\n# of d\nd:\n- e:\n- f: 2\n"),
+        (("a", "c"), 5, "a:\n  b: 1\n  c: 5   # none\n\n# of d\nd:\n- e:\n- f: 2\n"),
+        (("a", "c"), REMOVED, "a:\n  b: 1\n\n# of d\nd:\n- e:\n- f: 2\n"),
+        (("d", 0, "e"), "x", "a:\n  b: 1\n  c:   # none\n\n# of d\nd:\n- e: x\n- f: 2\n"),
+        (("d", 0, "g"), True, "a:\n  b: 1\n  c:   # none\n\n# of d\nd:\n- e:\n  g: true\n- f: 2\n"),
+    ],
+)
+def test_yaml_names_with_nothing_behind_them_are_written_to_and_stepped_over(keys: Keys, new: Any, after: str) -> None:
+    text = "a:\n  b: 1\n  c:   # none\n\n# of d\nd:\n- e:\n- f: 2\n"
+    assert yaml_edit.edited(text, {keys: new}) == after
+    windows = text.replace("\n", "\r\n")
+    assert yaml_edit.edited(windows, {keys: new}) == after.replace("\n", "\r\n")
+
+
 def test_a_text_that_runs_over_lines_is_left_to_its_owner() -> None:
     with pytest.raises(UsageError, match="several lines"):
         yaml_edit.edited("a: |\n  one\n  two\n", {("a",): "x"})
@@ -224,7 +241,9 @@ b = [
 """.replace("\n", ends)
     asked = {("z",): "x", ("first", "y"): 0.5, ("lists", 0, "x"): True, ("lists", 1, "w"): 1, ("empty", "v"): 2}
     after = toml_edit.edited(text, asked)
-    assert after == """a = 1
+    assert (
+        after
+        == """a = 1
 z = "x"
 
 # ---- first ----
@@ -244,6 +263,7 @@ w = 1
 [empty]
 v = 2
 """.replace("\n", ends)
+    )
     assert toml_edit.edited("a = 1", {("b",): 2, ("c",): 3}) == "a = 1\nb = 2\nc = 3"
 
 
