@@ -286,6 +286,7 @@ def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
 def test_spaces_are_kept_where_the_dataset_writes_them() -> None:
     assert not written_with_underscores(["1girl, white hair, blue eyes"])
     assert written_with_underscores(["1girl, white_hair, blue_eyes"])
+    assert not written_with_underscores(["yuki_nk, white hair", "a photo of yuki_nk in the park"], "yuki_nk")
     plan = replace(PLAN, underscores=False)
     assert mend("1girl, yuki_nk, slender", plan, role=IN_CONTEXT, shown={}).caption == (
         "1girl, yuki_nk, white hair, slender"
