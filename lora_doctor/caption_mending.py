@@ -74,7 +74,7 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     """
     text, done, left = caption or "", list[str](), list[str]()
     if caption is None or not caption.strip():
-        text, done = ", ".join(_spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
+        text, done = ", ".join(spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
     text = _without_unseen(text, plan, shown, done)
     text = _corrected(text, plan, shown, done, left)
     text = _with_trigger(text, plan, done)
@@ -116,7 +116,7 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
             continue
         for other in claims(labels.labels, own, text):
             if not names_others(text) and not owned_by_another(text, other):
-                changed = _without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
+                changed = without_rival(text, other, own, plan, certain=shown.get(attribute) == own)
                 if changed != text:
                     done.append(f"{other} -> {own}")
                 text = changed
@@ -125,17 +125,17 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
     return text
 
 
-def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
+def without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
     """The caption with `own` for `other`; nothing in its place where it says `own` already.
 
-    A tag goes as a whole (`jet_black_hair`), and keeps its weight; a sentence's words only where the picture is
-    `certain` to show `own` and the caption does not say that as well: who writes of white and of black hair seldom
-    means one head.
+    A tag goes as a whole (`jet_black_hair`), and keeps its weight; without an `own`, nothing comes in its place. A
+    sentence's words go only where the picture is `certain` to show `own` and the caption does not say that as well: who
+    writes of white and of black hair seldom means one head.
     """
     parts, emptied, certain = cut(text), False, certain and not says(text, own)
     for at, part in enumerate(parts):
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
-            new = "" if says("".join(parts), own) else _spelled(own, plan)
+            new = "" if says("".join(parts), own) else spelled(own, plan)
             parts[at], emptied = (
                 part.replace(unweighted(part).strip() if new else part.strip(), new),
                 emptied or not new,
@@ -163,7 +163,7 @@ def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
         done.append(f"{wrong.text} -> {plan.trigger}")
         return mended
     done.append(f"trigger {plan.trigger} added")
-    return _inserted(text, [plan.trigger], plan)
+    return inserted(text, [plan.trigger], plan)
 
 
 def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[str, str], done: list[str]) -> str:
@@ -175,11 +175,11 @@ def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[s
         if own is None and role == IN_CONTEXT and attribute in plan.free:
             own = shown.get(attribute)
         if own is not None and not says(text, own) and (two_colours(own, text) or not _says_any(text, labels)):
-            wanted.append(_spelled(own, plan))
+            wanted.append(spelled(own, plan))
     if not wanted:
         return text
     done.append(f"added {', '.join(wanted)}")
-    return _inserted(text, wanted, plan)
+    return inserted(text, wanted, plan)
 
 
 def _says_any(text: str, labels: LabelSet) -> bool:
@@ -189,14 +189,14 @@ def _says_any(text: str, labels: LabelSet) -> bool:
 # ---------------------------------------------------------------- text
 
 
-def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
+def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """Behind the trigger or the class words of a list of tags; at the end of prose.
 
     Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
     """
     if len(parts := _KEPT.split(text)) > 1:
         part = 0 if words == [plan.trigger] else 2
-        parts[part] = f" {_inserted(parts[part].strip(), words, plan)} "
+        parts[part] = f" {inserted(parts[part].strip(), words, plan)} "
         return "".join(parts).strip()
     tokens = caption_tokens(text)
     if any(len(token.split()) > 4 for token in tokens):
@@ -227,7 +227,8 @@ def _pattern(word: str) -> str:
     return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])" + thing
 
 
-def _spelled(label: str, plan: CaptionPlan) -> str:
+def spelled(label: str, plan: CaptionPlan) -> str:
+    """As the captions of the dataset write it."""
     return label if plan.underscores or label == plan.trigger else label.replace("_", " ")
 
 

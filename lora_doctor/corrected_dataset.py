@@ -17,6 +17,7 @@ from typing import Any
 
 from lora_doctor.caption_company import names_others
 from lora_doctor.caption_files import keyed_text
+from lora_doctor.caption_mending import CaptionPlan, inserted, spelled, without_rival, written_with_underscores
 from lora_doctor.caption_source import (
     as_file,
     beside,
@@ -28,7 +29,7 @@ from lora_doctor.caption_source import (
     without_prefix,
 )
 from lora_doctor.caption_words import CLASS_WORDS
-from lora_doctor.captions import caption_tokens, pieces, says
+from lora_doctor.captions import caption_tokens, pieces, says, texts
 from lora_doctor.errors import UsageError, bytes_shown
 from lora_doctor.rival_labels import rivals, two_colours
 from lora_doctor.spelling import Spelling, holds, place_in, rightly_spelt, writes
@@ -73,27 +74,46 @@ def corrected_captions(
 ) -> dict[Path, str]:  # fmt: skip
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
-    Only where one differs; captions are as the trainer says them, see `caption_source.said`. Added tokens go behind
-    the trigger (or, without one, in front). A fix without tokens of its own, such as that of the environment, takes
-    each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps
-    its caption. One for the `trigger` adds that, where it is known; where a caption has one of its other `spellings`,
-    that is corrected instead. A fix for one role leaves pictures of the other role alone. A picture whose caption file
+    Only where one differs; captions are as the trainer says them, see `caption_source.said`. Tokens are written, put in
+    and replaced as `caption_mending` does it: behind the trigger of a list of tags, at the end of prose, whose own
+    words stay (`still_said`). A fix without tokens of its own, such as that of the environment, takes each picture's
+    own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps its caption.
+    One for the `trigger` adds that, where it is known; where a caption has one of its other `spellings`, that is
+    corrected instead. A fix for one role leaves pictures of the other role alone. A picture whose caption file
     was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
+    underscores = written_with_underscores([text for image in dataset.images for text in texts(image)], trigger)
+    plan = CaptionPlan(trigger=trigger, spec={}, label_sets={}, class_words=leading, underscores=underscores)
     for image in dataset.images:
         subset = subset_of(image, dataset)
         if subset.caption_extensions and left_alone(image, subset):
             continue
-        asked = [fix for fix in fixes if image.role is None or fix.get("to", "all") in ("all", image.role)]
+        asked = _asked(fixes, image)
         before = said(image, subset) or ("",)
         wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
         right = [_rightly_spelt(text, trigger, wrong) for text in before]
-        after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in right]
+        after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {})) for text in right]
         if tuple(after) != before:
             corrected[image.path] = "\n".join(after)
     return corrected
+
+
+def still_said(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], captions: Mapping[Path, str]) -> tuple[Path, ...]:
+    """Pictures whose captions still say what a fix takes out, with the corrected `captions`: their sentences do."""
+    found = []
+    for image in dataset.images:
+        told = captions[image.path].split("\n") if image.path in captions else said(image, subset_of(image, dataset))
+        wrong = ((text, label) for text in told for fix in _asked(fixes, image) for label in _unwanted(fix, text))
+        if any(says(text, label) for text, label in wrong):
+            found.append(image.path)
+    return tuple(found)
+
+
+def _asked(fixes: Sequence[Mapping[str, Any]], image: DatasetImage) -> list[Mapping[str, Any]]:
+    """The fixes for pictures of its role."""
+    return [fix for fix in fixes if image.role is None or fix.get("to", "all") in ("all", image.role)]
 
 
 def _rightly_spelt(text: str, trigger: str, spellings: Collection[Spelling]) -> str:
@@ -101,43 +121,42 @@ def _rightly_spelt(text: str, trigger: str, spellings: Collection[Spelling]) -> 
     return text if found is None else found[0]
 
 
-def _fixed(
-    text: str, fixes: Sequence[Mapping[str, Any]], trigger: str, leading: Collection[str], seen: Mapping[str, str]
-) -> str:
+def _fixed(text: str, fixes: Sequence[Mapping[str, Any]], plan: CaptionPlan, seen: Mapping[str, str]) -> str:
     """The caption after all fixes; as it is written where they change nothing."""
-    before = tokens = caption_tokens(text)
     for fix in fixes:
+        own = fix["tokens"][0] if len(fix.get("tokens", ())) == 1 else ""
         unwanted = _unwanted(fix, text)
-        tokens = [token for token in tokens if token not in unwanted]
+        for label in unwanted:
+            text = without_rival(text, label, own, plan, certain=False)
         if fix.get("add_tokens") == TRIGGER:
-            tokens = _with_trigger(tokens, trigger, leading)
+            text = _with_trigger(text, plan)
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-        missing = [token for token in wanted if not says(", ".join(tokens), token)]
-        called = place_in(tokens, trigger)
-        place = min(1, len(tokens)) if called is None else called + 1
-        tokens = [*tokens[:place], *missing, *tokens[place:]]
-    return text if tokens == before else ", ".join(tokens)
+        missing = [spelled(token, plan) for token in wanted if not says(text, token)]
+        if missing and not any(says(text, label) for label in unwanted):  # beside black hair, white would be no better
+            text = inserted(text, missing, plan)
+    return text
 
 
-def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
-    """The tokens to take out; of one trait, only those that contradict it and cannot be another's.
+def _unwanted(fix: Mapping[str, Any], text: str) -> Sequence[str]:
+    """The labels to take out; of one trait, only those that contradict it and cannot be another's.
 
     Both halves of `heterochromia` are true.
     """
     labels, tokens = fix.get("remove", ()), fix.get("tokens", ())
     if len(tokens) != 1:
-        return set(labels)
+        return tuple(labels)
     if two_colours(tokens[0], text) or names_others(text):
-        return set()
-    return set(rivals(labels, tokens[0], text))
+        return ()
+    return rivals(labels, tokens[0], text)
 
 
-def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:
+def _with_trigger(text: str, plan: CaptionPlan) -> str:
     """With the trigger where captions have it: behind the class words, before prose; unless it is there, or unknown."""
-    if not trigger or holds(", ".join(tokens), trigger):
-        return tokens
-    place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in leading), len(tokens))
-    return [*tokens[:place], trigger, *tokens[place:]]
+    if not plan.trigger or holds(text, plan.trigger):
+        return text
+    tokens = caption_tokens(text)
+    place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in plan.class_words), len(tokens))
+    return ", ".join([*tokens[:place], plan.trigger, *tokens[place:]])
 
 
 def _leading(dataset: Dataset, trigger: str) -> Collection[str]:

@@ -29,6 +29,7 @@ from lora_doctor.corrected_dataset import (
     homes,
     joined,
     pictures_to_leave_out,
+    still_said,
     table_of_captions,
     without,
 )
@@ -53,6 +54,7 @@ _ONE_PROMPT = (
     "Corrected captions are not read: every picture has the one prompt. Give the trainer a dataset with metadata.jsonl "
     "and its caption column."
 )
+_IN_SENTENCES = "Correct by hand what sentences say against the character, which are left as they are, in"
 TABLE = "metadata.jsonl"
 OUTPUT = "output"
 """Folder of what another trainer writes, in the folder of the new training."""
@@ -301,6 +303,9 @@ def prepare(
     )  # fmt: skip
     wanted = () if added else tuple(each.says for each in before.prescription.dataset)
     table = own.trainer.caption_table(own.files) if hasattr(own.trainer, "caption_table") else None
+    if wrong := still_said(known, fixes, captions):
+        shown = f"{bytes_shown(wrong[0].name)}{' ...' * (len(wrong) > 1)}"
+        wanted = (f"{_IN_SENTENCES} {len(wrong)} caption{'s' * (len(wrong) != 1)} ({shown}).", *wanted)
     if captions and not reads_captions(own):
         wanted = (_ONE_PROMPT, *wanted)
     return RetrainPlan(

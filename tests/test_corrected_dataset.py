@@ -17,6 +17,7 @@ from lora_doctor.corrected_dataset import (
     joined,
     pictures_to_leave_out,
     places_in_copy,
+    still_said,
     without,
 )
 from lora_doctor.dataset_layout import read_dataset
@@ -56,6 +57,47 @@ def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
     fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
     [text] = corrected_captions(data, [fix], TRIGGER).values()
     assert caption_tokens(text) == ["1girl", "yuki_nk", "white_hair", "library"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "corrected"),
+    [
+        ("1girl, yuki_nk, black hair, library", "1girl, yuki_nk, white hair, library"),
+        ("1girl, yuki_nk, Black_Hair, library", "1girl, yuki_nk, white hair, library"),
+        ("yuki_nk, (black hair:1.2), library", "yuki_nk, (white hair:1.2), library"),
+        ("yuki_nk, jet black hair, white hair", "yuki_nk, white hair"),
+        ("yuki_nk ||| black hair, library", "yuki_nk ||| white hair, library"),
+        ("yuki_nk, library", "yuki_nk, white hair, library"),
+    ],
+)
+def test_wrong_tokens_are_replaced_however_they_are_written_and_never_stand_beside_the_true_one(
+    tmp_path, caption, corrected
+):
+    data = dataset(tmp_path / "d", caption, "yuki_nk, looking at viewer, white hair", "yuki_nk, full body, white hair")
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    assert corrected_captions(data, [fix], TRIGGER) == {data.images[0].path: corrected}
+
+
+def test_a_sentence_against_the_character_is_left_as_it_is_and_counted(tmp_path):
+    data = dataset(tmp_path / "d", "a photo of yuki_nk with black hair, smiling", "1girl, yuki_nk, black_hair")
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    corrected = corrected_captions(data, [fix], TRIGGER)
+    assert corrected == {data.images[1].path: "1girl, yuki_nk, white_hair"}
+    assert still_said(data, [fix], corrected) == (data.images[0].path,)
+
+
+def test_what_is_added_to_prose_stands_at_its_end_and_behind_a_part_that_is_kept(tmp_path):
+    data = dataset(
+        tmp_path / "d",
+        "yuki_nk is standing in the hall. She smiles, happily.",
+        "yuki_nk, 1girl ||| smile, full body",
+    )
+    seen = {image.path: {"environment": "old_library"} for image in data.images}
+    fix = {"add_tokens": "environment", "to": "all", "tokens": []}
+    assert list(corrected_captions(data, [fix], TRIGGER, seen).values()) == [
+        "yuki_nk is standing in the hall. She smiles, happily. old library",
+        "yuki_nk, 1girl ||| old library, smile, full body",
+    ]
 
 
 def test_true_traits_that_the_audit_accepts_are_left_in_the_copy(tmp_path):

@@ -154,6 +154,7 @@ SHARED = {
     "lora_doctor.caption_words",
     "lora_doctor.caption_share",
     "lora_doctor.caption_groups",
+    "lora_doctor.caption_mending",
     "lora_doctor.caption_weights",
     "lora_doctor.spelling",
     "lora_doctor.token_count",
