@@ -30,9 +30,7 @@ VARIATIONS = 4
 _GOES_ON = "continue_last_backup"
 """Switch with which a training starts at the last backup in `workspace_dir` (modules/trainer/GenericTrainer.py)."""
 _PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
-_ONE_MODE = (
-    "OneTrainer drops tags of a concept in one way; nearest: the concept twice with half the balancing, the other "
-)
+_ONE_MODE = "OneTrainer drops tags of a concept in one way; nearest: the concept twice with half the balancing"
 _NEGATIVES = (
     "OneTrainer has no tokens that a character must not show; nearest: captions that name what is in each picture "
     "(`audit --fix`), and pictures that show another one left out"

@@ -160,6 +160,7 @@ def test_both_kinds_of_dropout_are_one_too_many_and_it_is_said() -> None:
     read = read_again(files(BASE), patched)
     assert (read.caption_token_dropout, read.caption_dropout) == (0.3, 0.0)
     assert "nearest" in patched.unsupported[0] and "0.05" in patched.unsupported[0]
+    assert "twice with half the balancing, one of them for whole captions (0.05)." in patched.unsupported[0]
     again = onetrainer.patch(STYLES["whole captions dropped"], [change("caption_token_dropout", 0.3)])
     assert "0.1" in again.unsupported[0]
 
