@@ -20,7 +20,7 @@ from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, 
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
-from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
+from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of, refuse_json
 from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
@@ -140,6 +140,8 @@ def patch(
     draft.keep_length(settings, dataset)
     draft.mend_caches()
     texts = with_values(config, draft.values) | draft.texts
+    if draft.args.goes_on:
+        draft.notes.append(GOES_ON_NO_MORE)
     unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
     return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
 
@@ -163,10 +165,13 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
 
 
 def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
-    """The files, with the new LoRA going to the folder `output`. A dataset config alone does not say where to."""
+    """The files, with the new LoRA going to the folder `output`. A dataset config alone does not say where to.
+
+    It begins anew, not at a saved state of the old one.
+    """
     if _is_dataset(parsed(config.path, config.text)):
         return dict(config.texts)
-    return with_values(config, {_args(config).place("output_dir"): str(output.absolute())})
+    return with_values(config, _args(config).anew(output))
 
 
 class _Draft:

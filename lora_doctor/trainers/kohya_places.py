@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.edits.edit import REMOVED
 from lora_doctor.named_places import found_file
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import ConfigFiles
 
+_GOES_ON = "resume"
+"""A saved state that a training goes on from."""
+GOES_ON_NO_MORE = f"{_GOES_ON} is taken out for the new training: it would go on from the old LoRA's."
 OTHER_NAMES = {"train_batch_size": "batch_size", "max_resolution": "resolution"}
 """Arguments whose name in a dataset config is another."""
 
@@ -75,6 +79,16 @@ class Args:
     def place(self, name: str) -> Place:
         """Where the argument stands, or where it is to stand."""
         return self.places.get(name, self.new.below(name))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the training goes on from the saved state of another."""
+        return self.get(_GOES_ON) is not None
+
+    def anew(self, output: Path) -> dict[Place, Any]:
+        """What makes it a training of its own, with the new LoRA going to the folder `output`."""
+        values: dict[Place, Any] = {self.place("output_dir"): str(output.absolute())}
+        return values | ({self.place(_GOES_ON): REMOVED} if self.goes_on else {})
 
     def table(self) -> Table:
         """As what subsets fall back to at last."""

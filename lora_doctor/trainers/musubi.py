@@ -20,7 +20,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.kohya_places import Args, Table, args_of, dataset_path, tables_of
+from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
 from lora_doctor.trainers.length import Length, steps_per_epoch
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
@@ -108,6 +108,8 @@ def patch(
         draft.make(change, dataset)
     draft.keep_length(settings, dataset)
     texts = with_values(config, draft.values)
+    if draft.args.goes_on:
+        draft.notes.append(GOES_ON_NO_MORE)
     unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
     return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
 
@@ -132,10 +134,13 @@ def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str
 
 
 def writing_to(config: ConfigFiles, output: Path) -> dict[Path, str]:
-    """The files, with the new LoRA going to the folder `output`. A dataset config alone does not say where to."""
+    """The files, with the new LoRA going to the folder `output`. A dataset config alone does not say where to.
+
+    It begins anew, not at a saved state of the old one.
+    """
     if _is_dataset(config.path, config.text):
         return dict(config.texts)
-    return with_values(config, {_args(config).place("output_dir"): str(output.absolute())})
+    return with_values(config, _args(config).anew(output))
 
 
 @dataclass(frozen=True, slots=True)

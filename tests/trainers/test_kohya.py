@@ -397,6 +397,14 @@ def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
     assert texts[DATA] == files().texts[DATA]
 
 
+def test_a_new_training_does_not_go_on_from_a_saved_state_of_the_old_one() -> None:
+    texts = {ARGS: f'resume = "/old/state"\n{files().texts[ARGS]}', DATA: files().texts[DATA]}
+    config = ConfigFiles(path=ARGS, texts=texts)
+    (note,) = kohya.patch(config, [change("rank", 48)]).notes
+    assert "resume is taken out" in note
+    assert kohya.writing_to(config, Path("/new"))[ARGS] == kohya.writing_to(files(), Path("/new"))[ARGS]
+
+
 def test_a_command_is_changed_where_the_options_stand() -> None:
     config = STYLES["command"]
     changes = [change("rank", 48), change("alpha", 48.0), change("epochs", 20.0), change("caption_dropout", 0.05)]

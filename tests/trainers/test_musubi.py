@@ -238,6 +238,13 @@ def test_the_new_lora_goes_where_it_is_told() -> None:
     assert texts[RUN] == COMMAND.replace("--seed 42\n", "--seed 42 --output_dir /new/output\n")
 
 
+def test_a_new_training_does_not_go_on_from_a_saved_state_of_the_old_one() -> None:
+    config = ConfigFiles(path=RUN, texts={RUN: COMMAND.replace("--seed 42", "--resume /old/state --seed 42")})
+    assert "--resume" not in musubi.writing_to(config, Path("/new"))[RUN]
+    (note,) = musubi.patch(config, [change("seed", 7)]).notes
+    assert "resume is taken out" in note
+
+
 def test_rank_and_alpha_that_are_taken_from_weights_are_neither_read_nor_written() -> None:
     config = both(NETWORK + 'dim_from_weights = "/old.safetensors"\n')
     assert (musubi.read(config).rank, musubi.read(config).alpha) == (None, None)
