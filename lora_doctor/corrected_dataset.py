@@ -264,13 +264,15 @@ def copied_to(
 def copy_dataset(
     dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str], folder: Path, *,
     into: Mapping[Path, Path] | None = None, trained: Mapping[Path, Subset] | None = None, caption_files: bool = True,
+    with_each: Sequence[str] = (),
 ) -> Path:  # fmt: skip
     """A copy in the new `folder`; nothing in it is the same file as the original, so that either may be edited.
 
     Caption files are copied byte for byte but for those in `caption_texts`. Added pictures lie where `into` (as `homes`
     returns it) says, else in a sub-folder `added`, or `added-2` ... where the dataset has one of that name. `trained`:
-    folder -> its subset as the trainer of the copy sees it. `caption_files` False: only pictures are copied. Raises
-    UsageError as `caption_texts` does.
+    folder -> its subset as the trainer of the copy sees it. `caption_files` False: only pictures are copied.
+    `with_each`: what follows a picture's stem in the names of further files that its trainer reads with it, as masks.
+    Raises UsageError as `caption_texts` does.
     """
     texts = caption_texts(dataset, added, captions, into=into, trained=trained) if caption_files else {}
     targets = copied_to(dataset, added, folder, into)
@@ -288,6 +290,9 @@ def copy_dataset(
                 beside(target, ending).write_bytes(text)
             if caption_files:
                 _copy_captions(image, target, reader)
+            for ending in with_each:
+                if (file := beside(image.path, ending)).is_file():
+                    shutil.copyfile(file, beside(target, ending))
     return folder
 
 

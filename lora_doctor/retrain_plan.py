@@ -198,6 +198,7 @@ class RetrainPlan:
         copy_dataset(
             self.dataset, self.added, self.captions, folder, into=self._into(), trained=self._subsets(),
             caption_files=not hasattr(self.config.trainer, "caption_table"),
+            with_each=getattr(self.config.trainer, "WITH_EACH", ()),
         )  # fmt: skip
         if self.table is not None:
             (folder / TABLE).write_text(self._table(self.table, folder), "utf-8")

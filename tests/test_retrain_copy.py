@@ -485,3 +485,17 @@ def test_two_files_of_one_name_are_not_written_over_each_other(tmp_path: Path) -
     with pytest.raises(UsageError, match=r"two files of the config are called 'yuki\.toml'"):
         plan(tmp_path / "args" / "yuki.toml", read_dataset(data)).write(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_go_with_their_pictures_to_the_copy_of_the_trainer_that_reads_them(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "d", "a.png", "b.jpg", "a-masklabel.png", "b-condlabel.png", "c.png", caption="1girl")
+    dataset = replace(read_dataset(data), images=read_dataset(data).images[:2])
+    captions = {data / "a.png": "1girl, tall"}
+    told = plan(onetrainer(tmp_path, {"path": str(data)}), dataset, captions=captions, left_out={data / "c.png": "x"})
+    told.write(tmp_path / "out")
+    copied = sorted(path.name for path in (tmp_path / "out" / "dataset").rglob("*.png"))
+    assert copied == ["a-masklabel.png", "a.png", "b-condlabel.png"]
+    mask = next((tmp_path / "out" / "dataset").rglob("a-masklabel.png"))
+    assert mask.read_bytes() == (data / "a-masklabel.png").read_bytes()
+    plan(kohya(tmp_path / "k", str(data)), dataset, captions=captions)._copy(tmp_path / "copy")
+    assert not list((tmp_path / "copy").rglob("*label.png"))

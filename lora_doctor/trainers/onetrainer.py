@@ -25,6 +25,9 @@ from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, Traini
 TRAINER = "OneTrainer"
 RANK, ALPHA = 16, 1.0
 """Where the config gives none."""
+WITH_EACH = ("-masklabel.png", "-condlabel.png")
+"""Files beside a picture that belong to it (modules/dataLoader/mixin/DataLoaderText2ImageMixin.py): without its mask a
+picture is trained on as a whole, and nothing says so."""
 VARIATIONS = 4
 """Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
 _GOES_ON = "continue_last_backup"
