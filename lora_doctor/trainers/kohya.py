@@ -90,14 +90,15 @@ def read(config: ConfigFiles) -> TrainingSettings:
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
     every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
     own, unet_only = known and not flag(args.get(_FROM_WEIGHTS)), flag(args.get("network_train_unet_only"))
+    of_blocks = _of_blocks(network)
     epochs, steps = args.get("max_train_epochs") or None, whole(args.get("max_train_steps")) or None
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
     return TrainingSettings(
         trainer=TRAINER,
-        rank=or_default(args.get("network_dim"), whole, RANK) if own else None,
-        alpha=or_default(args.get("network_alpha"), number, ALPHA) if own else None,
+        rank=or_default(args.get("network_dim"), whole, RANK) if own and "rank" not in of_blocks else None,
+        alpha=or_default(args.get("network_alpha"), number, ALPHA) if own and "alpha" not in of_blocks else None,
         steps=None if epochs is not None else steps,
         epochs=number(epochs),
         batch_size=whole(agreed(_each(subsets, args, "batch_size"))),
@@ -203,6 +204,10 @@ class _Draft:
         elif name in ("rank", "alpha") and flag(self.args.get(_FROM_WEIGHTS)):
             self.unsupported.append(
                 f"{name}: {_FROM_WEIGHTS} takes it from network_weights; take both out to make it {after}."
+            )
+        elif (of_blocks := _of_blocks(_network_args(self.args)).get(name)) is not None:
+            self.unsupported.append(
+                f"{name}: {of_blocks} in network_args gives each block its own; wanted is {after:g}."
             )
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
@@ -365,6 +370,12 @@ def _network_args(args: Args) -> Mapping[str, str]:
     listed = args.get("network_args")
     pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _of_blocks(network: Mapping[str, str]) -> dict[str, str]:
+    """Field -> the argument of the network that gives every block its own, which comes before the one for all."""
+    names = {"rank": "block_dims", "alpha": "block_alphas"} if "block_dims" in network else {}
+    return {field: name for field, name in names.items() if name in network}
 
 
 def _folder(subset: Subset) -> Folder | None:

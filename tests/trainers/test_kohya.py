@@ -397,6 +397,15 @@ def test_the_new_lora_goes_where_it_is_told_and_nothing_else_changes() -> None:
     assert texts[DATA] == files().texts[DATA]
 
 
+def test_ranks_and_alphas_of_blocks_come_before_those_for_all() -> None:
+    config = files(NETWORK.replace("conv_dim=8", "block_dims=4,4,8").replace("conv_alpha=4", "block_alphas=4,4,4"))
+    assert (kohya.read(config).rank, kohya.read(config).alpha) == (None, None)
+    patched = kohya.patch(config, [change("rank", 48), change("alpha", 48.0)])
+    assert patched.texts == config.texts
+    assert [told.split(" in ")[0] for told in patched.unsupported] == ["rank: block_dims", "alpha: block_alphas"]
+    assert kohya.read(files(NETWORK.replace("conv_alpha=4", "block_alphas=4,4,4"))).alpha == 1.0
+
+
 def test_a_new_training_does_not_go_on_from_a_saved_state_of_the_old_one() -> None:
     texts = {ARGS: f'resume = "/old/state"\n{files().texts[ARGS]}', DATA: files().texts[DATA]}
     config = ConfigFiles(path=ARGS, texts=texts)
