@@ -34,7 +34,7 @@ class PictureRows:
     ratio: float
     """Identity-emphasis pictures as a share of all rows; of those whose role is known."""
     longer: float
-    """How many times as many epochs keep the training as long."""
+    """How many times as many epochs keep the training as long, pictures without a role counted."""
 
 
 def present_rows(dataset: Dataset, table: CaptionTable) -> dict[Path, int]:
@@ -58,4 +58,4 @@ def rows_for(dataset: Dataset, table: CaptionTable, target: float) -> PictureRow
     if plan is None:
         return None
     rows = {path: round(plan.repeats.get(f"{role} {many}", many)) for path, (role, many) in kinds.items()}
-    return PictureRows(rows, plan.ratio, plan.exposures_before / plan.exposures)
+    return PictureRows(rows, plan.ratio, sum(now.values()) / sum(rows.values()))

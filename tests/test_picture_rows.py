@@ -46,4 +46,5 @@ def test_pictures_without_a_role_keep_their_rows_and_alone_tell_nothing() -> Non
     dataset = pictures((IDENTITY_EMPHASIS, 5, 1), (IN_CONTEXT, 40, 1), (None, 3, 1))
     found = rows_for(dataset, TABLE, 0.33)
     assert found is not None and {rows for path, rows in found.rows.items() if path.name.startswith("2-")} == {1}
+    assert found.longer == pytest.approx(48 / sum(found.rows.values()))
     assert rows_for(pictures((None, 3, 1)), TABLE, 0.33) is None

@@ -43,7 +43,7 @@ class Repeats:
     values: dict[Place, float]
     """Whole numbers, unless hundredths were asked for."""
     longer: float = 1.0
-    """How many times as many epochs keep the training as long."""
+    """How many times as many epochs keep the training as long, pictures without a role counted."""
     short: str = ""
     """What is left to be wished, a sentence; empty where the ratio is reached."""
 
@@ -52,7 +52,8 @@ def repeats_for(
     folders: Sequence[Folder], dataset: Dataset | None, target: float, *, hundredths: bool = False
 ) -> Repeats:
     """Repeats, whole or in hundredths, that bring the identity ratio nearest to `target`, and what is left to wish."""
-    groups = [] if dataset is None else [_group(i, one, dataset) for i, one in enumerate(folders)]
+    held = [[image for image in (dataset.images if dataset else ()) if one.holds(image)] for one in folders]
+    groups = [_group(i, one, images) for i, (one, images) in enumerate(zip(folders, held, strict=True))]
     plan = plan_repeats([group for group in groups if group.pictures], target, whole=not hundredths, farthest=FARTHEST)
     if plan is None:
         short = f"identity_ratio: which folders show identity-emphasis is not known; wanted is {target:g}."
@@ -61,7 +62,9 @@ def repeats_for(
         one.place: plan.repeats[str(i)] if hundredths else round(plan.repeats[str(i)]) for i, one in enumerate(folders)
         if plan.changed and plan.repeats.get(str(i), one.repeats) != one.repeats
     }  # fmt: skip
-    return Repeats(values, plan.exposures_before / plan.exposures, _short(plan, target))
+    now = sum(len(images) * one.repeats for one, images in zip(folders, held, strict=True))
+    then = sum(len(images) * values.get(one.place, one.repeats) for one, images in zip(folders, held, strict=True))
+    return Repeats(values, now / then, _short(plan, target))
 
 
 def _short(plan: RepeatsPlan, target: float) -> str:
@@ -73,7 +76,7 @@ def _short(plan: RepeatsPlan, target: float) -> str:
     )
 
 
-def _group(number: int, folder: Folder, dataset: Dataset) -> Group:
-    images = [image for image in dataset.images if image.role is not None and folder.holds(image)]
-    faces = sum(image.role == IDENTITY_EMPHASIS for image in images)
-    return Group(name=str(number), emphasis=faces, context=len(images) - faces, repeats=folder.repeats)
+def _group(number: int, folder: Folder, images: Sequence[DatasetImage]) -> Group:
+    known = [image for image in images if image.role is not None]
+    faces = sum(image.role == IDENTITY_EMPHASIS for image in known)
+    return Group(name=str(number), emphasis=faces, context=len(known) - faces, repeats=folder.repeats)
