@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.captions import texts
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
+from lora_doctor.spelling import holds
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
@@ -140,11 +142,11 @@ def patch(
     draft.keep_trigger(dataset, trigger)
     draft.keep_length(settings, dataset)
     draft.mend_caches()
-    texts = with_values(config, draft.values) | draft.texts
+    patched = with_values(config, draft.values) | draft.texts
     if draft.args.goes_on:
         draft.notes.append(GOES_ON_NO_MORE)
     unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
-    return PatchedFiles(texts=texts, unsupported=unsupported, notes=notes)
+    return PatchedFiles(texts=patched, unsupported=unsupported, notes=notes)
 
 
 def relocated(config: ConfigFiles, moved: Mapping[Path, Path]) -> dict[Path, str]:
@@ -236,14 +238,14 @@ class _Draft:
     def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
         """Where single tags are to be dropped, raise `keep_tokens` to the trigger's: only those are never dropped.
 
-        A subset with a `keep_tokens_separator` says itself what stays.
+        A subset with a `keep_tokens_separator` says itself what stays, in captions that have it.
         """
         if not any(value for place, value in self.values.items() if place.keys[-1] == _TAG_DROPOUT):
             return
         separator = agreed(_each(self.subsets, self.args, "caption_separator"))
         kept = kept_tokens(dataset, trigger, separator if isinstance(separator, str) else ",")
-        ours = [subset for subset in self.subsets if not subset.value(_KEPT_PART)]
-        if not ours and (self.subsets or self.args.get(_KEPT_PART)):
+        ours = [one for one in self.subsets if not _kept_apart(one.value(_KEPT_PART), dataset, trigger)]
+        if not ours and (self.subsets or _kept_apart(self.args.get(_KEPT_PART), dataset, trigger)):
             return
         held = self._holding(ours, "keep_tokens")
         low = {place: now for place, now in held.items() if (whole(now) or 0) < kept.count}
@@ -370,6 +372,12 @@ def _network_args(args: Args) -> Mapping[str, str]:
     listed = args.get("network_args")
     pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _kept_apart(mark: object, dataset: Dataset | None, trigger: str | None) -> bool:
+    """Whether the mark of a kept part stands in all captions that have the trigger, which is kept by it then."""
+    captions = [text for image in (dataset.images if dataset is not None else ()) for text in texts(image)]
+    return bool(mark) and all(str(mark) in text for text in captions if trigger and holds(text, trigger))
 
 
 def _of_blocks(network: Mapping[str, str]) -> dict[str, str]:

@@ -300,6 +300,16 @@ def test_a_separator_of_kept_tokens_says_itself_what_stays() -> None:
     assert "keep_tokens = 1" not in apart.texts[DATA] and not apart.notes
     args = 'train_data_dir = "/data"\nkeep_tokens_separator = "|||"\n'
     assert "keep_tokens =" not in kohya.patch(files(args, None), [DROPOUT]).texts[ARGS]
+    marked = kohya.patch(files(args, None), [DROPOUT], captioned("1girl, yuki ||| park"), "yuki")
+    assert "keep_tokens =" not in marked.texts[ARGS]
+
+
+def test_a_separator_of_kept_tokens_that_captions_lack_keeps_nothing() -> None:
+    pictures = captioned("1girl, yuki, park")
+    apart = kohya.patch(files(data=OWN.format('keep_tokens_separator = "|||"')), [DROPOUT], pictures, "yuki")
+    assert "keep_tokens = 2" in apart.texts[DATA]
+    args = 'train_data_dir = "/data"\nkeep_tokens_separator = "|||"\n'
+    assert "keep_tokens = 2" in kohya.patch(files(args, None), [DROPOUT], pictures, "yuki").texts[ARGS]
 
 
 def test_the_arguments_keep_tokens_where_they_drop_them() -> None:
