@@ -8,7 +8,7 @@ from types import ModuleType
 
 from lora_doctor.edits.command_edit import parsed as parsed_command
 from lora_doctor.edits.command_shells import SHELLS
-from lora_doctor.errors import LoraDoctorError, UsageError
+from lora_doctor.errors import LoraDoctorError, UsageError, printable
 from lora_doctor.plugins import find
 from lora_doctor.types import ConfigFiles, LoraFile, TrainingSettings
 
@@ -31,7 +31,8 @@ def read_training_config(path: Path) -> TrainingConfig:
     for module in trainers.values():
         if module.recognises(path, text):
             named = module.companions(path, text) if hasattr(module, "companions") else ()
-            files = ConfigFiles(path=path, texts={path: text, **{other: _text(other) for other in named}})
+            advice = f"{printable(path.name)} needs it: say there where it is."
+            files = ConfigFiles(path=path, texts={path: text, **{other: _text(other, advice) for other in named}})
             try:
                 return TrainingConfig(trainer=module, files=files, settings=module.read(files))
             except LoraDoctorError as error:
@@ -57,18 +58,18 @@ def training_settings(config: Path | None, lora: LoraFile) -> TrainingSettings:
     return replace(read, kind=largest.kind, rank=rank, alpha=own if read.alpha is None else read.alpha)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, advice: str = "Name the training config.") -> str:
     """The text with the ends of its lines as they are."""
     try:
         raw = path.read_bytes()
         if len(raw) > MOST_BYTES:
-            raise UsageError(f"has more than {MOST_BYTES} bytes.", path=path, advice="Name the training config.")
+            raise UsageError(f"has more than {MOST_BYTES} bytes.", path=path, advice=advice)
         return raw.decode("utf-8")
     except FileNotFoundError:
-        raise UsageError("no such file.", path=path, advice="Name the training config.") from None
+        raise UsageError("no such file.", path=path, advice=advice) from None
     except OSError as error:
         what = f"cannot be read: {error.strerror}."
-        raise UsageError(what, path=path, advice="Name the training config.") from error
+        raise UsageError(what, path=path, advice=advice) from error
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 at byte {error.start}."
-        raise UsageError(what, path=path, advice="Name the training config, or save it as UTF-8.") from None
+        raise UsageError(what, path=path, advice=f"{advice[:-1]}, or save it as UTF-8.") from None

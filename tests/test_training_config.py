@@ -87,6 +87,9 @@ def test_a_config_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
         read_training_config(tmp_path / "nix")
     with pytest.raises(UsageError, match=r"cannot be read: Is a directory\. Name"):
         read_training_config(tmp_path)
+    (tmp_path / "args.toml").write_text('dataset_config = "/workspace/none.toml"')
+    with pytest.raises(UsageError, match=r"none\.toml: no such file\. args\.toml needs it: say there where it is\.$"):
+        read_training_config(tmp_path / "args.toml")
     (tmp_path / "latin.toml").write_bytes(b"rank = 8 # \xe9")
     with pytest.raises(UsageError, match="is not UTF-8 at byte 11"):
         read_training_config(tmp_path / "latin.toml")
