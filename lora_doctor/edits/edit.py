@@ -68,8 +68,9 @@ def edit(
         before = parse(text)
         if same(value_at(before, keys), value):
             continue
+        wanted = _changed(before, keys, value)
         after = step(text, keys, value)
-        if not same(_parsed(after, parse), _changed(before, keys, value)):
+        if not same(_parsed(after, parse), wanted):
             raise UsageError(
                 f"{shown(keys)} cannot be changed without changing something else.", advice="Change it by hand."
             )

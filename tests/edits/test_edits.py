@@ -282,3 +282,11 @@ def test_toml_keeps_comments_and_finds_tables_in_lists() -> None:
 def test_what_cannot_be_edited_is_refused(edited: Edited, text: str) -> None:
     with pytest.raises(UsageError):
         edited(text, {("a",): 1})
+
+
+@pytest.mark.parametrize(
+    ("edited", "text"), [(json_edit.edited, '{"a": 3}'), (toml_edit.edited, "a = 3"), (yaml_edit.edited, "a: 3\n")]
+)
+def test_what_stands_in_the_place_of_a_table_is_told_as_that(edited: Edited, text: str) -> None:
+    with pytest.raises(UsageError, match=r"a\.b cannot be set: a is no table"):
+        edited(text, {("a", "b"): 1})
