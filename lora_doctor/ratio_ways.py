@@ -80,7 +80,7 @@ class _Setting:
 
     def told(self, repeats: float) -> float:
         """The trainer's number for so many units."""
-        return repeats + self.counts_from - 1
+        return repeats - (1 - self.counts_from)  # hundredths stay hundredths
 
 
 def _setting(dataset: Dataset) -> _Setting | None:

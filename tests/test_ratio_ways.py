@@ -59,6 +59,11 @@ def test_trainers_with_fractional_repeats_get_them() -> None:
     assert any(repeats != int(repeats) for repeats in ways.repeats.values())
 
 
+def test_fractional_repeats_are_told_as_hundredths_and_no_more() -> None:
+    ways = ways_to(dataset(("face", FACE, 30, 1.5), ("body", BODY, 50, 0.2), trainer="OneTrainer"))
+    assert ways.repeats == {"face": 0.6, "body": 0.74}
+
+
 def test_a_good_ratio_and_an_unknown_one_are_said_so() -> None:
     assert ways_to(dataset(("", FACE, 14, 1), ("", BODY, 28, 1))).says == ("The identity ratio is 0.33 already.",)
     assert ways_to(dataset(("", None, 3, 1))).says == ("No picture has a role: the identity ratio is not known.",)
