@@ -24,7 +24,10 @@ BACKENDS = "multidatabackend.json"
 """Where backends are looked for when the config does not say."""
 RANK = 16
 """Where the config gives none; alpha is the rank then."""
-_PLAIN = {"alpha": "lora_alpha", "batch_size": "train_batch_size", "learning_rate": "learning_rate", "seed": "seed"}
+_PLAIN = {
+    "alpha": "lora_alpha", "batch_size": "train_batch_size", "learning_rate": "learning_rate", "seed": "seed",
+    "train_text_encoder": "train_text_encoder",
+}  # fmt: skip
 _NEAREST = {
     "caption_token_dropout": (
         "SimpleTuner drops whole captions alone; nearest: caption_strategy textfile with several lines in each caption "
@@ -67,7 +70,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         epochs=None if by_steps else number(get("num_train_epochs")) or None,
         batch_size=whole(get("train_batch_size")),
         learning_rate=number(get("learning_rate")),
-        train_text_encoder=flag(get("train_text_encoder")),
+        train_text_encoder=or_default(get("train_text_encoder"), flag, False),
         caption_token_dropout=0.0,
         caption_dropout=agreed(dropouts),
         seed=whole(get("seed")),

@@ -64,7 +64,7 @@ STYLES = {
 }  # fmt: skip
 CHANGES = {
     "rank": 48, "alpha": 48.0, "steps": 3000, "learning_rate": 5e-5, "caption_dropout": 0.05, "resolution": 1536,
-    "batch_size": 4, "seed": 7,
+    "batch_size": 4, "seed": 7, "train_text_encoder": True,
 }  # fmt: skip
 
 
