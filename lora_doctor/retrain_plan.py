@@ -309,13 +309,15 @@ def prepare(
         wanted = (f"{_IN_SENTENCES} {len(wrong)} caption{'s' * (len(wrong) != 1)} ({shown}).", *wanted)
     if captions and not reads_captions(own):
         wanted = (_ONE_PROMPT, *wanted)
-    return RetrainPlan(
+    plan = RetrainPlan(
         run=run, before=before, settings=settings, config=own, patch=patch, texts=patched.texts,
         dataset=without(dataset, left_out), left_out=left_out,
         captions=captions, added=None if added is None else without(added, left_out), known=known,
         to_do=(*patched.notes, *wanted, *before.prescription.advice),
         table=table, rows={} if table is None else _rows(known, table, changes), start=start,
     )  # fmt: skip
+    again = getattr(own.trainer, "OF_A_COPY", None)
+    return replace(plan, to_do=(again, *plan.to_do)) if again and plan.copies else plan
 
 
 def _spellings(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Spelling, ...]:

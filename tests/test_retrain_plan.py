@@ -159,6 +159,18 @@ def test_a_dropout_of_tokens_leaves_the_trigger_of_the_check_up_where_the_captio
     assert any("keep_tokens raised to 2" in note for note in told.to_do)
 
 
+def test_a_copy_for_a_trainer_that_trains_on_caches_needs_them_anew(tmp_path: Path) -> None:
+    pictures(tmp_path / "new", "1.png")
+    pictures(tmp_path / "d", "0.png")
+    (tmp_path / "data.toml").write_text(f'[[datasets]]\nimage_directory = "{tmp_path / "d"}"\n')
+    config = tmp_path / "args.toml"
+    config.write_text('dit = "/dit"\ndataset_config = "data.toml"\n')
+    run = make_finished_run(tmp_path / "run", [])
+    (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
+    told = [prepare(run, config, add=add, instead=Prescription(changes=())).to_do for add in (None, tmp_path / "new")]
+    assert ["two caching programs" in " ".join(to_do) for to_do in told] == [False, True]
+
+
 def test_the_rate_of_an_optimiser_that_finds_it_stays_whatever_was_prescribed(tmp_path: Path) -> None:
     pictures(tmp_path / "d" / "1_x", "0.png")
     config = tmp_path / "args.toml"

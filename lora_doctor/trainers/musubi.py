@@ -46,6 +46,9 @@ _CANNOT = {
 }
 _AGAIN = "{}: run musubi-tuner's two caching programs (latents, text encoder outputs) again before the training."
 
+OF_A_COPY = _AGAIN.format("the copied dataset")
+"""What is to be done where the next training has a dataset of its own: without a cache, nothing is trained on."""
+
 
 def recognises(path: Path, text: str) -> bool:
     """Whether these are its arguments, in a file or a command, or a dataset config of its kind; never raises."""
