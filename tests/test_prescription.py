@@ -80,6 +80,8 @@ def test_no_confirmed_finding_means_no_prescription() -> None:
     ("change", "present"),
     [
         ({"identity_ratio": {"toward": 0.25}}, TrainingSettings(identity_ratio=0.25)),
+        ({"identity_ratio": {"toward": 0.25}}, TrainingSettings(identity_ratio=0.15)),
+        ({"identity_ratio": {"toward": 0.4}}, TrainingSettings(identity_ratio=0.5)),
         ({"rank": {"at_least": 48}}, TrainingSettings(rank=64, alpha=64.0)),
         ({"learning_rate": {"at_most": 1e-4}}, TrainingSettings(learning_rate=5e-5)),
         ({"caption_token_dropout": {"set": 0.3}}, TrainingSettings(caption_token_dropout=0.3)),
