@@ -67,7 +67,7 @@ def prescribe(
     settled, conflicts = _settle(draft.changes)
     asked = together(draft.dataset, patient)
     changes = [with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
-    if not any(change.field == "identity_ratio" for change in settled):
+    if not any(change.field == "identity_ratio" for change in changes):
         asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
         changes += undiluted(asked, asked_by, patient)
     return Prescription(

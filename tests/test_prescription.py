@@ -414,6 +414,14 @@ def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
     assert change.after == 0.25
 
 
+@pytest.mark.parametrize("ratio", [0.25, 0.2])
+def test_a_ratio_that_a_finding_leaves_where_it_is_is_kept_with_new_pictures_too(ratio: float) -> None:
+    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.875})
+    measured = [number("dataset.images", 40), number("dataset.identity_ratio", ratio)]
+    (change,) = prescribe([ask], TrainingSettings(), measured).changes
+    assert (change.before, change.after) == (ratio, ratio) and "would thin" in change.because
+
+
 @pytest.mark.parametrize(("wide", "told"), [(2, "the 2 that are there"), (1, "the 1 that is there"), (0, "none yet")])
 def test_a_lower_ratio_that_needs_new_pictures_says_what_it_does_without_them(wide: int, told: str) -> None:
     ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
