@@ -17,7 +17,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.picture_rows import CaptionTable, rows_for
 from lora_doctor.trainers.agreed import number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder
-from lora_doctor.trainers.length import Length, steps_per_epoch
+from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -48,6 +48,7 @@ _CANNOT = {
     "negative_tokens": "diffusers' scripts have no tokens that a character must not show; nearest: captions that name "
     "what is in each picture (`audit --fix`), and pictures that show another one left out",
 }
+_WARM_UP = "lr_warmup_steps"
 
 
 def recognises(path: Path, text: str) -> bool:
@@ -100,7 +101,7 @@ def patch(
     real = real_changes(changes, settings)
     for change in real:
         draft.make(change)
-    draft.keep_length(settings)
+    draft.keep_length(settings, real)
     texts = with_values(config, draft.values)
     draft.look_at_alpha(real, read(ConfigFiles(path=config.path, texts=texts)))
     unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
@@ -177,14 +178,16 @@ class _Draft:
         elif name != "alpha":
             self.unsupported.append(f"{name}: diffusers' option for it is not known here; wanted is {after}.")
 
-    def keep_length(self, settings: TrainingSettings) -> None:
+    def keep_length(self, settings: TrainingSettings, changes: Sequence[Change]) -> None:
         """The epochs asked for, else the config's, and as long a training with new rows; steps come before them."""
+        steps = steps_per_epoch(settings, self.dataset)
+        warm_up = self.told.get(_WARM_UP) if settings.lr_scheduler is not None else None  # constant has none
+        self.notes += warm_up_notes(_WARM_UP, warm_up, changes, settings, steps)
         if self._drafted("max_train_steps") is not None:
             return
         if self.length.longer != 1.0 and self.length.asked is None and not self._shows_the_dataset():
             self.length.longer = 1.0
             self.notes.append("the epochs stay: the config trains on another folder than the one that was checked.")
-        steps = steps_per_epoch(settings, self.dataset)
         self.length.settle(self.values, Place(self.config.path, ("num_train_epochs",)), settings.epochs, steps)
 
     def _shows_the_dataset(self) -> bool:

@@ -24,7 +24,7 @@ from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of, refuse_json
-from lora_doctor.trainers.length import Length, steps_per_epoch
+from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import (
     Change,
@@ -59,6 +59,7 @@ _NEGATIVES = (
     "sd-scripts has no tokens that a character must not show; nearest: captions that name what is in each picture "
     "(`audit --fix`), and pictures that show another one left out"
 )
+_WARM_UP = "lr_warmup_steps"
 
 
 def recognises(path: Path, text: str) -> bool:
@@ -137,10 +138,11 @@ def patch(
     for the tokens that must not be dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
     draft, settings = _Draft(config), read(config)
-    for change in real_changes(changes, settings):
+    changes = real_changes(changes, settings)
+    for change in changes:
         draft.make(change, dataset)
     draft.keep_trigger(dataset, trigger)
-    draft.keep_length(settings, dataset)
+    draft.keep_length(settings, dataset, changes)
     draft.mend_caches()
     patched = with_values(config, draft.values) | draft.texts
     if draft.args.goes_on:
@@ -224,7 +226,7 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: sd-scripts' setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None, changes: Sequence[Change]) -> None:
         """The epochs asked for, and as long a training with new repeats; epochs come before steps, so one of them goes.
 
         Regularisation pictures are filled up to the number of the others.
@@ -234,6 +236,7 @@ class _Draft:
         steps = steps_per_epoch(settings, dataset, 0.5 if regularised else 1.0)
         place, steps_place = self.args.place(name), self.args.place("max_train_steps")
         self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
+        self.notes += warm_up_notes(_WARM_UP, self.args.get(_WARM_UP), changes, settings, steps)
 
     def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
         """Where single tags are to be dropped, raise `keep_tokens` to the trigger's: only those are never dropped.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from lora_doctor.types import Change, Dataset, TrainingSettings
 
 NEAR = 0.1
 """Share by which whole epochs may miss what is wanted; the batches that an epoch rounds up to miss it by as much."""
+WARM_UP = 0.25
+"""Share of a training from which on its warm-up is told, where the training gets shorter and the warm-up does not."""
 
 
 def whole_epochs(wanted: float, unsupported: list[str], steps: float | None = None, what: str = "repeats") -> int:
@@ -39,6 +41,24 @@ def steps_per_epoch(settings: TrainingSettings, dataset: Dataset | None, share: 
     shown = 0.0 if dataset is None else sum(image.repeats for image in dataset.images)
     per_step = (settings.batch_size or 0) * (settings.gradient_accumulation or 1) * share
     return shown / per_step if shown and per_step else None
+
+
+def warm_up_notes(
+    name: str, given: Any, changes: Sequence[Change], settings: TrainingSettings, per_epoch: float | None
+) -> list[str]:
+    """A sentence where changes leave little of a training behind its warm-up of `given` steps, which stays; else none.
+
+    A warm-up of 1 or less is a share and follows by itself. `per_epoch`: steps of an epoch, if they are known.
+    """
+    warm_up, constant = number(given), settings.lr_scheduler == "constant"  # OneTrainer's CONSTANT warms up as well
+    for change in changes:
+        present, each = getattr(settings, change.field), {"steps": 1.0, "epochs": per_epoch}.get(change.field)
+        if warm_up is None or warm_up <= 1 or constant or each is None or present is None or change.after >= present:
+            continue
+        if warm_up >= WARM_UP * (steps := change.after * each):
+            share = f"all of the {steps:.0f}" if warm_up >= steps else f"{warm_up / steps:.0%} of the {steps:.0f}"
+            return [f"{name} stays {warm_up:g}, {share} steps, in which the rate only rises: make it as much shorter."]
+    return []
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole,
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
-from lora_doctor.trainers.length import Length, steps_per_epoch
+from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -48,6 +48,7 @@ _AGAIN = "{}: run musubi-tuner's two caching programs (latents, text encoder out
 
 OF_A_COPY = _AGAIN.format("the copied dataset")
 """What is to be done where the next training has a dataset of its own: without a cache, nothing is trained on."""
+_WARM_UP = "lr_warmup_steps"
 
 
 def recognises(path: Path, text: str) -> bool:
@@ -107,9 +108,10 @@ def patch(
     is dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
     draft, settings = _Draft(config), read(config)
-    for change in real_changes(changes, settings):
+    changes = real_changes(changes, settings)
+    for change in changes:
         draft.make(change, dataset)
-    draft.keep_length(settings, dataset)
+    draft.keep_length(settings, dataset, changes)
     texts = with_values(config, draft.values)
     if draft.args.goes_on:
         draft.notes.append(GOES_ON_NO_MORE)
@@ -199,11 +201,12 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: musubi-tuner's setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None, changes: Sequence[Change]) -> None:
         """The epochs asked for, and as long a training with new repeats; where steps say it better, epochs go."""
         name, steps = "max_train_epochs", steps_per_epoch(settings, dataset)
         place, steps_place = self.args.place(name), self.args.place("max_train_steps")
         self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
+        self.notes += warm_up_notes(_WARM_UP, self.args.get(_WARM_UP), changes, settings, steps)
 
     def _everywhere(self, key: str, after: Any) -> None:
         """Set a setting in every table that gives it to a dataset, else in `[general]`."""

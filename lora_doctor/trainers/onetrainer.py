@@ -18,7 +18,7 @@ from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, tex
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
-from lora_doctor.trainers.length import whole_epochs
+from lora_doctor.trainers.length import steps_per_epoch, warm_up_notes, whole_epochs
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -30,6 +30,9 @@ WITH_EACH = ("-masklabel.png", "-condlabel.png")
 picture is trained on as a whole, and nothing says so."""
 VARIATIONS = 4
 """Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
+_WARM_UP = "learning_rate_warmup_steps"
+WARM_UP_STEPS = 200
+"""Where the config gives none."""
 _GOES_ON = "continue_last_backup"
 """Switch with which a training starts at the last backup in `workspace_dir` (modules/trainer/GenericTrainer.py)."""
 _PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
@@ -94,9 +97,11 @@ def patch(
     where a setting stands.
     """
     draft = _Draft(config)
-    changes = real_changes(changes, read(config))
+    settings = read(config)
+    changes = real_changes(changes, settings)
     for change in changes:
         draft.make(change, dataset)
+    draft.look_at_warm_up(changes, settings, dataset)
     draft.mend_dropout(changes)
     draft.keep_trigger(dataset, trigger)
     if flag(draft.config.values.get(_GOES_ON)):
@@ -249,6 +254,12 @@ class _Draft:
                 self._say(kept.note("keep_tags_count"), note=True)
             if kept.late:
                 self._say(kept.late, note=True)
+
+    def look_at_warm_up(self, changes: Sequence[Change], settings: TrainingSettings, dataset: Dataset | None) -> None:
+        """Say where the warm-up, which OneTrainer counts in batches, takes much of a training that gets shorter."""
+        batches = number(self.config.values.get(_WARM_UP, WARM_UP_STEPS)) or 0.0
+        given = batches if batches <= 1 else batches / (settings.gradient_accumulation or 1)
+        self.notes += warm_up_notes(_WARM_UP, given, changes, settings, steps_per_epoch(settings, dataset))
 
     def _drop(self, place: Place, text: Mapping[str, Any], mode: str, rate: float) -> None:
         self.values[place.below("tag_dropout_enable")] = rate > 0

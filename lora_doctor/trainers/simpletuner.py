@@ -15,7 +15,7 @@ from lora_doctor.edits.by_ending import parsed
 from lora_doctor.named_places import found_file
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.length import Length, steps_per_epoch
+from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -38,6 +38,7 @@ _NEAREST = {
         "(`audit --fix`), and pictures that show another one left out"
     ),
 }
+_WARM_UP = "lr_warmup_steps"
 
 
 def recognises(path: Path, text: str) -> bool:
@@ -96,9 +97,10 @@ def patch(
     is dropped. Raises UsageError for text that cannot be changed where a setting stands.
     """
     draft, settings = _Draft(config), read(config)
-    for change in real_changes(changes, settings):
+    changes = real_changes(changes, settings)
+    for change in changes:
         draft.make(change, dataset)
-    draft.keep_length(settings, dataset)
+    draft.keep_length(settings, dataset, changes)
     unsupported, notes = (*draft.unsupported, *draft.length.unsupported), (*draft.notes, *draft.length.notes)
     return PatchedFiles(texts=with_values(config, draft.values), unsupported=unsupported, notes=notes)
 
@@ -187,7 +189,7 @@ class _Draft:
         else:
             self.unsupported.append(f"{name}: SimpleTuner's setting for it is not known here; wanted is {after}.")
 
-    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None) -> None:
+    def keep_length(self, settings: TrainingSettings, dataset: Dataset | None, changes: Sequence[Change]) -> None:
         """The epochs asked for, and as long a training with new repeats; one of the two counts is 0."""
         name, steps, regularised = "num_train_epochs", None, len(self.config.backends) < len(self.config.all_backends)
         if not regularised:
@@ -195,6 +197,7 @@ class _Draft:
         place = self.config.place(name)
         given = self.values.get(place, self.config.get(name))  # 0 where steps are asked for
         self.length.settle(self.values, place, given, steps)
+        self.notes += warm_up_notes(_WARM_UP, self.config.get(_WARM_UP), changes, settings, steps)
         if self.length.asked is not None and place in self.values:
             self.values[self.config.place("max_train_steps")] = 0
 

@@ -153,3 +153,36 @@ def test_a_config_that_was_patched_is_not_made_longer_again(trainer: ModuleType,
 def test_epochs_alone_are_those_asked_for_whatever_the_config_has(trainer: ModuleType, texts: dict[Path, str]) -> None:
     once = patched(trainer, texts, change("epochs", 20.0, 12.0), dataset=roles())
     assert trainer.read(ConfigFiles(path=next(iter(texts)), texts=once.texts)).epochs == 20
+
+
+@pytest.mark.parametrize("rate", ["cosine", "constant"])
+@pytest.mark.parametrize(
+    ("warm_up", "told"), [("500", "50% of the 1000 steps"), ("0.5", ""), ("100", ""), ("1600", "all of")]
+)
+def test_a_warm_up_that_takes_much_of_a_shorter_training_is_told(rate: str, warm_up: str, told: str) -> None:
+    more = {"lr_scheduler": rate, "lr_warmup_steps": float(warm_up)}
+    arguments = f'lr_scheduler = "{rate}"\nlr_warmup_steps = {warm_up}\nmax_train_steps = 2000\n'
+    tuned = {"model_type": "lora", "model_family": "sdxl", "max_train_steps": 2000, **more}
+    command = f"python train_dreambooth_lora_sdxl.py --max_train_steps 2000 --lr_scheduler {rate} --lr_warmup_steps "
+    configs: list[tuple[ModuleType, dict[Path, str]]] = [
+        (kohya, {SD_SCRIPTS: f'train_data_dir = "/data"\n{arguments}'}),
+        (musubi, {MUSUBI: f'dataset_config = "data.toml"\ndit = "/m"\n{arguments}'}),
+        (simpletuner, {Path("/cfg/config.json"): json.dumps(tuned)}),
+        (diffusers, {Path("/cfg/run.sh"): command + warm_up}),
+    ]
+    for trainer, texts in configs:
+        for steps, says in ((1000, told if rate != "constant" else ""), (4000, "")):
+            notes = " ".join(patched(trainer, texts, change("steps", steps), dataset=None).notes)
+            assert ("lr_warmup_steps stays" in notes) == bool(says) and says in notes
+
+
+@pytest.mark.parametrize(
+    ("accumulated", "told"), [(1, "all of the 200 steps"), (2, "all of the 100 steps"), (None, "")]
+)
+def test_a_warm_up_is_told_of_epochs_too(accumulated: int | None, told: str) -> None:
+    concepts = [{"path": "/data", "balancing": 1.0}]
+    more = {"gradient_accumulation_steps": accumulated} if accumulated else {"learning_rate_warmup_steps": 0.2}
+    config = {"concepts": concepts, "epochs": 10, "batch_size": 2, "learning_rate_scheduler": "CONSTANT", **more}
+    texts = {Path("/cfg/config.json"): json.dumps(config)}
+    notes = patched(onetrainer, texts, change("epochs", 4.0), dataset=pictures(100, 1.0)).notes
+    assert told in " ".join(notes) and bool(notes) == bool(told)
