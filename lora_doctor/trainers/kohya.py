@@ -22,7 +22,7 @@ from lora_doctor.trainers.agreed import agreed, flag, number, or_default, side, 
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
-from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Subset, args_of, dataset_path, subsets_of
+from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, NO_RATE, Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.kohya_programs import SD_SCRIPTS, reader_of, refuse_json
 from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_changes, with_values
@@ -91,7 +91,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         refuse_json(config.path, args, TRAINER)
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
-    every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), _network_args(args)
+    every, network = _each(subsets, args, "caption_dropout_every_n_epochs"), args.pairs("network_args")
     own, unet_only = known and not flag(args.get(_FROM_WEIGHTS)), flag(args.get("network_train_unet_only"))
     of_blocks = _of_blocks(network)
     epochs, steps = args.get("max_train_epochs") or None, whole(args.get("max_train_steps")) or None
@@ -209,7 +209,7 @@ class _Draft:
             self.unsupported.append(
                 f"{name}: {_FROM_WEIGHTS} takes it from network_weights; take both out to make it {after}."
             )
-        elif (of_blocks := _of_blocks(_network_args(self.args)).get(name)) is not None:
+        elif (of_blocks := _of_blocks(self.args.pairs("network_args")).get(name)) is not None:
             self.unsupported.append(
                 f"{name}: {of_blocks} in network_args gives each block its own; wanted is {after:g}."
             )
@@ -219,6 +219,8 @@ class _Draft:
             self.length.asked = change
         elif name == "steps":
             self._steps(after)
+        elif name == "learning_rate" and self.args.finds_its_rate:
+            self.unsupported.append(NO_RATE)
         elif name == "learning_rate":
             self._learning_rate(after)
         elif name == "train_text_encoder":
@@ -369,12 +371,6 @@ def _each(subsets: Sequence[Subset], args: Args, key: str) -> list[Any]:
     """What each subset has; without any, what the arguments say."""
     own = _IN_ARGS.get(key, key)
     return [subset.value(key) for subset in subsets] if subsets else [args.get(own)]
-
-
-def _network_args(args: Args) -> Mapping[str, str]:
-    listed = args.get("network_args")
-    pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
-    return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
 def _kept_apart(mark: object, dataset: Dataset | None, trigger: str | None) -> bool:

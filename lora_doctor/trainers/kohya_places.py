@@ -19,6 +19,7 @@ from lora_doctor.types import ConfigFiles
 
 _GOES_ON = "resume"
 """A saved state that a training goes on from."""
+NO_RATE = "learning_rate: Adafactor finds its rate itself without relative_step=False in optimizer_args; it stays."
 GOES_ON_NO_MORE = f"{_GOES_ON} is taken out for the new training: it would go on from the old LoRA's."
 OTHER_NAMES = {"train_batch_size": "batch_size", "max_resolution": "resolution"}
 """Arguments whose name in a dataset config is another."""
@@ -79,6 +80,22 @@ class Args:
     def place(self, name: str) -> Place:
         """Where the argument stands, or where it is to stand."""
         return self.places.get(name, self.new.below(name))
+
+    def pairs(self, name: str) -> Mapping[str, str]:
+        """An argument that is a list of `name=value`."""
+        listed = self.get(name)
+        pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
+        return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+    @property
+    def finds_its_rate(self) -> bool:
+        """Whether the optimiser is Adafactor as it is by default: what the arguments say of rates is passed over then.
+
+        Source: library/train_util.py (get_optimizer), and the same in musubi-tuner's training/trainer_base.py.
+        """
+        told = self.pairs("optimizer_args")
+        relative = told.get("relative_step", "True") != "False" or told.get("warmup_init") == "True"
+        return str(self.get("optimizer_type")).lower() == "adafactor" and relative
 
     @property
     def goes_on(self) -> bool:

@@ -20,7 +20,7 @@ from lora_doctor.edits.edit import REMOVED
 from lora_doctor.errors import UsageError
 from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole, word
 from lora_doctor.trainers.folders import Folder, repeats_for
-from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, Args, Table, args_of, dataset_path, tables_of
+from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, NO_RATE, Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
 from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
@@ -192,6 +192,8 @@ class _Draft:
             self.unsupported.append(
                 f"{name}: {_FROM_WEIGHTS} takes it from an older LoRA; take that out to make it {after}."
             )
+        elif name == "learning_rate" and self.args.finds_its_rate:
+            self.unsupported.append(NO_RATE)
         elif name in _PLAIN:
             self.values[self.args.place(_PLAIN[name])] = after
         elif name == "epochs":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.errors import UsageError
-from lora_doctor.trainers import kohya
+from lora_doctor.trainers import kohya, musubi
 from lora_doctor.training_config import read_training_config
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
@@ -414,6 +415,25 @@ def test_ranks_and_alphas_of_blocks_come_before_those_for_all() -> None:
     assert patched.texts == config.texts
     assert [told.split(" in ")[0] for told in patched.unsupported] == ["rank: block_dims", "alpha: block_alphas"]
     assert kohya.read(files(NETWORK.replace("conv_alpha=4", "block_alphas=4,4,4"))).alpha == 1.0
+
+
+@pytest.mark.parametrize("module", [kohya, musubi])
+@pytest.mark.parametrize(
+    ("args", "own"),
+    [
+        ("", True),
+        ('"warmup_init=True", "relative_step=False"', True),
+        ('"relative_step=False", "scale_parameter=False"', False),
+    ],
+)
+def test_the_rate_that_adafactor_finds_itself_is_not_changed(module: ModuleType, args: str, own: bool) -> None:
+    text = (
+        f'learning_rate = 1e-4\noptimizer_type = "Adafactor"\noptimizer_args = [{args}]\ndataset_config = "data.toml"\n'
+    )
+    config = files(text + ('dit = "/m"\n' if module is musubi else ""), "[[datasets]]\n")
+    patched = module.patch(config, [change("learning_rate", 5e-5)])
+    assert (patched.texts == config.texts) == own
+    assert ["Adafactor finds its rate itself" in told for told in patched.unsupported] == [True] * own
 
 
 def test_a_new_training_does_not_go_on_from_a_saved_state_of_the_old_one() -> None:
