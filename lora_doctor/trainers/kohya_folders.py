@@ -13,7 +13,7 @@ from os.path import abspath
 from pathlib import Path
 
 from lora_doctor.folder_repeats import folder_repeats
-from lora_doctor.named_places import found_folder
+from lora_doctor.named_places import found_folder, real
 from lora_doctor.types import Dataset
 
 
@@ -34,7 +34,7 @@ def numbered_folders(dataset: Dataset | None, named: str, config: Path) -> list[
     """The folders of `train_data_dir` that hold pictures of the dataset, in the order of their names."""
     above = _folder(named, config)
     folders = {Path(abspath(image.path)).parent for image in (dataset.images if dataset is not None else ())}
-    names = sorted(folder.name for folder in folders if folder.parent == above)
+    names = sorted(folder.name for folder in folders if real(folder.parent) == real(above))
     told = [(name, folder_repeats(name)) for name in names]
     return [NumberedFolder(name, str(above / name), *each) for name, each in told if each is not None and each[0]]
 
@@ -44,9 +44,9 @@ def regularisation_folders(dataset: Dataset | None, named: str, config: Path) ->
     above = _folder(named, config)
     found = []
     for subset in dataset.subsets if dataset is not None else ():
-        name = subset.folder.name
+        name, parent = subset.folder.name, Path(abspath(subset.folder)).parent
         told = folder_repeats(name)
-        if told is not None and told[0] and subset.regularisation and Path(abspath(subset.folder)).parent == above:
+        if told is not None and told[0] and subset.regularisation and real(parent) == real(above):
             found.append(NumberedFolder(name, str(above / name), *told, regularisation=True))
     return found
 
