@@ -75,12 +75,12 @@ def corrected_captions(
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
     Only where one differs; captions are as the trainer says them, see `caption_source.said`. Tokens are written, put in
-    and replaced as `caption_mending` does it: behind the trigger of a list of tags, at the end of prose, whose own
-    words stay (`still_said`). A fix without tokens of its own, such as that of the environment, takes each picture's
-    own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps its caption.
-    One for the `trigger` adds that, where it is known; where a caption has one of its other `spellings`, that is
-    corrected instead. A fix for one role leaves pictures of the other role alone. A picture whose caption file
-    was not read (`caption_source.left_alone`) keeps it.
+    and replaced as `caption_mending` does it: behind the trigger of a list of tags (without it, behind the first), at
+    the end of prose, whose own words stay (`still_said`). A fix without tokens of its own, such as that of the
+    environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture
+    without one keeps its caption. One for the `trigger` adds that, where it is known; where a caption has one of its
+    other `spellings`, that is corrected instead. A fix for one role leaves pictures of the other role alone. A picture
+    whose caption file was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
@@ -133,8 +133,13 @@ def _fixed(text: str, fixes: Sequence[Mapping[str, Any]], plan: CaptionPlan, see
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
         missing = [spelled(token, plan) for token in wanted if not says(text, token)]
         if missing and not any(says(text, label) for label in unwanted):  # beside black hair, white would be no better
-            text = inserted(text, missing, plan)
+            text = inserted(text, missing, plan if holds(text, plan.trigger) else _first_first(text, plan))
     return text
+
+
+def _first_first(text: str, plan: CaptionPlan) -> CaptionPlan:
+    """For a caption without the trigger: what stands first calls the character there, and nothing is put before it."""
+    return replace(plan, class_words=caption_tokens(text)[:1])
 
 
 def _unwanted(fix: Mapping[str, Any], text: str) -> Sequence[str]:

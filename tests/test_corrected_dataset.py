@@ -52,6 +52,12 @@ def test_missing_tokens_go_behind_a_trigger_that_stands_inside_a_tag(tmp_path):
     ]
 
 
+def test_missing_tokens_go_behind_the_first_where_the_trigger_is_not(tmp_path):
+    data = dataset(tmp_path / "d", "yuki, library", "1girl, solo", "")
+    fix = {"add_tokens": "body_type", "to": "all", "tokens": ["tall"]}
+    assert list(corrected_captions(data, [fix], "").values()) == ["yuki, tall, library", "1girl, tall, solo", "tall"]
+
+
 def test_wrong_tokens_are_replaced_by_the_true_one(tmp_path):
     data = dataset(tmp_path / "d", "1girl, yuki_nk, black_hair, library")
     fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
