@@ -19,6 +19,7 @@ from lora_doctor.caption_company import names_others, owned_by_another
         "An illustration of a smiling young woman with red eyes, yuki_nk, wearing a boy's shirt",
         "Here yuki_nk is a athletic, tall woman who has white hair",
         "a portrait of a person with pale skin. She is a woman",
+        "a close-up photo of the back of a woman with white hair",
         "",
     ],
 )
@@ -41,6 +42,8 @@ def test_what_the_character_is_called_is_nobody_else(caption: str) -> None:
         "yuki_nk, a girl with red eyes, holding a cat with green eyes",
         "A photo of yuki_nk. A boy with brown hair stands on the left. She is slender",
         "yuki_nk in front of a poster of a woman with pink hair",
+        "yuki_nk standing in front of a man with black hair",
+        "yuki_nk in the arms of the man with black hair",
         "a woman with white hair beside the man. He has black hair",
         "yuki_nk, a girl with white hair, and another girl with black hair",
         "yuki_nk and her friends at the beach",
