@@ -138,7 +138,7 @@ def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certai
             )
         elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
             parts[at] = _replaced(part, other, _spaced(own))
-    return ", ".join(caption_tokens("".join(parts))) if emptied else "".join(parts)
+    return _without_gaps("".join(parts)) if emptied else "".join(parts)
 
 
 def _is_tag(part: str) -> bool:
@@ -189,7 +189,11 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """Behind the trigger or the class words of a list of tags; at the end of prose.
 
     Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
+    Of several lines, into the first, which every trainer reads.
     """
+    text, end, rest = text.partition("\n")
+    if end:
+        return f"{_inserted(text, words, plan)}{end}{rest}"
     if len(parts := _KEPT.split(text)) > 1:
         part = 0 if words == [plan.trigger] else 2
         parts[part] = f" {_inserted(parts[part].strip(), words, plan)} "
@@ -213,7 +217,12 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
 def _replaced(text: str, old: str, new: str) -> str:
     """Every mention of `old` replaced; tokens that become empty go."""
     changed = re.sub(_pattern(old), lambda _: new, text, flags=re.IGNORECASE)
-    return changed if new else ", ".join(caption_tokens(_EMPTIED.sub("", changed)))
+    return changed if new else _without_gaps(_EMPTIED.sub("", changed))
+
+
+def _without_gaps(text: str) -> str:
+    """Without the tokens that became empty; every line stays one."""
+    return "\n".join(", ".join(caption_tokens(line)) for line in text.split("\n"))
 
 
 def _pattern(word: str) -> str:

@@ -19,9 +19,9 @@ _SENTENCE = frozenset((
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
 _MARKS = ".,;:!?\"'`*“”‘’«»。，、；：！？「」『』（）"
-_CUT = re.compile(r"([,，、]|\|{2,})")
-"""What stands between the things a caption says: commas, Chinese and Japanese ones too, and the mark of sd-scripts'
-`keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
+_CUT = re.compile(r"([,，、\n]|\|{2,})")
+"""What stands between the things a caption says: commas, Chinese and Japanese ones too, the ends of lines, and the mark
+of sd-scripts' `keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
 _ONE_SPELLING = {"gray": "grey", "blond": "blonde", "tanned": "tan"}
 """Words that captions write either way; Danbooru has the second."""
 _SPELT = re.compile(rf"\b(?:{'|'.join(_ONE_SPELLING)})\b")

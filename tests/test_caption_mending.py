@@ -67,6 +67,20 @@ def test_weights_stay_and_their_tokens_are_read() -> None:
     assert mended("1girl, yuki_nk, (black hair:1.2), white_hair, slender") == "1girl, yuki_nk, white_hair, slender"
 
 
+def test_every_line_of_a_caption_stays_one() -> None:
+    """Trainers read the first line, any line, or all of them with a comma between."""
+    assert mended("1girl, yuki_nk, smile\nblack_hair, slender\nlibrary") == (
+        "1girl, yuki_nk, smile\nwhite_hair, slender\nlibrary"
+    )
+    assert mended("1girl, smile\nbest quality") == "1girl, yuki_nk, white_hair, slender, smile\nbest quality"
+    assert mended("1girl, yuki_nk, slender\nwhite_hair, black_hair, smile") == (
+        "1girl, yuki_nk, slender\nwhite_hair, smile"
+    )
+    assert mended("yuki_nk is sitting in the library.\n\nShe is slender.") == (
+        "yuki_nk is sitting in the library. white hair\n\nShe is slender."
+    )
+
+
 def test_a_kept_part_keeps_its_mark_and_the_trigger_before_it() -> None:
     assert mended("1girl, yuki_nk ||| library, smile") == "1girl, yuki_nk ||| white_hair, slender, library, smile"
     assert mended("1girl ||| white_hair, slender") == "1girl, yuki_nk ||| white_hair, slender"
