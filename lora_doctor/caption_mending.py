@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.caption_weights import unweighted
+from lora_doctor.caption_words import SHAPES
 from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
 from lora_doctor.spelling import Spelling, place_in, rightly_spelt, writes
@@ -124,14 +125,16 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
 def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
     """The caption with `own` for `other`; nothing in its place where it says `own` already.
 
-    A tag goes as a whole (`jet_black_hair`), and keeps its weight; a sentence's words only where the picture is
-    `certain` to show `own` and the caption does not say that as well: who writes of white and of black hair seldom
-    means one head.
+    A tag goes as a whole (`jet_black_hair`) but for what it says besides (`long_black_hair`), and keeps its weight; a
+    sentence's words only where the picture is `certain` to show `own` and the caption does not say that as well: who
+    writes of white and of black hair seldom means one head.
     """
     parts, emptied, certain = cut(text), False, certain and not says(text, own)
     for at, part in enumerate(parts):
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
-            new = "" if says("".join(parts), own) else _spelled(own, plan)
+            shape = _shape(part, other) if noun(other) == noun(own) else ""
+            said = "" if says("".join(parts), own) else own
+            new = _spelled(f"{shape}{said or (shape and noun(own))}", plan)
             parts[at], emptied = (
                 part.replace(unweighted(part).strip() if new else part.strip(), new),
                 emptied or not new,
@@ -139,6 +142,13 @@ def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certai
         elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
             parts[at] = _replaced(part, other, _spaced(own))
     return _without_gaps("".join(parts)) if emptied else "".join(parts)
+
+
+def _shape(part: str, other: str) -> str:
+    """What a tag says before `other`, where that is no part of it, with underscores: `long_` of `long_black_hair`."""
+    words = _folded(part).removesuffix(_folded(other)).split()
+    kept = words if SHAPES.issuperset(words) and words[-1:] != ["very"] else []
+    return "".join(f"{word}_" for word in kept)
 
 
 def _is_tag(part: str) -> bool:

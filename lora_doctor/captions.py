@@ -8,7 +8,16 @@ from functools import lru_cache
 from itertools import takewhile
 
 from lora_doctor.caption_weights import unweighted
-from lora_doctor.caption_words import BODIES, CONNECTORS, FUNCTION_WORDS, OF_BODIES, kind_words
+from lora_doctor.caption_words import (
+    BODIES,
+    COLOURS,
+    CONNECTORS,
+    FUNCTION_WORDS,
+    OF_BODIES,
+    SHADES,
+    SHAPES,
+    kind_words,
+)
 from lora_doctor.types import DatasetImage
 
 _LONGEST_TAG = 4
@@ -55,13 +64,17 @@ def names(caption: str | None, text: str) -> bool:
 def says(caption: str | None, label: str) -> bool:
     """Whether the caption says that `label` holds: it names it, or something more precise, or a word made of it.
 
-    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`;
-    `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
+    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`, `long white
+    hair` says `long_hair`; `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
     """
     tags, prose = _parts(caption or "")
     wanted = _folded(label)
     return bool(wanted) and all(
-        f"\n{w}\n" in tags or _more_precise(w, tags, prose) or _as_adjective(w, tags, prose) for w in wanted
+        f"\n{w}\n" in tags
+        or _more_precise(w, tags, prose)
+        or _as_adjective(w, tags, prose)
+        or _among_adjectives(w, tags, prose)
+        for w in wanted
     )
 
 
@@ -225,3 +238,24 @@ def _as_adjective(label: str, tags: str, prose: str) -> bool:
 def _adjective(label: str) -> str:
     first, _, last = label.rpartition(" ")
     return f"{first.replace(' ', '-')}-{_ADJECTIVES[last]}" if first and last in _ADJECTIVES else ""
+
+
+_BETWEEN = {True: SHAPES | SHADES, False: SHAPES | SHADES | COLOURS}
+"""What may stand between a label's words, by whether it is a colour: of two colours one is no hair's."""
+_OF_A_SHADE = "medium"
+"""`medium brown hair` is of a medium brown."""
+
+
+def _among_adjectives(label: str, tags: str, prose: str) -> bool:
+    """`long hair` as `long white hair`, `red eyes` as `red glowing eyes`."""
+    first, _, noun = label.rpartition(" ")
+    if not first or noun not in _ADJECTIVES:
+        return False
+    return any(f"{first} " in said and _among(first, noun).search(said) for said in (tags, prose))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _among(first: str, noun: str) -> re.Pattern[str]:
+    between = _BETWEEN[first in COLOURS] - (COLOURS if first == _OF_A_SHADE else frozenset())
+    words = "|".join(sorted(map(re.escape, between), key=len, reverse=True))
+    return re.compile(rf"(?<![^ \n]){re.escape(first)}(?: (?:{words})){{1,{_REACH}}} {noun}(?![^ \n])")

@@ -295,6 +295,30 @@ def test_the_other_half_of_two_colours_is_kept_and_the_characters_own_added() ->
 def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
     assert mended("1girl, yuki_nk, jet_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
     assert mended("1girl, yuki_nk, jet_black_hair,white_hair, slender,") == "1girl, yuki_nk, white_hair, slender"
+    assert mended("1girl, yuki_nk, dark_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_what_a_tag_says_besides_the_colour_stays() -> None:
+    assert mended("1girl, yuki_nk, long_black_hair, slender") == "1girl, yuki_nk, long_white_hair, slender"
+    assert mended("1girl, yuki_nk, (very_long_black_hair:1.2), slender") == (
+        "1girl, yuki_nk, (very_long_white_hair:1.2), slender"
+    )
+    assert mended("1girl, yuki_nk, white_hair, long_black_hair, slender") == (
+        "1girl, yuki_nk, white_hair, long_hair, slender"
+    )
+
+
+def test_a_length_that_stands_before_a_colour_is_not_asked_for_again() -> None:
+    lengths = label_set("hair_length", "identity", "short_hair long_hair")
+    plan = replace(PLAN, spec={"hair_length": "long_hair"}, label_sets={"hair_length": lengths})
+
+    def one(caption: str) -> Mended:
+        return mend(caption, plan, role=None, shown={})
+
+    assert one("1girl, yuki_nk, long_white_hair").changes == ()
+    assert one("yuki_nk is a girl with long white hair in a park").changes == ()
+    short = one("1girl, yuki_nk, short_white_hair")
+    assert (short.changes, short.by_hand) == ((), ("says short_hair, the character has long_hair",))
 
 
 def test_spaces_are_kept_where_the_dataset_writes_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -114,11 +115,25 @@ def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None
         ("1girl, short blond hair", "blonde_hair", True),
         ("a gray-haired woman", "grey_hair", True),
         ("1girl, tanned skin", "tan", True),
+        ("a woman with long white hair in a park", "long_hair", True),
+        ("1girl, very_long_wavy_black_hair", "very_long_hair", True),
+        ("1girl, white_long_hair", "white_hair", True),
+        ("a man with short dark brown hair", "short_hair", True),
+        ("a man with medium brown hair", "medium_hair", False),
+        ("1girl, blue_black_hair", "blue_hair", False),
+        ("a woman in a long white dress, black hair", "long_hair", False),
+        ("long white hair ribbon", "long_hair", False),
         ("1girl, tall_female", "tall", True),
     ],
 )
 def test_a_more_precise_token_says_the_label(caption: str, label: str, said: bool) -> None:
     assert says(caption, label) is said
+
+
+def test_a_long_row_of_adjectives_takes_no_time() -> None:
+    began = time.monotonic()
+    assert not says("long " * 50_000, "long_hair")
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
