@@ -136,7 +136,7 @@ def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certai
             said = "" if says("".join(parts), own) else own
             new = _spelled(f"{shape}{said or (shape and noun(own))}", plan)
             parts[at], emptied = (
-                part.replace(unweighted(part).strip() if new else part.strip(), new),
+                part.replace(unweighted(part).strip().rstrip(".") if new else part.strip(), new),
                 emptied or not new,
             )
         elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
@@ -213,7 +213,7 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
         if words == [plan.trigger]:
             return f"{plan.trigger}, {text}"
         added = ", ".join(word if word == plan.trigger else _spaced(word) for word in words)
-        # no mark behind it: `slender.` would be no tag, and be added again the next time
+        # no mark behind it: to a trainer that cuts at commas, `slender.` is another tag than `slender`
         sentence = text.rstrip().endswith((".", "!", "?"))
         return f"{text.rstrip()} {added}" if sentence else f"{text.rstrip(', ')}, {added}"
     place, leading = 0, [pieces(word)[:1] for word in plan.class_words]

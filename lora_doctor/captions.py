@@ -96,8 +96,8 @@ def pieces(caption: str) -> list[str]:
 
 
 def said_tokens(caption: str) -> list[str]:
-    """The same as it is written: what stands between commas and marks like them, without weights."""
-    return [token for part in cut(unweighted(caption))[::2] if (token := " ".join(part.split()))]
+    """The same as it is written: what stands between commas and marks like them, without weights and full stops."""
+    return [token for part in cut(unweighted(caption))[::2] if (token := " ".join(part.split()).rstrip(" .。"))]
 
 
 def cut(caption: str) -> list[str]:

@@ -298,6 +298,13 @@ def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
     assert mended("1girl, yuki_nk, dark_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
 
 
+def test_a_full_stop_behind_a_list_of_tags_is_no_part_of_the_last_one() -> None:
+    sound = "1girl, yuki_nk, slender, white hair."
+    assert mended(sound) == sound
+    assert mended("1girl, yuki_nk, slender, black hair.") == "1girl, yuki_nk, slender, white_hair."
+    assert mended("1girl, yuki_nk, white_hair, slender, black hair.") == "1girl, yuki_nk, white_hair, slender"
+
+
 def test_what_a_tag_says_besides_the_colour_stays() -> None:
     assert mended("1girl, yuki_nk, long_black_hair, slender") == "1girl, yuki_nk, long_white_hair, slender"
     assert mended("1girl, yuki_nk, (very_long_black_hair:1.2), slender") == (

@@ -52,6 +52,7 @@ def test_pieces_are_folded_and_never_empty() -> None:
 def test_a_kept_part_and_commas_of_other_scripts_part_what_is_said() -> None:
     assert pieces("1girl, yuki_nk ||| White_Hair") == ["1girl", "yuki nk", "white hair"]
     assert pieces("1girl, smile\nwhite hair\n") == ["1girl", "smile", "white hair"]
+    assert pieces("1girl, no. 2, white hair., ...") == ["1girl", "no. 2", "white hair"]
     assert said_tokens("yuki_nk，white_hair、smile || park") == ["yuki_nk", "white_hair", "smile", "park"]
     assert caption_tokens("1girl, yuki_nk ||| smile, park") == ["1girl", "yuki_nk ||| smile", "park"]
 
