@@ -46,8 +46,12 @@ def holds(caption: str, trigger: str) -> bool:
 
 
 def writes(caption: str, trigger: str) -> bool:
-    """Whether the caption writes the trigger as it is given, capitals and separators too, somewhere."""
-    return bool(re.search(_bounded(_brackets(trigger)), caption))
+    """Whether the caption writes the trigger as it is given, capitals and separators too, somewhere.
+
+    Runs of space are one: to a tokenizer they are. Of a trigger with commas, every piece must be there.
+    """
+    patterns = [r"\s+".join(map(_brackets, piece.split())) for piece in caption_tokens(trigger)]
+    return bool(patterns) and all(re.search(_bounded(pattern), caption) for pattern in patterns)
 
 
 def calls(token: str, trigger: str) -> bool:

@@ -298,6 +298,14 @@ def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
     assert mended("1girl, yuki_nk, dark_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
 
 
+def test_a_trigger_with_two_spaces_or_apart_at_its_comma_is_not_written_twice() -> None:
+    def one(trigger: str, caption: str) -> Mended:
+        return mend(caption, replace(PLAN, trigger=trigger, spec={}), role=None, shown={})
+
+    assert one("ohwx woman", "ohwx  woman, smile").changes == ()
+    assert one("yuki_nk, hero", "yuki_nk, smile, hero").changes == ()
+
+
 def test_a_full_stop_behind_a_list_of_tags_is_no_part_of_the_last_one() -> None:
     sound = "1girl, yuki_nk, slender, white hair."
     assert mended(sound) == sound

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
-from lora_doctor.spelling import edits, holds, other_spellings, place, respelt
+from lora_doctor.spelling import edits, holds, other_spellings, place, respelt, writes
 from lora_doctor.trigger import Vocabulary
 
 
@@ -52,6 +52,15 @@ def test_every_piece_of_a_trigger_with_commas_must_be_there() -> None:
     assert holds("yuki_nk, 1girl, white dress", "yuki_nk, white_dress")
     assert not holds("yuki_nk, 1girl", "yuki_nk, white_dress")
     assert not holds("anything", "")
+
+
+def test_a_trigger_is_written_with_its_capitals_and_separators_whatever_the_runs_of_space() -> None:
+    assert writes("a photo of ohwx  woman", "ohwx woman")
+    assert writes("smile, ohwx\nwoman", "ohwx woman")
+    assert not writes("OHWX woman", "ohwx woman")
+    assert not writes("ohwx_woman", "ohwx woman")
+    assert writes("yuki_nk, smile, white dress", "yuki_nk, white dress")
+    assert not writes("yuki_nk, smile", "yuki_nk, white dress")
 
 
 def test_places_count_tokens_as_the_trainer_cuts_them() -> None:
