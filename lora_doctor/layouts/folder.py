@@ -7,6 +7,7 @@
 | `metadata.jsonl`, `metadata.csv` | the pictures and captions it lists; caption files beside pictures come first |
 | `mask` or `masks` without captions, with the names of the pictures beside it | masks: no pictures |
 | `img` beside `reg`, `log`, `model` | the folders of kohya_ss: `reg` is regularisation, the other two are no pictures |
+| `reg` beside `10_name` | regularisation as well |
 | anything else | one subset, pictures of sub-folders included, once each |
 """
 
@@ -127,7 +128,9 @@ class _Found:
         if found:
             self.numbered += 1
             return replace(like, repeats=int(found[1]), class_tokens=found[2].strip(), source=name)
-        if name.lower() in REGULARISATION and any(_has_numbered(each) for key, each in siblings.items() if key != name):
+        others = [(key, each) for key, each in siblings.items() if key != name]
+        numbered = any(_NUMBERED.fullmatch(key) or _has_numbered(each) for key, each in others)
+        if name.lower() in REGULARISATION and numbered:
             self.regularisation += 1
             return replace(like, regularisation=True, source=name)
         return replace(like, source=like.source or name)

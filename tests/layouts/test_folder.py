@@ -102,6 +102,14 @@ def test_regularisation_beside_the_pictures_is_no_part_of_the_character(tmp_path
     assert [one.regularisation for one in layout_of(tmp_path / "img").subsets] == [False]
 
 
+@pytest.mark.parametrize("reg", ["reg/1_woman", "reg"])
+def test_regularisation_beside_numbered_folders_is_none_either(tmp_path: Path, reg: str) -> None:
+    folders(tmp_path, "10_ohwx woman", reg)
+    layout = layout_of(tmp_path)
+    assert [one.regularisation for one in layout.subsets] == [False, True]
+    assert layout.trigger == "ohwx"
+
+
 def test_a_plain_folder_called_reg_is_a_folder_of_pictures(tmp_path: Path) -> None:
     folders(tmp_path, "reg", "beach")
     assert [one.regularisation for one in layout_of(tmp_path).subsets] == [False]
