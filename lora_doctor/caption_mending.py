@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.caption_weights import unweighted
 from lora_doctor.caption_words import SHAPES
-from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, names, pieces, prose_piece, says
+from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, is_prose, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
 from lora_doctor.spelling import Spelling, place_in, rightly_spelt, writes
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
@@ -209,7 +209,7 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
         parts[part] = f" {_inserted(parts[part].strip(), words, plan)} "
         return "".join(parts).strip()
     tokens = caption_tokens(text)
-    if any(len(token.split()) > 4 for token in tokens):
+    if is_prose(text) or any(len(token.split()) > 4 for token in tokens):
         if words == [plan.trigger]:
             return f"{plan.trigger}, {text}"
         added = ", ".join(word if word == plan.trigger else _spaced(word) for word in words)

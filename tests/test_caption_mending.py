@@ -306,6 +306,11 @@ def test_a_trigger_with_two_spaces_or_apart_at_its_comma_is_not_written_twice() 
     assert one("yuki_nk, hero", "yuki_nk, smile, hero").changes == ()
 
 
+def test_nothing_is_put_into_the_middle_of_a_short_sentence() -> None:
+    assert mended("yuki_nk, who is slender, walks.") == "yuki_nk, who is slender, walks. white hair"
+    assert mended("the yuki_nk, in the library") == "the yuki_nk, in the library, white hair, slender"
+
+
 def test_a_full_stop_behind_a_list_of_tags_is_no_part_of_the_last_one() -> None:
     sound = "1girl, yuki_nk, slender, white hair."
     assert mended(sound) == sound
