@@ -83,10 +83,14 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     return Mended(caption=text if done else (caption or ""), changes=tuple(done), by_hand=tuple(left))
 
 
-def written_with_underscores(captions: Collection[str]) -> bool:
-    """Whether most tokens of several words are written with underscores; True when there is none."""
+def written_with_underscores(captions: Collection[str], trigger: str = "") -> bool:
+    """Whether most tokens of several words are written with underscores; True when there is none.
+
+    The trigger's own underscore says nothing of the others. Prose has spaces.
+    """
     tokens = [token for caption in captions for token in caption_tokens(caption)]
-    return sum("_" in token for token in tokens) >= sum(" " in token and len(token.split()) <= 4 for token in tokens)
+    rest = [token.replace(trigger, "").strip() if trigger else token for token in tokens]
+    return sum("_" in token for token in rest) >= sum(" " in token and "_" not in token for token in rest)
 
 
 # ---------------------------------------------------------------- steps

@@ -186,7 +186,7 @@ def caption_plan(audit: Audit) -> CaptionPlan:
     return CaptionPlan(
         trigger=case.trigger, spec=case.spec, label_sets=case.label_sets, misspelt=audit.misspelt,
         class_words=audit.class_words, free=free, unseen=_unseen(audit.findings),
-        underscores=written_with_underscores(texts),
+        underscores=written_with_underscores(texts, case.trigger),
     )  # fmt: skip
 
 

@@ -344,6 +344,9 @@ def test_a_length_that_stands_before_a_colour_is_not_asked_for_again() -> None:
 def test_spaces_are_kept_where_the_dataset_writes_them() -> None:
     assert not written_with_underscores(["1girl, white hair, blue eyes"])
     assert written_with_underscores(["1girl, white_hair, blue_eyes"])
+    assert not written_with_underscores(["1girl, yuki_nk, white hair", "yuki_nk, smile"], "yuki_nk")
+    assert not written_with_underscores(["A woman called yuki_nk stands on a beach at night"], "yuki_nk")
+    assert written_with_underscores(["yuki_nk", "1girl, smile"], "yuki_nk")
     plan = replace(PLAN, underscores=False)
     assert mend("1girl, yuki_nk, slender", plan, role=IN_CONTEXT, shown={}).caption == (
         "1girl, yuki_nk, white hair, slender"
