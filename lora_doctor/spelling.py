@@ -15,7 +15,7 @@ Kind = Literal["case", "separator", "typo"]
 _PARTS = re.compile(r"[\s_\-.]+")
 """What stands between the parts of a trigger: `yuki_nk`, `yuki-nk`, `yuki nk`."""
 _START, _END = rf"(?<![^\W{UNSPACED}])(?<!-)", rf"(?![^\W{UNSPACED}]|-)"
-"""The ends of a Latin word: no letter, digit or hyphen beside it, but for scripts that put no space there."""
+"""The ends of a word: no letter, digit or hyphen beside it, but for scripts that put no space there."""
 _ESCAPED = re.compile(r"\\([()\[\]{}])")
 """`\\(fate\\)`: a bracket that is no weight, in prompts and in captions made of them."""
 
@@ -168,8 +168,12 @@ def _pattern(piece: str) -> str:
 
 
 def _bounded(pattern: str) -> str:
-    """The pattern between the ends of a word: a Latin one ends where Han or kana begin, one of those does not."""
-    start, end = (_START, _END) if pattern.isascii() else (r"(?<![\w-])", r"(?![\w-])")
+    """The pattern between the ends of a word.
+
+    A Latin one ends where Han or kana begin; one of those stands among others without a space (`米拉坐在海滩`), but
+    for a single letter, which is part of many words.
+    """
+    start, end = (r"(?<![\w-])", r"(?![\w-])") if len(pattern) == 1 else (_START, _END)
     return start + pattern + end
 
 
