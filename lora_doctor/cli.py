@@ -375,7 +375,9 @@ def inspect_files(
 @click.option("--trigger", help="The word that calls the character (default: as the config or the captions tell).")
 @click.option("--spec", multiple=True, metavar="ATTRIBUTE=LABEL", help="What the character looks like; repeatable.")
 @click.option("--role", "roles", multiple=True, metavar="GLOB=ROLE", help="Overrule: 'faces/*=identity-emphasis'.")
-@click.option("--resolution", type=int, help="Pixels of the side trained at (default: as the config says).")
+@click.option(
+    "--resolution", type=click.IntRange(min=1), help="Pixels of the side trained at (default: as the config says)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <dataset>-audit beside it).")
 @click.option("--fix", type=click.Path(path_type=Path), help="Write corrected captions and plans to this folder.")
 @click.option(
