@@ -131,7 +131,8 @@ def _clashes(pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
 
 
 def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
-    read = {name for picture in pictures for name in caption_names(picture, subset)}
+    wanted = {picture: caption_names(picture, subset) for picture in pictures}
+    read = {name for names in wanted.values() for name in names}
     stems = {_stem(picture): picture for picture in pictures}
     alike = {_folded(stem): picture for stem, picture in stems.items()}
     for name in captions:
@@ -142,6 +143,9 @@ def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: S
             known = subset.captions is not None or subset.caption_extensions
             says = f"captions are in {where} here." if known else "caption files are not read here."
             yield Remark(name=name, kind="caption", says=f"is not read: {says}")
+        elif looked_for := wanted.get(_stem(name)):
+            says = f"is not read: the caption of `{printable(_file(_stem(name)))}` is looked for in "
+            yield Remark(name=name, kind="caption", says=f"{says}`{printable(_file(looked_for[0]))}`. Rename it.")
         elif (picture := alike.get(_folded(_stem(name)))) is not None:
             same = unicodedata.normalize("NFC", _stem(picture)) == unicodedata.normalize("NFC", _stem(name))
             how = "has the same letters in other code points as" if same else f"{_CASE} from"

@@ -62,7 +62,7 @@ def test_a_trigger_that_the_trainer_writes_is_not_written_into_the_file(tmp_path
     )
 
 
-@pytest.mark.parametrize("name", ["0.caption", "0.TXT", "0.tags", "0.json"])
+@pytest.mark.parametrize("name", ["0.caption", "0.TXT", "0.tags", "0.json", "0.png.txt"])
 def test_a_caption_file_of_another_ending_is_left_alone(tmp_path: Path, name: str) -> None:
     dataset = job(tmp_path, {name: "a hat"})
     assert left_alone(dataset.images[0], dataset.subsets[0]) == (tmp_path / "set" / name,)
