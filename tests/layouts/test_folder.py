@@ -200,6 +200,17 @@ def test_links_are_neither_followed_nor_opened(tmp_path: Path) -> None:
     assert noted(layout, "2 links to folders")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("metadata.csv", "file_name;text\na.png;yuki\n"), ("metadata.jsonl", '{"image": "a.png"}')]
+)
+def test_a_table_that_names_no_picture_is_told(tmp_path: Path, name: str, text: str) -> None:
+    folders(tmp_path, ".")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    layout = layout_of(tmp_path)
+    assert layout.subsets[0].captions is None
+    assert noted(layout, "it has no column file_name")
+
+
 def test_a_pipe_called_metadata_is_left_alone(tmp_path: Path) -> None:
     folders(tmp_path, ".")
     os.mkfifo(tmp_path / "metadata.jsonl")
