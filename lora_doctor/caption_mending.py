@@ -71,7 +71,8 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
 
     `shown`: attribute -> the label that the picture certainly shows. A trait that the picture certainly shows
     otherwise than the spec is left as the caption has it: there the picture is wrong. `role` None is treated as
-    identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own.
+    identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own, where there
+    is something to say.
     """
     text, done, left = caption or "", list[str](), list[str]()
     if caption is None or not caption.strip():
@@ -80,6 +81,8 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     text = _corrected(text, plan, shown, done, left)
     text = _with_trigger(text, plan, done)
     text = _completed(text, plan, role, shown, done)
+    if not text.strip() and not (caption or "").strip():
+        done = []  # nothing is known that could be said
     return Mended(caption=text if done else (caption or ""), changes=tuple(done), by_hand=tuple(left))
 
 

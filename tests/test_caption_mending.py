@@ -306,6 +306,12 @@ def test_a_trigger_with_two_spaces_or_apart_at_its_comma_is_not_written_twice() 
     assert one("yuki_nk, hero", "yuki_nk, smile, hero").changes == ()
 
 
+@pytest.mark.parametrize("caption", [None, "", " \n"])
+def test_a_picture_of_which_nothing_is_known_gets_no_empty_caption(caption: str | None) -> None:
+    plan = CaptionPlan(trigger="", spec={}, label_sets=SETS)
+    assert mend(caption, plan, role=None, shown={}) == Mended(caption=caption or "")
+
+
 def test_nothing_is_put_into_the_middle_of_a_short_sentence() -> None:
     assert mended("yuki_nk, who is slender, walks.") == "yuki_nk, who is slender, walks. white hair"
     assert mended("the yuki_nk, in the library") == "the yuki_nk, in the library, white hair, slender"
