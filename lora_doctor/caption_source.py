@@ -113,13 +113,16 @@ def _around(subset: Subset, number: int, lines: int) -> tuple[str, str]:
 
 
 def _without(line: str, before: str, after: str) -> str | None:
-    """The line without what stands around it, runs of space as one; None where that does not stand there."""
+    """The line without what stands around it, runs of space as one; None where that does not stand there.
+
+    A comma that the config begins its last words with may follow without the trainer's space before it.
+    """
     start, end = " ".join(before.split()), " ".join(after.split())
     if not (line.startswith(start) and line.endswith(end) and len(line) >= len(start) + len(end)):
         return None
     bare = line[len(start) : len(line) - len(end)]
     torn = (bare and before[-1:].isspace() and not bare[0].isspace()) or (
-        bare and after[:1].isspace() and not bare[-1].isspace()
+        bare and after[:1].isspace() and not bare[-1].isspace() and not end.startswith(",")
     )
     return None if torn else bare.strip()
 
