@@ -226,12 +226,12 @@ def sheet(mending: Mending) -> str:
                 for each in mending.removals
             ],
         ),
-        _listed("Pictures to shoot", [asked.says for asked in audit.record.prescription.dataset]),
+        _listed("Pictures to shoot", [asked.says for asked in audit.prescription.dataset]),
         _listed(
             "Training settings",
-            [f"`{c.field}`: {change_text(c)} ({c.because})" for c in audit.record.prescription.changes],
+            [f"`{c.field}`: {change_text(c)} ({c.because})" for c in audit.prescription.changes],
         ),
-        _listed("Advice", audit.record.prescription.advice),
+        _listed("Advice", audit.prescription.advice),
         _listed("Captions", _grouped(mending, _changes(mending.captions))),
         _listed(
             "Captions to correct by hand: the config's own words around them stand elsewhere",
