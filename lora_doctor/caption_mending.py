@@ -76,7 +76,7 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     """
     text, done, left = caption or "", list[str](), list[str]()
     if caption is None or not caption.strip():
-        text, done = ", ".join(_spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
+        text, done = ", ".join(spelled(word, plan) for word in _opening(plan)), ["written from the picture"]
     text = _without_unseen(text, plan, shown, done)
     text = _corrected(text, plan, shown, done, left)
     text = _with_trigger(text, plan, done)
@@ -141,7 +141,7 @@ def _without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certai
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
             shape = _shape(part, other) if noun(other) == noun(own) else ""
             said = "" if says("".join(parts), own) else own
-            new = _spelled(f"{shape}{said or (shape and noun(own))}", plan)
+            new = spelled(f"{shape}{said or (shape and noun(own))}", plan)
             parts[at], emptied = (
                 part.replace(unweighted(part).strip().rstrip(".") if new else part.strip(), new),
                 emptied or not new,
@@ -176,7 +176,7 @@ def _with_trigger(text: str, plan: CaptionPlan, done: list[str]) -> str:
         done.append(f"{wrong.text} -> {plan.trigger}")
         return mended
     done.append(f"trigger {plan.trigger} added")
-    return _inserted(text, [plan.trigger], plan)
+    return inserted(text, [plan.trigger], plan)
 
 
 def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[str, str], done: list[str]) -> str:
@@ -188,11 +188,11 @@ def _completed(text: str, plan: CaptionPlan, role: Role | None, shown: Mapping[s
         if own is None and role == IN_CONTEXT and attribute in plan.free:
             own = shown.get(attribute)
         if own is not None and not says(text, own) and (two_colours(own, text) or not _says_any(text, labels)):
-            wanted.append(_spelled(own, plan))
+            wanted.append(spelled(own, plan))
     if not wanted:
         return text
     done.append(f"added {', '.join(wanted)}")
-    return _inserted(text, wanted, plan)
+    return inserted(text, wanted, plan)
 
 
 def _says_any(text: str, labels: LabelSet) -> bool:
@@ -202,7 +202,7 @@ def _says_any(text: str, labels: LabelSet) -> bool:
 # ---------------------------------------------------------------- text
 
 
-def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
+def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """Behind the trigger or the class words of a list of tags; at the end of prose.
 
     Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
@@ -210,10 +210,10 @@ def _inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """
     text, end, rest = text.partition("\n")
     if end:
-        return f"{_inserted(text, words, plan)}{end}{rest}"
+        return f"{inserted(text, words, plan)}{end}{rest}"
     if len(parts := _KEPT.split(text)) > 1:
         part = 0 if words == [plan.trigger] else 2
-        parts[part] = f" {_inserted(parts[part].strip(), words, plan)} "
+        parts[part] = f" {inserted(parts[part].strip(), words, plan)} "
         return "".join(parts).strip()
     tokens = caption_tokens(text)
     if is_prose(text) or any(len(token.split()) > 4 for token in tokens):
@@ -249,7 +249,8 @@ def _pattern(word: str) -> str:
     return r"(?<![\w-])" + r"[_\s]+".join(parts) + r"(?![\w-])" + thing
 
 
-def _spelled(label: str, plan: CaptionPlan) -> str:
+def spelled(label: str, plan: CaptionPlan) -> str:
+    """The label as the dataset writes tags."""
     return label if plan.underscores or label == plan.trigger else label.replace("_", " ")
 
 

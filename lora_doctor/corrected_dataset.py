@@ -17,6 +17,7 @@ from typing import Any
 
 from lora_doctor.caption_company import names_others
 from lora_doctor.caption_files import keyed_text
+from lora_doctor.caption_mending import CaptionPlan, inserted, spelled, written_with_underscores
 from lora_doctor.caption_source import (
     as_file,
     beside,
@@ -73,15 +74,18 @@ def corrected_captions(
 ) -> dict[Path, str]:  # fmt: skip
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
-    Only where one differs; captions are as the trainer says them, see `caption_source.said`. Added tokens go behind
-    the trigger (or, without one, in front). A fix without tokens of its own, such as that of the environment, takes
-    each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture without one keeps
-    its caption. One for the `trigger` adds that, where it is known; where a caption has one of its other `spellings`,
-    that is corrected instead. A fix for one role leaves pictures of the other role alone. A picture whose caption file
-    was not read (`caption_source.left_alone`) keeps it.
+    Only where one differs; captions are as the trainer says them, see `caption_source.said`. Added tokens go where
+    `caption_mending.inserted` puts them, between the config's own words. A fix without tokens of its own, such as that
+    of the environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a
+    picture without one keeps its caption. One for the `trigger` adds that, where it is known; where a caption has one
+    of its other `spellings`, that is corrected instead. A fix for one role leaves pictures of the other role alone. A
+    picture whose caption file was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
-    leading = _leading(dataset, trigger)
+    plan = CaptionPlan(
+        trigger=trigger, spec={}, label_sets={}, class_words=_leading(dataset, trigger),
+        underscores=written_with_underscores([image.caption or "" for image in dataset.images], trigger),
+    )  # fmt: skip
     for image in dataset.images:
         subset = subset_of(image, dataset)
         if subset.caption_extensions and left_alone(image, subset):
@@ -90,7 +94,7 @@ def corrected_captions(
         before = said(image, subset) or ("",)
         wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
         right = [_rightly_spelt(text, trigger, wrong) for text in before]
-        after = [_fixed(text, asked, trigger, leading, (seen or {}).get(image.path, {})) for text in right]
+        after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {}), subset) for text in right]
         if tuple(after) != before:
             corrected[image.path] = "\n".join(after)
     return corrected
@@ -102,21 +106,33 @@ def _rightly_spelt(text: str, trigger: str, spellings: Collection[Spelling]) -> 
 
 
 def _fixed(
-    text: str, fixes: Sequence[Mapping[str, Any]], trigger: str, leading: Collection[str], seen: Mapping[str, str]
+    text: str, fixes: Sequence[Mapping[str, Any]], plan: CaptionPlan, seen: Mapping[str, str], subset: Subset
 ) -> str:
-    """The caption after all fixes; as it is written where they change nothing."""
-    before = tokens = caption_tokens(text)
+    """The caption after all fixes, between the config's own words; as it is written where they change nothing."""
+    start, end = (_stands(words, plan) for words in (subset.prefix, subset.suffix))
+    start, end = start if text.startswith(start) else "", end if text.endswith(end) else ""
+    text = text.removeprefix(start).removesuffix(end)
     for fix in fixes:
-        unwanted = _unwanted(fix, text)
-        tokens = [token for token in tokens if token not in unwanted]
-        if fix.get("add_tokens") == TRIGGER:
-            tokens = _with_trigger(tokens, trigger, leading)
+        text = _without(text, _unwanted(fix, f"{start}{text}{end}"))
+        if fix.get("add_tokens") == TRIGGER and plan.trigger and not holds(text, plan.trigger):
+            text = inserted(text, [plan.trigger], plan)
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-        missing = [token for token in wanted if not says(", ".join(tokens), token)]
-        called = place_in(tokens, trigger)
-        place = min(1, len(tokens)) if called is None else called + 1
-        tokens = [*tokens[:place], *missing, *tokens[place:]]
-    return text if tokens == before else ", ".join(tokens)
+        if missing := [spelled(token, plan) for token in wanted if not says(f"{start}{text}{end}", token)]:
+            text = inserted(text, missing, plan)
+    return f"{start}{text}{end}"
+
+
+def _stands(words: str, plan: CaptionPlan) -> str:
+    """What the config puts around a caption; nothing where the trigger is in it, behind which tokens are added."""
+    return "" if plan.trigger and holds(words, plan.trigger) else words
+
+
+def _without(text: str, unwanted: Collection[str]) -> str:
+    """The caption without these tokens, however they are written; every line stays one."""
+    folded = [pieces(token) for token in unwanted]
+    lines = [(line, caption_tokens(line)) for line in text.split("\n")]
+    kept = [(line, tokens, [token for token in tokens if pieces(token) not in folded]) for line, tokens in lines]
+    return "\n".join(line if left == tokens else ", ".join(left) for line, tokens, left in kept)
 
 
 def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
@@ -130,14 +146,6 @@ def _unwanted(fix: Mapping[str, Any], text: str) -> set[str]:
     if two_colours(tokens[0], text) or names_others(text):
         return set()
     return set(rivals(labels, tokens[0], text))
-
-
-def _with_trigger(tokens: list[str], trigger: str, leading: Collection[str]) -> list[str]:
-    """With the trigger where captions have it: behind the class words, before prose; unless it is there, or unknown."""
-    if not trigger or holds(", ".join(tokens), trigger):
-        return tokens
-    place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in leading), len(tokens))
-    return [*tokens[:place], trigger, *tokens[place:]]
 
 
 def _leading(dataset: Dataset, trigger: str) -> Collection[str]:
