@@ -29,7 +29,7 @@ def read_settings(
     return AuditSettings(
         dataset=dataset,
         out=out or dataset.parent / f"{dataset.stem if dataset.is_file() else dataset.name or 'dataset'}-audit",
-        trigger=trigger or cast("str | None", stored.get("trigger")),
+        trigger=(trigger or "").strip() or cast("str | None", stored.get("trigger")),
         spec=_pairs(spec, "spec") or stored.get("character.spec", {}),
         training=TrainingSettings(resolution=resolution),
         instruments=InstrumentSettings(

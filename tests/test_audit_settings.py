@@ -48,6 +48,11 @@ def test_a_folder_given_by_dots_has_the_name_it_has(
     assert settings.out.resolve() == settings.dataset.resolve().parent / f"{name}-audit"
 
 
+def test_a_trigger_has_no_space_around_it(dataset: Path) -> None:
+    assert read(dataset, trigger=" ohwx woman ").trigger == "ohwx woman"
+    assert read(dataset, trigger=" ").trigger is None
+
+
 def test_spec_and_roles_are_names_and_values(dataset: Path) -> None:
     settings = read(dataset, spec=("hair_colour=white_hair",), roles=("faces/*=identity-emphasis", "a=b=in-context"))
     assert settings.spec == {"hair_colour": "white_hair"}
