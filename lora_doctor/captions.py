@@ -41,7 +41,7 @@ _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _ENDS = frozenset("()[]{}")
 HAIR_THINGS = (
     r"(?:ties?|bands?|ribbons?|bows?|clips?|pins?|ornaments?|accessor(?:y|ies)|scrunchies?|beads|nets?|brush|flowers?"
-    r"|extensions|dye|rings?|sticks?|tubes?)\b"
+    r"|extensions|dye|rings?|sticks?|tubes?|wigs?)\b"
 )
 """What stands behind `hair` that is part of another thing's name, as a regular expression: black hair ties are no black
 hair."""

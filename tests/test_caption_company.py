@@ -20,6 +20,8 @@ from lora_doctor.caption_company import names_others, owned_by_another
         "Here yuki_nk is a athletic, tall woman who has white hair",
         "a portrait of a person with pale skin. She is a woman",
         "a close-up photo of the back of a woman with white hair",
+        "It's a beautiful portrait of a woman with white hair",
+        "The image shows a close-up photo of a woman. She has white hair",
         "",
     ],
 )
@@ -43,6 +45,7 @@ def test_what_the_character_is_called_is_nobody_else(caption: str) -> None:
         "A photo of yuki_nk. A boy with brown hair stands on the left. She is slender",
         "yuki_nk in front of a poster of a woman with pink hair",
         "yuki_nk standing in front of a man with black hair",
+        "yuki_nk holds a portrait of a woman with black hair",
         "yuki_nk in the arms of the man with black hair",
         "a woman with white hair beside the man. He has black hair",
         "yuki_nk, a girl with white hair, and another girl with black hair",

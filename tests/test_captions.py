@@ -106,6 +106,7 @@ def test_joining_and_splitting_tokens_changes_nothing(tokens: list[str]) -> None
         ("black_hair_ribbon", "black_hair", False),
         ("white hair with black hair ties", "black_hair", False),
         ("white hair with black hair ties", "white_hair", True),
+        ("a woman wearing a blue hair wig", "blue_hair", False),
         ("she wears a red hair ribbon", "hair_ribbon", True),
         ("1girl, red_hair_ribbon", "hair_ribbon", True),
         ("very long hair", "long_hair", True),
