@@ -17,7 +17,10 @@ MAX_VALUE = 4096
 """Characters of a variable: a script may double one in every line."""
 _CONFIGS = (".json", ".jsonc", ".toml", ".yaml", ".yml", ".jsonl", ".csv")
 _CONTINUED = re.compile(r"[\\^`][ \t]*\n")
-_SET = re.compile(r"(?:export\s+|set\s+|\$env:)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
+_OF_WINDOWS = {".bat": ('"', ""), ".cmd": ('"', ""), ".ps1": ("'\"", "#")}
+"""Ending of a script in which a backslash is only part of a path -> marks of quotation, and what begins a comment."""
+_CONTINUED_THERE = re.compile(r"[\^`][ \t]*\n")
+_SET = re.compile(r"(?:export\s+|set\s+\"?|\$(?:env:)?)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)|%(\w+)%")
 _BETWEEN = ("&&", "||", ";", "|", "&")
 
@@ -43,18 +46,32 @@ def commands_in(path: Path, text: str | None) -> list[Command]:
     """The commands with options in a script; none for what is no script. Never raises."""
     if text is None or path.suffix.lower() in _CONFIGS or len(text) > MAX_SCRIPT or "--" not in text:
         return []
-    return list(_commands(_CONTINUED.sub(" ", text.replace("\r\n", "\n"))))
+    ending = path.suffix.lower()
+    continued = _CONTINUED_THERE if ending in _OF_WINDOWS else _CONTINUED
+    return list(_commands(continued.sub(" ", text.replace("\r\n", "\n")), ending))
 
 
-def _commands(text: str) -> Iterator[Command]:
+def _words(line: str, ending: str) -> list[str]:
+    """The words of a line. Raises ValueError for a quote that does not end."""
+    if ending not in _OF_WINDOWS:
+        return shlex.split(line, comments=True)
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split, words.escape = True, ""
+    words.quotes, words.commenters = _OF_WINDOWS[ending]
+    return list(words)
+
+
+def _commands(text: str, ending: str) -> Iterator[Command]:
     known: dict[str, str] = {}
     for line in text.split("\n"):
         try:
-            words = shlex.split(line, comments=True)
+            words = _words(line, ending)
         except ValueError:  # a quote that does not end
             continue
         if (found := _SET.fullmatch(line.strip())) and not any(word.startswith("--") for word in words):
             values = [word.split("=", 1)[1] for word in words if "=" in word]
+            if "=" in words[:-1]:  # PowerShell's `$D = "data"`
+                values = [words[words.index("=") + 1]]
             known[found[1]] = _filled(values[0] if values else found[2], known)
             continue
         for part in _split([_filled(word, known) for word in words]):

@@ -25,6 +25,7 @@ SCRIPT = Path("run.sh")
         ("D=data\na --x=$D/a --y=${D}", {"x": "data/a", "y": "data"}),
         ('export D="my data"\na --x="$D"', {"x": "my data"}),
         ("set D=data\na --x=%D%", {"x": "data"}),
+        ("export D=\na --x=$D.", {"x": "."}),
         ("a --x=$UNKNOWN", {"x": "$UNKNOWN"}),
         ("a --x=1 --x=2", {"x": "2"}),
         ("cd x && a --x=-1", {"x": "-1"}),
@@ -35,6 +36,19 @@ SCRIPT = Path("run.sh")
 def test_options_of_a_command(text: str, options: dict[str, object]) -> None:
     (command,) = commands_in(SCRIPT, text)
     assert command.options == options
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.bat", 'set D=C:\\Users\\me\\set\r\na --x="%D%" ^\r\n --y=it\'s --z=C:\\new\\\r\n'),
+        ("run.cmd", 'set "D=C:\\Users\\me\\set"\na --x=%D% --y=it\'s --z=C:\\new\\ \n'),
+        ("run.ps1", '$D = "C:\\Users\\me\\set"\na --x=$D `\n --y="it\'s" --z=C:\\new\\ # --x=1\n'),
+    ],
+)
+def test_a_backslash_is_part_of_a_path_in_scripts_of_windows(name: str, text: str) -> None:
+    (command,) = commands_in(Path(name), text)
+    assert command.options == {"x": r"C:\Users\me\set", "y": "it's", "z": "C:\\new\\"}
 
 
 def test_each_command_is_told_by_itself() -> None:
