@@ -92,7 +92,12 @@ def swapped(caption: str, label: str, other: str) -> str:
 def pieces(caption: str) -> list[str]:
     """What the caption says, piece by piece: in lower case, underscores and runs of space as one space, no weights,
     one spelling of a word (`grey` for `gray`)."""
-    return said_tokens(_SPELT.sub(lambda found: _ONE_SPELLING[found[0]], caption.lower().replace("_", " ")))
+    return said_tokens(one_spelling(caption))
+
+
+def one_spelling(caption: str) -> str:
+    """The caption in lower case, with spaces for underscores and one spelling of a word (`grey` for `gray`)."""
+    return _SPELT.sub(lambda found: _ONE_SPELLING[found[0]], caption.lower().replace("_", " "))
 
 
 def said_tokens(caption: str) -> list[str]:
