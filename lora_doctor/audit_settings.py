@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -21,12 +22,14 @@ def read_settings(
 
     Raises UsageError for what cannot be understood.
     """
+    if dataset.name in ("", ".."):  # `.` is a folder that has a name, too
+        dataset = Path(os.path.abspath(dataset))
     stored = load_audit_tables(dataset)
     given = {key: _role(role) for key, role in _pairs(roles, "role").items()}
     return AuditSettings(
         dataset=dataset,
-        out=out or dataset.with_name(f"{dataset.stem if dataset.is_file() else dataset.name or 'dataset'}-audit"),
-        trigger=trigger or cast("str | None", stored.get("trigger")),
+        out=out or dataset.parent / f"{dataset.stem if dataset.is_file() else dataset.name or 'dataset'}-audit",
+        trigger=(trigger or "").strip() or cast("str | None", stored.get("trigger")),
         spec=_pairs(spec, "spec") or stored.get("character.spec", {}),
         training=TrainingSettings(resolution=resolution),
         instruments=InstrumentSettings(

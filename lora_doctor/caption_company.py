@@ -62,6 +62,10 @@ _IS = _words("is was be as named called")
 """Before `a woman`, where that is somebody who was named already."""
 _SHOWS = _words("of see shows depicts features featuring captures showing depicting portrays presents")
 """Before `a woman`, where that is who the picture is of; after any other word it is somebody: `hugs a woman`."""
+_POINTS = _words("it this that here there")
+"""Before `a portrait` where that is the picture itself: `it's a portrait of a woman`."""
+_BESIDE = _words("front top side ahead instead arm arms hand hands lap shoulder shoulders feet company presence")
+"""Before `of the man`, where that is no picture of him: `in front of a man`, `in the arms of the man`."""
 _FARTHEST = 4
 """Words between an article and its noun."""
 _HAVE = _words("has had have")
@@ -157,17 +161,24 @@ def _of_sentence(words: Sequence[str]) -> tuple[set[str], int]:
         if word not in _BEINGS or (words[at + 1 : at + 2] and words[at + 1] in _NO_BEING):
             continue
         kinds.add(_BEINGS[word])
-        place = _article(words, at)
+        if (place := _article(words, at)) is None:
+            continue
         before = words[place - 1] if place else ""
-        if place is not None and before not in _IS:
+        if before == "of" and place > 1 and (words[place - 2] in _BESIDE or _is_in_the_picture(words, place - 2)):
+            kinds.add(_ELSE)
+        if words[place] in _INDEFINITE and before not in _IS:
             introduced += 1
             if words[place] == "another" or (before and before not in _SHOWS):
                 kinds.add(_ELSE)
     return kinds, introduced
 
 
+def _is_in_the_picture(words: Sequence[str], at: int) -> bool:
+    """Whether what stands at `at` is something in the picture: `holds a portrait`, and not `this is a portrait`."""
+    place = _article(words, at)
+    return place is not None and place > 0 and words[place - 1] not in _IS | _SHOWS | _POINTS
+
+
 def _article(words: Sequence[str], at: int) -> int | None:
-    """Where the indefinite article of the noun at `at` stands; None where it has none."""
-    near = (place for place in range(at - 1, max(-1, at - 2 - _FARTHEST), -1) if words[place] in _ARTICLES)
-    place = next(near, None)
-    return place if place is not None and words[place] in _INDEFINITE else None
+    """Where the article of the noun at `at` stands; None where it has none."""
+    return next((place for place in range(at - 1, max(-1, at - 2 - _FARTHEST), -1) if words[place] in _ARTICLES), None)

@@ -46,6 +46,13 @@ def captions_of(subset: Subset, name: str, text: str | None) -> tuple[str, ...]:
     return () if given is None and not any(found) else found
 
 
+def parts_of_wildcards(caption: str) -> list[str]:
+    """`red`, `blue` of `a {red|blue} hat`: what an sd-scripts caption says one of, another each time."""
+    return [
+        part for inner in _WILDCARD.findall(caption.replace("{{", "").replace("}}", "")) for part in inner.split("|")
+    ]
+
+
 def keyed_text(text: str, subset: Subset) -> str:
     """The caption in a file's text: what stands under `Subset.caption_key`, where that is there; else all of it."""
     found = None if subset.caption_key is None else _object(text).get(subset.caption_key)

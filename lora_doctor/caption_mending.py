@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from lora_doctor.caption_company import names_others, owned_by_another
 from lora_doctor.caption_weights import unweighted
-from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, names, pieces, prose_piece, says
+from lora_doctor.caption_words import SHAPES
+from lora_doctor.captions import HAIR_THINGS, caption_tokens, cut, is_prose, names, pieces, prose_piece, says
 from lora_doctor.rival_labels import claims, noun, two_colours
 from lora_doctor.spelling import Spelling, place_in, rightly_spelt, writes
 from lora_doctor.types import IN_CONTEXT, LabelSet, Role
@@ -70,7 +71,8 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
 
     `shown`: attribute -> the label that the picture certainly shows. A trait that the picture certainly shows
     otherwise than the spec is left as the caption has it: there the picture is wrong. `role` None is treated as
-    identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own.
+    identity-emphasis: nothing is added that might not be in the picture. None gets a caption of its own, where there
+    is something to say.
     """
     text, done, left = caption or "", list[str](), list[str]()
     if caption is None or not caption.strip():
@@ -79,17 +81,19 @@ def mend(caption: str | None, plan: CaptionPlan, *, role: Role | None, shown: Ma
     text = _corrected(text, plan, shown, done, left)
     text = _with_trigger(text, plan, done)
     text = _completed(text, plan, role, shown, done)
+    if not text.strip() and not (caption or "").strip():
+        done = []  # nothing is known that could be said
     return Mended(caption=text if done else (caption or ""), changes=tuple(done), by_hand=tuple(left))
 
 
 def written_with_underscores(captions: Collection[str], trigger: str = "") -> bool:
     """Whether most tokens of several words are written with underscores; True when there is none.
 
-    Those of the trigger (`yuki_nk`) tell nothing of the others.
+    The trigger's own underscore says nothing of the others. Prose has spaces.
     """
     tokens = [token for caption in captions for token in caption_tokens(caption)]
-    tokens = [token.replace(trigger, "").strip() if trigger else token for token in tokens]
-    return sum("_" in token for token in tokens) >= sum(" " in token and len(token.split()) <= 4 for token in tokens)
+    rest = [token.replace(trigger, "").strip() if trigger else token for token in tokens]
+    return sum("_" in token for token in rest) >= sum(" " in token and "_" not in token for token in rest)
 
 
 # ---------------------------------------------------------------- steps
@@ -128,21 +132,30 @@ def _corrected(text: str, plan: CaptionPlan, shown: Mapping[str, str], done: lis
 def without_rival(text: str, other: str, own: str, plan: CaptionPlan, *, certain: bool) -> str:
     """The caption with `own` for `other`; nothing in its place where it says `own` already.
 
-    A tag goes as a whole (`jet_black_hair`), and keeps its weight; without an `own`, nothing comes in its place. A
-    sentence's words go only where the picture is `certain` to show `own` and the caption does not say that as well: who
-    writes of white and of black hair seldom means one head.
+    A tag goes as a whole (`jet_black_hair`) but for what it says besides (`long_black_hair`), and keeps its weight;
+    without an `own`, nothing comes in its place. A sentence's words go only where the picture is `certain` to show
+    `own` and the caption does not say that as well: who writes of white and of black hair seldom means one head.
     """
     parts, emptied, certain = cut(text), False, certain and not says(text, own)
     for at, part in enumerate(parts):
         if _is_tag(part) and f" {_folded(part)}".endswith(f" {_folded(other)}"):
-            new = "" if says("".join(parts), own) else spelled(own, plan)
+            shape = _shape(part, other) if noun(other) == noun(own) else ""
+            said = "" if not own or says("".join(parts), own) else own
+            new = spelled(f"{shape}{said or (shape and noun(own))}", plan)
             parts[at], emptied = (
-                part.replace(unweighted(part).strip() if new else part.strip(), new),
+                part.replace(unweighted(part).strip().rstrip(".") if new else part.strip(), new),
                 emptied or not new,
             )
         elif certain and noun(other) == noun(own) and not _is_tag(part) and not _of_others(part) and names(part, other):
             parts[at] = _replaced(part, other, _spaced(own))
-    return ", ".join(caption_tokens("".join(parts))) if emptied else "".join(parts)
+    return _without_gaps("".join(parts)) if emptied else "".join(parts)
+
+
+def _shape(part: str, other: str) -> str:
+    """What a tag says before `other`, where that is no part of it, with underscores: `long_` of `long_black_hair`."""
+    words = _folded(part).removesuffix(_folded(other)).split()
+    kept = words if SHAPES.issuperset(words) and words[-1:] != ["very"] else []
+    return "".join(f"{word}_" for word in kept)
 
 
 def _is_tag(part: str) -> bool:
@@ -193,17 +206,21 @@ def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """Behind the trigger or the class words of a list of tags; at the end of prose.
 
     Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
+    Of several lines, into the first, which every trainer reads.
     """
+    text, end, rest = text.partition("\n")
+    if end:
+        return f"{inserted(text, words, plan)}{end}{rest}"
     if len(parts := _KEPT.split(text)) > 1:
         part = 0 if words == [plan.trigger] else 2
         parts[part] = f" {inserted(parts[part].strip(), words, plan)} "
         return "".join(parts).strip()
     tokens = caption_tokens(text)
-    if any(len(token.split()) > 4 for token in tokens):
+    if is_prose(text) or any(len(token.split()) > 4 for token in tokens):
         if words == [plan.trigger]:
             return f"{plan.trigger}, {text}"
         added = ", ".join(word if word == plan.trigger else _spaced(word) for word in words)
-        # no mark behind it: `slender.` would be no tag, and be added again the next time
+        # no mark behind it: to a trainer that cuts at commas, `slender.` is another tag than `slender`
         sentence = text.rstrip().endswith((".", "!", "?"))
         return f"{text.rstrip()} {added}" if sentence else f"{text.rstrip(', ')}, {added}"
     place, leading = 0, [pieces(word)[:1] for word in plan.class_words]
@@ -217,7 +234,12 @@ def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
 def _replaced(text: str, old: str, new: str) -> str:
     """Every mention of `old` replaced; tokens that become empty go."""
     changed = re.sub(_pattern(old), lambda _: new, text, flags=re.IGNORECASE)
-    return changed if new else ", ".join(caption_tokens(_EMPTIED.sub("", changed)))
+    return changed if new else _without_gaps(_EMPTIED.sub("", changed))
+
+
+def _without_gaps(text: str) -> str:
+    """Without the tokens that became empty; every line stays one."""
+    return "\n".join(", ".join(caption_tokens(line)) for line in text.split("\n"))
 
 
 def _pattern(word: str) -> str:
@@ -228,7 +250,7 @@ def _pattern(word: str) -> str:
 
 
 def spelled(label: str, plan: CaptionPlan) -> str:
-    """As the captions of the dataset write it."""
+    """The label as the dataset writes tags."""
     return label if plan.underscores or label == plan.trigger else label.replace("_", " ")
 
 

@@ -56,8 +56,8 @@ def put_in_front(image: DatasetImage, subset: Subset) -> str:
 def left_alone(image: DatasetImage, subset: Subset) -> tuple[Path, ...]:
     """The picture's caption files that hold words which nobody here has read, and that nothing may replace.
 
-    Those that could not be read, or that end otherwise than the trainer looks for; and JSON without a text under its
-    key. None where a table holds the captions.
+    Those that could not be read, that end otherwise than the trainer looks for, or are named after the picture's whole
+    name; and JSON without a text under its key. None where a table holds the captions.
     """
     if subset.captions is not None:
         return ()
@@ -69,7 +69,8 @@ def left_alone(image: DatasetImage, subset: Subset) -> tuple[Path, ...]:
         folder = subset.caption_folder / folder.relative_to(subset.folder)
     endings = dict.fromkeys((*subset.caption_extensions, *CAPTION_ENDINGS, ".json"))
     written = dict.fromkeys(way for ending in endings for way in (ending, ending.upper()))
-    files = (folder / f"{image.path.stem}{ending}" for ending in written)
+    stems = (image.path.stem, image.path.name)  # some tools write `01.png.txt`
+    files = (folder / f"{stem}{ending}" for stem in stems for ending in written)
     return tuple(file for file in files if file.is_file() and not os.path.samefile(file, image.path))
 
 
@@ -112,13 +113,16 @@ def _around(subset: Subset, number: int, lines: int) -> tuple[str, str]:
 
 
 def _without(line: str, before: str, after: str) -> str | None:
-    """The line without what stands around it, runs of space as one; None where that does not stand there."""
+    """The line without what stands around it, runs of space as one; None where that does not stand there.
+
+    A comma that the config begins its last words with may follow without the trainer's space before it.
+    """
     start, end = " ".join(before.split()), " ".join(after.split())
     if not (line.startswith(start) and line.endswith(end) and len(line) >= len(start) + len(end)):
         return None
     bare = line[len(start) : len(line) - len(end)]
     torn = (bare and before[-1:].isspace() and not bare[0].isspace()) or (
-        bare and after[:1].isspace() and not bare[-1].isspace()
+        bare and after[:1].isspace() and not bare[-1].isspace() and not end.startswith(",")
     )
     return None if torn else bare.strip()
 

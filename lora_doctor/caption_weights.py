@@ -16,7 +16,7 @@ _LONGEST = 24
 """Letters of a weight, its colon and spaces included."""
 _DEEPEST = 8
 """Brackets inside each other; what is deeper stays as it is."""
-CUTS = ",，、|"
+CUTS = ",，、|\n"
 """What a bracket around a whole piece stands beside."""
 
 
@@ -56,6 +56,6 @@ def _pairs(caption: str) -> Iterator[tuple[int, int]]:
 def _ends_a_piece(caption: str, left_out: bytearray, at: int, step: int) -> bool:
     """Whether nothing stands between the bracket and the piece's end on that side."""
     at += step
-    while 0 <= at < len(caption) and (left_out[at] or caption[at].isspace()):
+    while 0 <= at < len(caption) and (left_out[at] or (caption[at].isspace() and caption[at] not in CUTS)):
         at += step
     return not 0 <= at < len(caption) or caption[at] in CUTS

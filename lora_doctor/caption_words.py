@@ -112,6 +112,18 @@ body figure build frame physique silhouette form stature waist hips torso legs l
 queen princess king prince gentleman kid toddler baby
 """)
 """What has it, behind such a word: `an athletic woman`, and no `athletic shoes`."""
+SHAPES = _words("""
+very long short medium medium-length shoulder-length waist-length straight wavy curly messy tousled spiky fluffy silky
+shiny glossy flowing sleek smooth thick thin loose wet braided big large round narrow glowing sparkling piercing
+expressive freckled
+""")
+"""What hair, eyes or skin can be besides their colour."""
+COLOURS = _words("""
+white silver grey black brown blonde golden platinum ginger auburn chestnut orange red pink purple violet lavender blue
+aqua teal turquoise green yellow hazel amber olive
+""")
+SHADES = _words("light dark bright pale deep vivid soft")
+"""Before a colour."""
 MULTICOLOURED = ("multicolored hair", "two-tone hair", "gradient hair", "streaked hair", "colored inner hair",
                  "split-color hair", "heterochromia", "multicolored eyes", "two-tone eyes", "gradient eyes",
                  "colored tips", "highlights", "ombre hair")  # fmt: skip

@@ -8,7 +8,16 @@ from functools import lru_cache
 from itertools import takewhile
 
 from lora_doctor.caption_weights import unweighted
-from lora_doctor.caption_words import BODIES, CONNECTORS, FUNCTION_WORDS, OF_BODIES, kind_words
+from lora_doctor.caption_words import (
+    BODIES,
+    COLOURS,
+    CONNECTORS,
+    FUNCTION_WORDS,
+    OF_BODIES,
+    SHADES,
+    SHAPES,
+    kind_words,
+)
 from lora_doctor.types import DatasetImage
 
 _LONGEST_TAG = 4
@@ -19,9 +28,9 @@ _SENTENCE = frozenset((
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
 _MARKS = ".,;:!?\"'`*“”‘’«»。，、；：！？「」『』（）"
-_CUT = re.compile(r"([,，、]|\|{2,})")
-"""What stands between the things a caption says: commas, Chinese and Japanese ones too, and the mark of sd-scripts'
-`keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
+_CUT = re.compile(r"([,，、\n]|\|{2,})")
+"""What stands between the things a caption says: commas, Chinese and Japanese ones too, the ends of lines, and the mark
+of sd-scripts' `keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
 _ONE_SPELLING = {"gray": "grey", "blond": "blonde", "tanned": "tan"}
 """Words that captions write either way; Danbooru has the second."""
 _SPELT = re.compile(rf"\b(?:{'|'.join(_ONE_SPELLING)})\b")
@@ -32,7 +41,7 @@ _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _ENDS = frozenset("()[]{}")
 HAIR_THINGS = (
     r"(?:ties?|bands?|ribbons?|bows?|clips?|pins?|ornaments?|accessor(?:y|ies)|scrunchies?|beads|nets?|brush|flowers?"
-    r"|extensions|dye|rings?|sticks?|tubes?)\b"
+    r"|extensions|dye|rings?|sticks?|tubes?|wigs?)\b"
 )
 """What stands behind `hair` that is part of another thing's name, as a regular expression: black hair ties are no black
 hair."""
@@ -55,13 +64,17 @@ def names(caption: str | None, text: str) -> bool:
 def says(caption: str | None, label: str) -> bool:
     """Whether the caption says that `label` holds: it names it, or something more precise, or a word made of it.
 
-    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`;
-    `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
+    `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`, `long white
+    hair` says `long_hair`; `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
     """
     tags, prose = _parts(caption or "")
     wanted = _folded(label)
     return bool(wanted) and all(
-        f"\n{w}\n" in tags or _more_precise(w, tags, prose) or _as_adjective(w, tags, prose) for w in wanted
+        f"\n{w}\n" in tags
+        or _more_precise(w, tags, prose)
+        or _as_adjective(w, tags, prose)
+        or _among_adjectives(w, tags, prose)
+        for w in wanted
     )
 
 
@@ -79,12 +92,17 @@ def swapped(caption: str, label: str, other: str) -> str:
 def pieces(caption: str) -> list[str]:
     """What the caption says, piece by piece: in lower case, underscores and runs of space as one space, no weights,
     one spelling of a word (`grey` for `gray`)."""
-    return said_tokens(_SPELT.sub(lambda found: _ONE_SPELLING[found[0]], caption.lower().replace("_", " ")))
+    return said_tokens(one_spelling(caption))
+
+
+def one_spelling(caption: str) -> str:
+    """The caption in lower case, with spaces for underscores and one spelling of a word (`grey` for `gray`)."""
+    return _SPELT.sub(lambda found: _ONE_SPELLING[found[0]], caption.lower().replace("_", " "))
 
 
 def said_tokens(caption: str) -> list[str]:
-    """The same as it is written: what stands between commas and marks like them, without weights."""
-    return [token for part in cut(unweighted(caption))[::2] if (token := " ".join(part.split()))]
+    """The same as it is written: what stands between commas and marks like them, without weights and full stops."""
+    return [token for part in cut(unweighted(caption))[::2] if (token := " ".join(part.split()).rstrip(" .。"))]
 
 
 def cut(caption: str) -> list[str]:
@@ -225,3 +243,24 @@ def _as_adjective(label: str, tags: str, prose: str) -> bool:
 def _adjective(label: str) -> str:
     first, _, last = label.rpartition(" ")
     return f"{first.replace(' ', '-')}-{_ADJECTIVES[last]}" if first and last in _ADJECTIVES else ""
+
+
+_BETWEEN = {True: SHAPES | SHADES, False: SHAPES | SHADES | COLOURS}
+"""What may stand between a label's words, by whether it is a colour: of two colours one is no hair's."""
+_OF_A_SHADE = "medium"
+"""`medium brown hair` is of a medium brown."""
+
+
+def _among_adjectives(label: str, tags: str, prose: str) -> bool:
+    """`long hair` as `long white hair`, `red eyes` as `red glowing eyes`."""
+    first, _, noun = label.rpartition(" ")
+    if not first or noun not in _ADJECTIVES:
+        return False
+    return any(f"{first} " in said and _among(first, noun).search(said) for said in (tags, prose))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _among(first: str, noun: str) -> re.Pattern[str]:
+    between = _BETWEEN[first in COLOURS] - (COLOURS if first == _OF_A_SHADE else frozenset())
+    words = "|".join(sorted(map(re.escape, between), key=len, reverse=True))
+    return re.compile(rf"(?<![^ \n]){re.escape(first)}(?: (?:{words})){{1,{_REACH}}} {noun}(?![^ \n])")

@@ -327,7 +327,7 @@ def compare_runs(
         for part in page(found):
             console.print(part)
     for path in write(found, folders, out) if out is not None else ():
-        click.echo(f"wrote {path}", err=as_json)
+        click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
     sys.exit(EXIT_OF_CHOICE[found.choice.answer])
 
 
@@ -375,7 +375,9 @@ def inspect_files(
 @click.option("--trigger", help="The word that calls the character (default: as the config or the captions tell).")
 @click.option("--spec", multiple=True, metavar="ATTRIBUTE=LABEL", help="What the character looks like; repeatable.")
 @click.option("--role", "roles", multiple=True, metavar="GLOB=ROLE", help="Overrule: 'faces/*=identity-emphasis'.")
-@click.option("--resolution", type=int, help="Pixels of the side trained at (default: as the config says).")
+@click.option(
+    "--resolution", type=click.IntRange(min=1), help="Pixels of the side trained at (default: as the config says)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: <dataset>-audit beside it).")
 @click.option("--fix", type=click.Path(path_type=Path), help="Write corrected captions and plans to this folder.")
 @click.option(
@@ -422,9 +424,9 @@ def audit(
             console.print(part)
     if fix is not None:
         for path in plan_mending(found).write(fix):
-            click.echo(f"wrote {path}", err=as_json)
+            click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
     if not as_json:
-        click.echo(f"\nReport: {settings.out / REPORT}")
+        click.echo(f"\nReport: {bytes_shown(str(settings.out / REPORT))}")
     failing = {"blocker": ("blocker",), "warning": ("blocker", "warning"), "never": ()}[fail_on]
     sys.exit(int(any(f.state == "confirmed" and f.severity in failing for f in found.findings)))
 
@@ -511,7 +513,7 @@ def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
     else:
         for line in page(diagnosis):
             click.echo(line)
-        click.echo(f"\nReport: {folder / REPORT}")
+        click.echo(f"\nReport: {bytes_shown(str(folder / REPORT))}")
     sys.exit(EXIT_OF[diagnosis.verdict.outcome])
 
 

@@ -75,12 +75,12 @@ def corrected_captions(
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
     Only where one differs; captions are as the trainer says them, see `caption_source.said`. Tokens are written, put in
-    and replaced as `caption_mending` does it: behind the trigger of a list of tags (without it, behind the first), at
-    the end of prose, whose own words stay (`still_said`). A fix without tokens of its own, such as that of the
-    environment, takes each picture's own label from `seen` (picture -> attribute its caption lacks -> label); a picture
-    without one keeps its caption. One for the `trigger` adds that, where it is known; where a caption has one of its
-    other `spellings`, that is corrected instead. A fix for one role leaves pictures of the other role alone. A picture
-    whose caption file was not read (`caption_source.left_alone`) keeps it.
+    and replaced as `caption_mending` does it, between the config's own words: behind the trigger of a list of tags
+    (without it, behind the first), at the end of prose, whose own words stay (`still_said`). A fix without tokens of
+    its own, such as that of the environment, takes each picture's own label from `seen` (picture -> attribute its
+    caption lacks -> label); a picture without one keeps its caption. One for the `trigger` adds that, where it is
+    known; where a caption has one of its other `spellings`, that is corrected instead. A fix for one role leaves
+    pictures of the other role alone. A picture whose caption file was not read (`caption_source.left_alone`) keeps it.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
@@ -94,7 +94,7 @@ def corrected_captions(
         before = said(image, subset) or ("",)
         wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
         right = [_rightly_spelt(text, trigger, wrong) for text in before]
-        after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {})) for text in right]
+        after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {}), subset) for text in right]
         if tuple(after) != before:
             corrected[image.path] = "\n".join(after)
     return corrected
@@ -121,20 +121,31 @@ def _rightly_spelt(text: str, trigger: str, spellings: Collection[Spelling]) -> 
     return text if found is None else found[0]
 
 
-def _fixed(text: str, fixes: Sequence[Mapping[str, Any]], plan: CaptionPlan, seen: Mapping[str, str]) -> str:
-    """The caption after all fixes; as it is written where they change nothing."""
+def _fixed(
+    text: str, fixes: Sequence[Mapping[str, Any]], plan: CaptionPlan, seen: Mapping[str, str], subset: Subset
+) -> str:
+    """The caption after all fixes, between the config's own words; as it is written where they change nothing."""
+    start, end = (_stands(words, plan) for words in (subset.prefix, subset.suffix))
+    start, end = start if text.startswith(start) else "", end if text.endswith(end) else ""
+    text = text.removeprefix(start).removesuffix(end)
     for fix in fixes:
         own = fix["tokens"][0] if len(fix.get("tokens", ())) == 1 else ""
-        unwanted = _unwanted(fix, text)
+        unwanted = _unwanted(fix, f"{start}{text}{end}")
         for label in unwanted:
             text = without_rival(text, label, own, plan, certain=False)
-        if fix.get("add_tokens") == TRIGGER:
-            text = _with_trigger(text, plan)
+        if fix.get("add_tokens") == TRIGGER and plan.trigger and not holds(text, plan.trigger):
+            text = inserted(text, [plan.trigger], plan)
+        whole = f"{start}{text}{end}"
         wanted = fix.get("tokens") or [label for name, label in seen.items() if name == fix.get("add_tokens")]
-        missing = [spelled(token, plan) for token in wanted if not says(text, token)]
-        if missing and not any(says(text, label) for label in unwanted):  # beside black hair, white would be no better
+        missing = [spelled(token, plan) for token in wanted if not says(whole, token)]
+        if missing and not any(says(whole, label) for label in unwanted):  # beside black hair, white would be no better
             text = inserted(text, missing, plan if holds(text, plan.trigger) else _first_first(text, plan))
-    return text
+    return f"{start}{text}{end}"
+
+
+def _stands(words: str, plan: CaptionPlan) -> str:
+    """What the config puts around a caption; nothing where the trigger is in it, behind which tokens are added."""
+    return "" if plan.trigger and holds(words, plan.trigger) else words
 
 
 def _first_first(text: str, plan: CaptionPlan) -> CaptionPlan:
@@ -153,15 +164,6 @@ def _unwanted(fix: Mapping[str, Any], text: str) -> Sequence[str]:
     if two_colours(tokens[0], text) or names_others(text):
         return ()
     return rivals(labels, tokens[0], text)
-
-
-def _with_trigger(text: str, plan: CaptionPlan) -> str:
-    """With the trigger where captions have it: behind the class words, before prose; unless it is there, or unknown."""
-    if not plan.trigger or holds(text, plan.trigger):
-        return text
-    tokens = caption_tokens(text)
-    place = next((i for i, token in enumerate(tokens) if " ".join(pieces(token)) not in plan.class_words), len(tokens))
-    return ", ".join([*tokens[:place], plan.trigger, *tokens[place:]])
 
 
 def _leading(dataset: Dataset, trigger: str) -> Collection[str]:

@@ -53,6 +53,7 @@ from lora_doctor.types import (
     Measurement,
     NotEvaluated,
     PictureFacts,
+    Prescription,
     Reading,
     Role,
     Rule,
@@ -119,6 +120,8 @@ class Audit:
     """Folder -> repeats that bring it nearest."""
     apart: tuple[str, ...] = ()
     """Words of captions that call a part of the pictures each; empty = one character, or no telling."""
+    prescription: Prescription = field(default_factory=Prescription)
+    """What `record` prescribes, with the words of captions."""
 
     @property
     def dataset(self) -> Dataset:
@@ -183,6 +186,10 @@ def audit_dataset(
         pictures = save_thumbnails(dataset, run) if settings.private else None
         told = measurements if settings.private else public(measurements, label_sets)
         shown = (findings, not_evaluated) if settings.private else _judged(rules, told, blind)
+        prescribed = partial(
+            prescribe, spec=case.spec, label_sets=label_sets,
+            counted={} if ways.more is None else {ways.more.role: ways.more.pictures},
+        )  # fmt: skip
         record = AuditRecord(
             format_version=FORMAT_VERSION,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,14 +207,7 @@ def audit_dataset(
             measurements=told,
             findings=shown[0],
             not_evaluated=shown[1],
-            prescription=prescribe(
-                shown[0],
-                settings.training,
-                told,
-                spec=case.spec,
-                label_sets=label_sets,
-                counted={} if ways.more is None else {ways.more.role: ways.more.pictures},
-            ),
+            prescription=prescribed(shown[0], settings.training, told),
             timings={"seconds": round(time.monotonic() - began, 2)},
         )
         run.write_text(AUDIT, to_json(record))
@@ -217,7 +217,7 @@ def audit_dataset(
         case=case, record=record, measurements=measurements, findings=findings, not_evaluated=not_evaluated,
         trigger_reason=trigger_reason, plan=plan, repeats=ways.repeats,
         misspelt=spelt_otherwise(texts, case.trigger, label_sets), class_words=_class_words(texts),
-        apart=induced.apart,
+        apart=induced.apart, prescription=prescribed(findings, settings.training, measurements),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lora_doctor.dataset import survey
 from lora_doctor.errors import InputRefused, UsageError
+from lora_doctor.layouts.config_text import ENDINGS, parsed
 from lora_doctor.plugins import find
 from lora_doctor.types import Dataset, Layout
 
@@ -19,7 +20,7 @@ def layout_of(path: Path) -> Layout:
     """How the dataset at `path` lies on the disk, as the trainer whose layout or config it is sees it.
 
     Raises InputRefused for what does not exist or cannot be read, UsageError for a file that no trainer's layout
-    recognises, and whatever the layout's `read` raises.
+    recognises, with the line that is wrong in a broken one, and whatever the layout's `read` raises.
     """
     if not path.exists():
         raise InputRefused("no such folder or config.", path=path, advice="Give the folder the LoRA is trained on.")
@@ -29,6 +30,8 @@ def layout_of(path: Path) -> Layout:
         if layouts[name].recognises(path, text):
             layout: Layout = layouts[name].read(path, text)
             return layout
+    if text is not None and path.suffix.lower() in ENDINGS:
+        parsed(path, text)
     raise UsageError("is no dataset config known here.", path=path, advice=f"Known: {', '.join(layouts)}.")
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lora_doctor.caption_files import parts_of_wildcards
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
 from lora_doctor.caption_source import beside, ending_of, file_text, left_alone, put_in_front, said, subset_of
+from lora_doctor.captions import says
 from lora_doctor.corrected_dataset import places_in_copy
 from lora_doctor.dataset_audit import Audit
 from lora_doctor.dossier import name_in
@@ -149,7 +151,11 @@ def plan_mending(audit: Audit) -> Mending:
         lead = put_in_front(image, subset) if plan.trigger == subset.trigger else ""
         if several:
             continue
-        mended = _mended(said(image, subset), plan, image.role, certainly_shown(audit, image, reading), lead)
+        told = said(image, subset)
+        if subset.wildcards and (attributes := _in_wildcards(told, plan)):
+            unsure[image.path] = tuple(f"{{a|b}} stands for a {name.replace('_', ' ')}" for name in attributes)
+            continue
+        mended = _mended(told, plan, image.role, certainly_shown(audit, image, reading), lead)
         if mended.by_hand:
             unsure[image.path] = mended.by_hand
         if mended.changes:
@@ -174,6 +180,13 @@ def _mended(
     return Mended(
         caption="\n".join(f"{lead}{line.caption}" for line in lines), changes=tuple(changes), by_hand=tuple(left)
     )
+
+
+def _in_wildcards(captions: Sequence[str], plan: CaptionPlan) -> list[str]:
+    """The attributes of the spec that a part of a wildcard names: each part is a caption of its own."""
+    parts = [part for caption in captions for part in parts_of_wildcards(caption)]
+    sets = {name: plan.label_sets[name] for name in plan.spec if name in plan.label_sets}
+    return [name for name, one in sets.items() if any(says(part, label) for part in parts for label in one.labels)]
 
 
 def caption_plan(audit: Audit) -> CaptionPlan:
@@ -226,12 +239,12 @@ def sheet(mending: Mending) -> str:
                 for each in mending.removals
             ],
         ),
-        _listed("Pictures to shoot", [asked.says for asked in audit.record.prescription.dataset]),
+        _listed("Pictures to shoot", [asked.says for asked in audit.prescription.dataset]),
         _listed(
             "Training settings",
-            [f"`{c.field}`: {change_text(c)} ({c.because})" for c in audit.record.prescription.changes],
+            [f"`{c.field}`: {change_text(c)} ({c.because})" for c in audit.prescription.changes],
         ),
-        _listed("Advice", audit.record.prescription.advice),
+        _listed("Advice", audit.prescription.advice),
         _listed("Captions", _grouped(mending, _changes(mending.captions))),
         _listed(
             "Captions to correct by hand: the config's own words around them stand elsewhere",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,8 @@ OTHER_PICTURES: tuple[str, ...] = (
     ".ico", ".jp2", ".exr", ".hdr", ".ppm", ".pgm", ".dds", ".raw", ".dng", ".cr2", ".nef", ".arw", ".xcf", ".kra",
 )  # fmt: skip
 """Endings of pictures that are named when they are left out."""
+VIDEOS: tuple[str, ...] = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+"""Endings of what some trainers train on as well, and nobody looks at here."""
 
 MASKS = ("-masklabel", "-condlabel")
 """How the stem of a mask, or of a control picture, of another picture ends, as OneTrainer names them."""
@@ -99,7 +101,8 @@ def remarks(names: Sequence[str], captions: Sequence[str], subset: Subset, train
     pictures = pictures_of(names, trainer)
     yield from _left_out(names, trainer)
     yield from _clashes(pictures, subset)
-    yield from _unread_captions(captions, pictures, subset)
+    videos = {_stem(name) for name in names if _ending(name) in VIDEOS}
+    yield from _unread_captions(captions, pictures, subset, videos)
     for name, kind in (*((name, "picture") for name in pictures), *((name, "caption") for name in captions)):
         if not _is_text(name) and (kind == "picture" or _is_caption(name, subset)):
             says = f"has a name that is not UTF-8, `{printable(name)}`: rename it, some trainers and tools fail on it."
@@ -116,6 +119,8 @@ def _left_out(names: Iterable[str], trainer: str) -> Iterator[Remark]:
         elif ending in OTHER_PICTURES and ending not in endings:
             says = f"is left out: {whose} not read {ending}, only {', '.join(endings)}."
             yield Remark(name=name, kind="picture", says=says)
+        elif ending in VIDEOS:
+            yield Remark(name=name, kind="picture", says="is left out: videos are not looked at here.")
 
 
 def _clashes(pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
@@ -130,18 +135,24 @@ def _clashes(pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
             yield Remark(name=name, kind="picture", says=says)
 
 
-def _unread_captions(captions: Iterable[str], pictures: Iterable[str], subset: Subset) -> Iterator[Remark]:
-    read = {name for picture in pictures for name in caption_names(picture, subset)}
+def _unread_captions(
+    captions: Iterable[str], pictures: Iterable[str], subset: Subset, videos: Collection[str]
+) -> Iterator[Remark]:
+    wanted = {picture: caption_names(picture, subset) for picture in pictures}
+    read = {name for names in wanted.values() for name in names}
     stems = {_stem(picture): picture for picture in pictures}
     alike = {_folded(stem): picture for stem, picture in stems.items()}
     for name in captions:
-        if name in read or not _is_caption(name, subset):
+        if name in read or not _is_caption(name, subset) or _stem(name) in videos:
             continue
         if _stem(name) in stems:
             where = "a table" if subset.captions is not None else f"files that end in {_or(subset.caption_extensions)}"
             known = subset.captions is not None or subset.caption_extensions
             says = f"captions are in {where} here." if known else "caption files are not read here."
             yield Remark(name=name, kind="caption", says=f"is not read: {says}")
+        elif looked_for := wanted.get(_stem(name)):
+            says = f"is not read: the caption of `{printable(_file(_stem(name)))}` is looked for in "
+            yield Remark(name=name, kind="caption", says=f"{says}`{printable(_file(looked_for[0]))}`. Rename it.")
         elif (picture := alike.get(_folded(_stem(name)))) is not None:
             same = unicodedata.normalize("NFC", _stem(picture)) == unicodedata.normalize("NFC", _stem(name))
             how = "has the same letters in other code points as" if same else f"{_CASE} from"

@@ -15,7 +15,7 @@ Kind = Literal["case", "separator", "typo"]
 _PARTS = re.compile(r"[\s_\-.]+")
 """What stands between the parts of a trigger: `yuki_nk`, `yuki-nk`, `yuki nk`."""
 _START, _END = rf"(?<![^\W{UNSPACED}])(?<!-)", rf"(?![^\W{UNSPACED}]|-)"
-"""The ends of a Latin word: no letter, digit or hyphen beside it, but for scripts that put no space there."""
+"""The ends of a word: no letter, digit or hyphen beside it, but for scripts that put no space there."""
 _ESCAPED = re.compile(r"\\([()\[\]{}])")
 """`\\(fate\\)`: a bracket that is no weight, in prompts and in captions made of them."""
 
@@ -46,8 +46,12 @@ def holds(caption: str, trigger: str) -> bool:
 
 
 def writes(caption: str, trigger: str) -> bool:
-    """Whether the caption writes the trigger as it is given, capitals and separators too, somewhere."""
-    return bool(re.search(_bounded(_brackets(trigger)), caption))
+    """Whether the caption writes the trigger as it is given, capitals and separators too, somewhere.
+
+    Runs of space are one: to a tokenizer they are. Of a trigger with commas, every piece must be there.
+    """
+    patterns = [r"\s+".join(map(_brackets, piece.split())) for piece in caption_tokens(trigger)]
+    return bool(patterns) and all(re.search(_bounded(pattern), caption) for pattern in patterns)
 
 
 def calls(token: str, trigger: str) -> bool:
@@ -164,8 +168,12 @@ def _pattern(piece: str) -> str:
 
 
 def _bounded(pattern: str) -> str:
-    """The pattern between the ends of a word: a Latin one ends where Han or kana begin, one of those does not."""
-    start, end = (_START, _END) if pattern.isascii() else (r"(?<![\w-])", r"(?![\w-])")
+    """The pattern between the ends of a word.
+
+    A Latin one ends where Han or kana begin; one of those stands among others without a space (`米拉坐在海滩`), but
+    for a single letter, which is part of many words.
+    """
+    start, end = (r"(?<![\w-])", r"(?![\w-])") if len(pattern) == 1 else (_START, _END)
     return start + pattern + end
 
 

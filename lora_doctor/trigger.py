@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from lora_doctor.caption_words import CLASS_WORDS, COMMON
@@ -203,10 +204,17 @@ def _together(one: _Candidate, other: _Candidate) -> bool:
 
 
 def _words(caption: str) -> list[tuple[str, bool]]:
-    """Every word of the caption, underscores kept, and whether it stands in prose."""
-    return [
-        (word, prose) for token in said_tokens(caption) for prose in (prose_piece(token),) for word in words_of(token)
-    ]
+    """Every word of the caption but the names of artists, underscores kept, and whether it stands in prose."""
+    found = []
+    for token in said_tokens(caption):
+        words, prose = words_of(token), prose_piece(token)
+        found += [(word, prose) for before, word in pairwise(("", *words)) if not _is_artist(before, word)]
+    return found
+
+
+def _is_artist(before: str, word: str) -> bool:
+    """Whether a word says who drew the picture: `by greg`, `artist:greg`."""
+    return before.lower() == "by" or word.lower().startswith("artist:")
 
 
 def _whole_tag(one: _Candidate, captions: Sequence[tuple[str, float]], vocabulary: Vocabulary) -> str | None:

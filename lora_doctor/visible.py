@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lora_doctor.captions import says, texts
+from lora_doctor.captions import one_spelling, says, texts
 from lora_doctor.grey_pictures import hides
 from lora_doctor.types import DatasetImage, LabelSet, Reading
 
@@ -200,8 +200,8 @@ def look(
 @lru_cache(maxsize=REMEMBERED)
 def said(text: str, labels: tuple[str, ...]) -> frozenset[str]:
     """The labels that a caption says; remembered, as several audits ask it of every caption."""
-    lower = text.lower()  # the first word of a label stands in whatever says it: cheaper to look for than the label
-    return frozenset(label for label in labels if _first_word(label) in lower and says(text, label))
+    told = one_spelling(text)  # a label's first word stands in whatever says it: cheaper to look for than the label
+    return frozenset(label for label in labels if _first_word(label) in told and says(text, label))
 
 
 def said_share(image: DatasetImage, labels: tuple[str, ...]) -> float:
@@ -211,7 +211,7 @@ def said_share(image: DatasetImage, labels: tuple[str, ...]) -> float:
 
 
 def _first_word(label: str) -> str:
-    return label.lower().replace("_", " ").replace(",", " ").strip().partition(" ")[0]
+    return one_spelling(label).replace(",", " ").strip().partition(" ")[0]
 
 
 def _shows(reading: Reading, labels: LabelSet, framings: LabelSet | None) -> bool:

@@ -37,6 +37,22 @@ def test_the_run_folder_lies_beside_the_dataset(dataset: Path) -> None:
     assert read(dataset, out=Path("elsewhere")).out == Path("elsewhere")
 
 
+@pytest.mark.parametrize(("given", "name"), [(".", "yuki"), ("..", "characters"), ("../yuki", "yuki"), ("", "yuki")])
+def test_a_folder_given_by_dots_has_the_name_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, name: str
+) -> None:
+    (tmp_path / "characters" / "yuki").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "characters" / "yuki")
+    settings = read(Path(given))
+    assert settings.dataset.resolve().name == name
+    assert settings.out.resolve() == settings.dataset.resolve().parent / f"{name}-audit"
+
+
+def test_a_trigger_has_no_space_around_it(dataset: Path) -> None:
+    assert read(dataset, trigger=" ohwx woman ").trigger == "ohwx woman"
+    assert read(dataset, trigger=" ").trigger is None
+
+
 def test_spec_and_roles_are_names_and_values(dataset: Path) -> None:
     settings = read(dataset, spec=("hair_colour=white_hair",), roles=("faces/*=identity-emphasis", "a=b=in-context"))
     assert settings.spec == {"hair_colour": "white_hair"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.caption_files import MAX_LETTERS, MAX_VARIANTS, captions_of
+from lora_doctor.caption_files import MAX_LETTERS, MAX_VARIANTS, captions_of, parts_of_wildcards
 from lora_doctor.types import Subset
 
 FOLDER = Path("pictures")
@@ -128,3 +128,7 @@ def test_any_text_gives_a_bounded_number_of_captions_each_once(
     assert text is None or found
     if trigger and found:
         assert all(trigger in one for one in found)
+
+
+def test_the_parts_of_wildcards_are_told_and_braces_that_are_meant_are_none() -> None:
+    assert parts_of_wildcards("a {red|dark blue} hat, {{smile|grin}}, {park}") == ["red", "dark blue", "park"]

@@ -67,6 +67,20 @@ def test_weights_stay_and_their_tokens_are_read() -> None:
     assert mended("1girl, yuki_nk, (black hair:1.2), white_hair, slender") == "1girl, yuki_nk, white_hair, slender"
 
 
+def test_every_line_of_a_caption_stays_one() -> None:
+    """Trainers read the first line, any line, or all of them with a comma between."""
+    assert mended("1girl, yuki_nk, smile\nblack_hair, slender\nlibrary") == (
+        "1girl, yuki_nk, smile\nwhite_hair, slender\nlibrary"
+    )
+    assert mended("1girl, smile\nbest quality") == "1girl, yuki_nk, white_hair, slender, smile\nbest quality"
+    assert mended("1girl, yuki_nk, slender\nwhite_hair, black_hair, smile") == (
+        "1girl, yuki_nk, slender\nwhite_hair, smile"
+    )
+    assert mended("yuki_nk is sitting in the library.\n\nShe is slender.") == (
+        "yuki_nk is sitting in the library. white hair\n\nShe is slender."
+    )
+
+
 def test_a_kept_part_keeps_its_mark_and_the_trigger_before_it() -> None:
     assert mended("1girl, yuki_nk ||| library, smile") == "1girl, yuki_nk ||| white_hair, slender, library, smile"
     assert mended("1girl ||| white_hair, slender") == "1girl, yuki_nk ||| white_hair, slender"
@@ -281,12 +295,65 @@ def test_the_other_half_of_two_colours_is_kept_and_the_characters_own_added() ->
 def test_a_more_precise_tag_of_another_colour_goes_whole() -> None:
     assert mended("1girl, yuki_nk, jet_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
     assert mended("1girl, yuki_nk, jet_black_hair,white_hair, slender,") == "1girl, yuki_nk, white_hair, slender"
+    assert mended("1girl, yuki_nk, dark_black_hair, slender") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_a_trigger_with_two_spaces_or_apart_at_its_comma_is_not_written_twice() -> None:
+    def one(trigger: str, caption: str) -> Mended:
+        return mend(caption, replace(PLAN, trigger=trigger, spec={}), role=None, shown={})
+
+    assert one("ohwx woman", "ohwx  woman, smile").changes == ()
+    assert one("yuki_nk, hero", "yuki_nk, smile, hero").changes == ()
+
+
+@pytest.mark.parametrize("caption", [None, "", " \n"])
+def test_a_picture_of_which_nothing_is_known_gets_no_empty_caption(caption: str | None) -> None:
+    plan = CaptionPlan(trigger="", spec={}, label_sets=SETS)
+    assert mend(caption, plan, role=None, shown={}) == Mended(caption=caption or "")
+
+
+def test_nothing_is_put_into_the_middle_of_a_short_sentence() -> None:
+    assert mended("yuki_nk, who is slender, walks.") == "yuki_nk, who is slender, walks. white hair"
+    assert mended("the yuki_nk, in the library") == "the yuki_nk, in the library, white hair, slender"
+
+
+def test_a_full_stop_behind_a_list_of_tags_is_no_part_of_the_last_one() -> None:
+    sound = "1girl, yuki_nk, slender, white hair."
+    assert mended(sound) == sound
+    assert mended("1girl, yuki_nk, slender, black hair.") == "1girl, yuki_nk, slender, white_hair."
+    assert mended("1girl, yuki_nk, white_hair, slender, black hair.") == "1girl, yuki_nk, white_hair, slender"
+
+
+def test_what_a_tag_says_besides_the_colour_stays() -> None:
+    assert mended("1girl, yuki_nk, long_black_hair, slender") == "1girl, yuki_nk, long_white_hair, slender"
+    assert mended("1girl, yuki_nk, (very_long_black_hair:1.2), slender") == (
+        "1girl, yuki_nk, (very_long_white_hair:1.2), slender"
+    )
+    assert mended("1girl, yuki_nk, white_hair, long_black_hair, slender") == (
+        "1girl, yuki_nk, white_hair, long_hair, slender"
+    )
+
+
+def test_a_length_that_stands_before_a_colour_is_not_asked_for_again() -> None:
+    lengths = label_set("hair_length", "identity", "short_hair long_hair")
+    plan = replace(PLAN, spec={"hair_length": "long_hair"}, label_sets={"hair_length": lengths})
+
+    def one(caption: str) -> Mended:
+        return mend(caption, plan, role=None, shown={})
+
+    assert one("1girl, yuki_nk, long_white_hair").changes == ()
+    assert one("yuki_nk is a girl with long white hair in a park").changes == ()
+    short = one("1girl, yuki_nk, short_white_hair")
+    assert (short.changes, short.by_hand) == ((), ("says short_hair, the character has long_hair",))
 
 
 def test_spaces_are_kept_where_the_dataset_writes_them() -> None:
     assert not written_with_underscores(["1girl, white hair, blue eyes"])
     assert written_with_underscores(["1girl, white_hair, blue_eyes"])
     assert not written_with_underscores(["yuki_nk, white hair", "a photo of yuki_nk in the park"], "yuki_nk")
+    assert not written_with_underscores(["1girl, yuki_nk, white hair", "yuki_nk, smile"], "yuki_nk")
+    assert not written_with_underscores(["A woman called yuki_nk stands on a beach at night"], "yuki_nk")
+    assert written_with_underscores(["yuki_nk", "1girl, smile"], "yuki_nk")
     plan = replace(PLAN, underscores=False)
     assert mend("1girl, yuki_nk, slender", plan, role=IN_CONTEXT, shown={}).caption == (
         "1girl, yuki_nk, white hair, slender"

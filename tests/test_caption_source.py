@@ -10,7 +10,7 @@ from PIL import Image
 
 from lora_doctor.caption_source import as_file, file_text, left_alone, put_in_front, said
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.types import Dataset, Subset
+from lora_doctor.types import Dataset, DatasetImage, Subset
 
 
 def job(folder: Path, files: dict[str, str], **dataset: object) -> Dataset:
@@ -62,7 +62,16 @@ def test_a_trigger_that_the_trainer_writes_is_not_written_into_the_file(tmp_path
     )
 
 
-@pytest.mark.parametrize("name", ["0.caption", "0.TXT", "0.tags", "0.json"])
+def test_last_words_of_the_config_that_begin_with_a_comma_are_taken_off(tmp_path: Path) -> None:
+    image = DatasetImage(path=tmp_path / "0.png", sha256="", width=8, height=8, caption="a hat , best quality")
+    subset = Subset(folder=tmp_path, suffix=" , best quality")
+    assert file_text("a hat, red, best quality", image, subset) == "a hat, red\n"
+    assert file_text("a hat , best quality", image, subset) == "a hat\n"
+    assert file_text("a hat, best", image, subset) is None
+    assert file_text("a hatless", image, Subset(folder=tmp_path, suffix=" less")) is None
+
+
+@pytest.mark.parametrize("name", ["0.caption", "0.TXT", "0.tags", "0.json", "0.png.txt"])
 def test_a_caption_file_of_another_ending_is_left_alone(tmp_path: Path, name: str) -> None:
     dataset = job(tmp_path, {name: "a hat"})
     assert left_alone(dataset.images[0], dataset.subsets[0]) == (tmp_path / "set" / name,)

@@ -18,6 +18,7 @@ from lora_doctor.caption_weights import unweighted
         ("(white hair, blue eyes: .9)", "white hair, blue eyes"),
         ("((white hair)), [smile], {park}", "white hair, smile, park"),
         ("((white hair:1.2):0.9)", "white hair"),
+        ("(white hair)\nsmile", "white hair\nsmile"),
         ("a girl with (white hair:1.2) in a park", "a girl with white hair in a park"),
         ("(saber_(fate):1.1), (saber \\(fate\\):1.1)", "saber_(fate), saber \\(fate\\)"),
     ],

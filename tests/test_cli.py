@@ -375,6 +375,19 @@ def test_an_audit_as_json_is_one_document_that_names_no_file_and_fails_on_nothin
     assert str(tmp_path) not in result.stdout
 
 
+def test_an_audit_shows_names_in_no_encoding_byte_by_byte(tmp_path):
+    folder = tmp_path / os.fsdecode(b"mis\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    Image.new("RGB", (80, 80)).save(folder / "00.png")
+    result = doctor("audit", folder, "--fix", tmp_path / os.fsdecode(b"mended\xff"), "--fail-on", "never")
+    assert result.returncode == 0, result.stderr
+    assert "wrote" in result.stdout and r"mended\xff/captions" in result.stdout
+    assert r"Report: " in result.stdout and r"mis\xe9-audit" in result.stdout
+
+
 def test_an_audit_of_nothing_is_refused_in_one_line(tmp_path):
     refused(doctor("audit", tmp_path / "none"), 4, "none")
     (tmp_path / "empty").mkdir()

@@ -11,6 +11,7 @@ from PIL import Image
 from lora_doctor.captions import caption_tokens
 from lora_doctor.corrected_dataset import (
     caption_diff,
+    caption_texts,
     copy_dataset,
     corrected_captions,
     folders_in_copy,
@@ -130,6 +131,40 @@ def test_each_picture_is_named_its_own_environment_if_it_was_read(tmp_path):
     seen = {data.images[0].path: {"environment": "library"}, data.images[1].path: {"environment": "beach"}}
     corrected = corrected_captions(data, [fix], TRIGGER, seen)
     assert corrected == {data.images[0].path: "1girl, yuki_nk, library, smile"}
+
+
+@pytest.mark.parametrize(
+    ("caption", "corrected"),
+    [
+        ("1girl, yuki_nk, black hair, red dress", "1girl, yuki_nk, white hair, red dress"),
+        ("1girl, (yuki_nk:1.1), (Black_Hair:1.2)", "1girl, (yuki_nk:1.1), (white_hair:1.2)"),
+        ("1girl, yuki_nk ||| smile, black_hair.", "1girl, yuki_nk ||| smile, white_hair."),
+        ("1girl, yuki_nk, smile\nblack_hair, park_bench", "1girl, yuki_nk, smile\nwhite_hair, park_bench"),
+        ("yuki_nk walks in a park, in rain.\n\nIt pours.", "yuki_nk walks in a park, in rain. white hair\n\nIt pours."),
+    ],
+)  # fmt: skip
+def test_a_trait_is_corrected_however_the_caption_is_written(tmp_path, caption, corrected):
+    data = dataset(tmp_path / "d", caption)
+    fix = {"correct_tokens": "hair_colour", "to": "all", "tokens": ["white_hair"], "remove": ["black_hair", "red_hair"]}
+    assert corrected_captions(data, [fix], TRIGGER) == {data.images[0].path: corrected}
+
+
+@pytest.mark.parametrize(
+    ("caption", "written"),
+    [
+        ("1girl, park", "1girl, tall, park\n"),
+        ("a woman is walking in a park", "a woman is walking in a park, tall\n"),
+        ("1girl, yuki_nk", "1girl, yuki_nk, tall\n"),
+    ],
+)
+def test_what_is_added_stands_between_the_words_of_the_config(tmp_path, caption, written):
+    dataset(tmp_path / "d", caption)
+    config = tmp_path / "dataset.toml"
+    around = "caption_extension = '.txt'\ncaption_prefix = 'masterpiece,'\ncaption_suffix = ', best quality'\n"
+    config.write_text(f"[[datasets]]\n{around}[[datasets.subsets]]\nimage_dir = '{tmp_path / 'd'}'\n")
+    data = read_dataset(config)
+    corrected = corrected_captions(data, [{"add_tokens": "body", "to": "all", "tokens": ["tall"]}], TRIGGER)
+    assert caption_texts(data, None, corrected) == {data.images[0].path: written}
 
 
 def test_a_fix_with_tokens_of_its_own_never_takes_what_was_read(tmp_path):

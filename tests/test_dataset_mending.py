@@ -9,11 +9,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lora_doctor.dataset_audit import AuditSettings, audit_dataset, open_audit_instruments
 from lora_doctor.dataset_mending import CAPTIONS, DIFF, REMOVE, REPEATS, SHEET, Mending, plan_mending
+from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import UsageError
 from lora_doctor.instrument_choice import BUNDLED
 from lora_doctor.instruments import Instruments
@@ -410,3 +412,34 @@ def test_a_plan_of_repeats_leaves_out_the_pictures_that_are_to_go(instruments: I
     sheet = (tmp_path / "out" / SHEET).read_text("utf-8")
     assert f"## Identity ratio after the removals\n\n- {ways.says[0]}\n" in sheet
     assert json.loads((tmp_path / "out" / REPEATS).read_text("utf-8")) == dict(ways.repeats)
+
+
+def test_the_sheet_has_the_words_of_captions_that_the_public_record_has_not(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for number in range(12):
+        Image.new("RGB", (80, 80), (number * 20, 0, 0)).save(tmp_path / "set" / f"{number}.png")
+        said = "1girl, yuki_nk, lantern" if number % 3 else f"1girl, yuki_nk, hat{number}"
+        (tmp_path / "set" / f"{number}.txt").write_text(said, "utf-8")
+    audit = audit_dataset(AuditSettings(dataset=tmp_path / "set", out=tmp_path / "run", trigger="yuki_nk"))
+    plan_mending(audit).write(tmp_path / "out")
+    assert "Take lantern out of the captions" in (tmp_path / "out" / SHEET).read_text("utf-8")
+    assert "lantern" not in to_json(audit.record)
+
+
+def test_a_caption_whose_wildcards_name_a_trait_is_left_to_be_looked_at(tmp_path: Path) -> None:
+    captions = ["yuki_nk, {black hair|white hair}, hat", "yuki_nk, {smile|grin}, hat", "yuki_nk, red hair"]
+    (tmp_path / "set").mkdir()
+    for number, caption in enumerate(captions):
+        noise = np.random.default_rng(number).integers(0, 255, (80, 80, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "set" / f"{number}.png")
+        (tmp_path / "set" / f"{number}.txt").write_text(caption, "utf-8")
+    config = tmp_path / "dataset.toml"
+    habits = "[general]\nenable_wildcard = true\ncaption_extension = '.txt'\n"
+    config.write_text(f"{habits}[[datasets]]\n[[datasets.subsets]]\nimage_dir = '{tmp_path / 'set'}'\n", "utf-8")
+    spec = {"hair_colour": "white_hair"}
+    settings = AuditSettings(dataset=config, out=tmp_path / "run", trigger="yuki_nk", spec=spec)
+    mending = plan_mending(audit_dataset(settings))
+    told = {path.name: mended.caption for path, mended in mending.captions.items()}
+    assert told == {"1.png": "yuki_nk, white hair, {smile|grin}, hat", "2.png": "yuki_nk, white hair"}
+    [(path, notes)] = mending.unsure.items()
+    assert (path.name, notes) == ("0.png", ("{a|b} stands for a hair colour",))

@@ -74,6 +74,13 @@ def test_captions_that_are_not_read_name_what_is() -> None:
     assert "files that end in .caption" in said(["a.png", "a.txt", "a.caption"], only)["a.txt"]
     assert "in a table" in said(["a.png", "a.txt"], Subset(folder=Path("d"), captions={"a.png": "1girl"}))["a.txt"]
     assert "end in .txt or .caption" in said(["a.png", "a.TXT"])["a.TXT"]
+    assert "the caption of `a.png` is looked for in `a.txt`" in said(["x/a.png", "x/a.png.txt"])["x/a.png.txt"]
+
+
+def test_videos_are_left_out_and_their_captions_are_nothing_odd() -> None:
+    assert said(["a.png", "a.txt", "v.mp4", "v.txt", "w.MOV"]) == {
+        "v.mp4": "is left out: videos are not looked at here.", "w.MOV": "is left out: videos are not looked at here.",
+    }  # fmt: skip
 
 
 def test_pictures_of_one_stem_clash_in_their_folder_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.labels import load_labels
 from lora_doctor.plugins import data_folder
-from lora_doctor.spelling import edits, holds, other_spellings, place, respelt
+from lora_doctor.spelling import edits, holds, other_spellings, place, respelt, writes
 from lora_doctor.trigger import Vocabulary
 
 
@@ -37,6 +37,25 @@ def test_a_trigger_is_held_as_a_tag_inside_one_or_in_prose(caption: str, held: b
     assert holds(caption, "yuki_nk") is held
 
 
+@pytest.mark.parametrize(
+    ("caption", "trigger", "held"),
+    [
+        ("米拉坐在海滩上，长发", "米拉", True),
+        ("一个叫米拉的女孩", "米拉", True),
+        ("初音が笑っている", "初音", True),
+        ("photo of 米拉, smile", "米拉", True),
+        ("ëlla站在海滩里", "ëlla", True),
+        ("ëllaria, smile", "ëlla", False),
+        ("雪地里的女孩", "雪", False),
+        ("雪, smile", "雪", True),
+    ],
+)
+def test_a_trigger_without_latin_letters_is_held_in_a_sentence_without_spaces(
+    caption: str, trigger: str, held: bool
+) -> None:
+    assert holds(caption, trigger) is writes(caption, trigger) is held
+
+
 @pytest.mark.parametrize("trigger", ["saber (fate)", "saber \\(fate\\)", "saber_(fate)"])
 @pytest.mark.parametrize("caption", ["saber (fate), 1girl", "saber \\(fate\\), 1girl", "1girl, saber_\\(fate\\)"])
 def test_a_bracket_is_the_same_with_a_backslash(caption: str, trigger: str) -> None:
@@ -52,6 +71,15 @@ def test_every_piece_of_a_trigger_with_commas_must_be_there() -> None:
     assert holds("yuki_nk, 1girl, white dress", "yuki_nk, white_dress")
     assert not holds("yuki_nk, 1girl", "yuki_nk, white_dress")
     assert not holds("anything", "")
+
+
+def test_a_trigger_is_written_with_its_capitals_and_separators_whatever_the_runs_of_space() -> None:
+    assert writes("a photo of ohwx  woman", "ohwx woman")
+    assert writes("smile, ohwx\nwoman", "ohwx woman")
+    assert not writes("OHWX woman", "ohwx woman")
+    assert not writes("ohwx_woman", "ohwx woman")
+    assert writes("yuki_nk, smile, white dress", "yuki_nk, white dress")
+    assert not writes("yuki_nk, smile", "yuki_nk, white dress")
 
 
 def test_places_count_tokens_as_the_trainer_cuts_them() -> None:

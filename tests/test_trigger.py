@@ -92,6 +92,13 @@ def test_a_trigger_that_half_of_the_captions_lack_is_still_found() -> None:
     assert "50%" in found.reason
 
 
+@pytest.mark.parametrize("artist", ["by gregx_rt", "artist:gregx_rt"])
+def test_who_drew_the_pictures_is_not_who_is_in_them(artist: str) -> None:
+    texts = [text.replace("1girl, ", f"1girl, {artist}, ") for text in captions("yuki_nk", "tags")]
+    assert all(artist in text for text in texts)
+    assert induce_trigger(dataset(texts), LABEL_SETS).word == "yuki_nk"
+
+
 def test_two_characters_leave_it_open() -> None:
     found = induce_trigger(dataset(captions("yuki_nk", "tags") + captions("akane_nk", "tags")), LABEL_SETS)
     assert found.word is None

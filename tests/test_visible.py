@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.types import DatasetImage, FaceReading, LabelSet, Reading
-from lora_doctor.visible import MISREAD, Visible, look
+from lora_doctor.visible import MISREAD, Visible, look, said
 from tests.make_label_set import label_set
 
 HAIR = label_set("hair", "identity", "white_hair black_hair red_hair green_hair")
@@ -113,6 +113,21 @@ def test_the_captioned_share_counts_the_pictures_that_show_the_label() -> None:
     share = seen.captioned("white_hair", np.array([1.0, 0.0, 1.0, 1.0]))
     assert share is not None and share.value == pytest.approx(0.5, abs=0.01)
     assert seen.captioned("green_hair", np.ones(4)) is None
+
+
+@pytest.mark.parametrize(
+    ("caption", "label"),
+    [
+        ("a woman with short blond hair", "blonde_hair"),
+        ("1girl, gray_hair", "grey_hair"),
+        ("Gray-haired", "grey_hair"),
+        ("1girl, tanned skin", "tan"),
+        ("long white hair", "long_hair"),
+        ("1girl, Grey Hair", "gray_hair"),
+    ],
+)
+def test_a_label_is_said_in_whichever_spelling(caption: str, label: str) -> None:
+    assert said(caption, (label, "red_hair")) == {label}
 
 
 def test_captions_that_clip_does_not_bear_out_widen_the_doubt() -> None:

@@ -40,4 +40,6 @@ def _unread(dataset: Dataset, image: DatasetImage, named: set[str], stems: set[s
     place = (subset.caption_folder or subset.folder) / image.path.relative_to(subset.folder)
     stem = os.path.splitext(place)[0]
     # A file of the ending that is looked for was found, and could not be read: that is another fault.
-    return stem in stems and not any(f"{stem}{ending}" in named for ending in subset.caption_extensions)
+    return not stems.isdisjoint((stem, str(place))) and not any(
+        f"{stem}{ending}" in named for ending in subset.caption_extensions
+    )

@@ -123,6 +123,8 @@ def _shallow(value: Any) -> Any:
 
 
 _LOADS = {".json": _json, ".jsonc": _json, ".toml": _toml, ".yaml": _yaml, ".yml": _yaml}
+ENDINGS = tuple(_LOADS)
+"""What a config ends in."""
 
 
 def shown(value: Any, most: int = 60) -> str:

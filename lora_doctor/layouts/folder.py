@@ -7,6 +7,7 @@
 | `metadata.jsonl`, `metadata.csv` | the pictures and captions it lists; caption files beside pictures come first |
 | `mask` or `masks` without captions, with the names of the pictures beside it | masks: no pictures |
 | `img` beside `reg`, `log`, `model` | the folders of kohya_ss: `reg` is regularisation, the other two are no pictures |
+| `reg` beside `10_name` | regularisation as well |
 | anything else | one subset, pictures of sub-folders included, once each |
 """
 
@@ -17,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.layouts.folders import MAX_DEPTH, MAX_ENTRIES, PICTURES, Contents, contents
-from lora_doctor.layouts.tables import UNREAD, Table, table_in
+from lora_doctor.layouts.folders import MAX_DEPTH, MAX_ENTRIES, PICTURES, Contents, contents, lies_in
+from lora_doctor.layouts.tables import NAMES, UNREAD, Table, table_in
 from lora_doctor.layouts.trigger_words import common_trigger, trigger_of
 from lora_doctor.types import Layout, Subset
 
@@ -91,6 +92,8 @@ class _Found:
     tables: int = 0
     ignored_tables: int = 0
     unread_tables: int = 0
+    nameless_tables: int = 0
+    """Tables without a column that names pictures."""
     captionless_tables: int = 0
     lacking: int = 0
     """Pictures in tables without a caption."""
@@ -127,7 +130,9 @@ class _Found:
         if found:
             self.numbered += 1
             return replace(like, repeats=int(found[1]), class_tokens=found[2].strip(), source=name)
-        if name.lower() in REGULARISATION and any(_has_numbered(each) for key, each in siblings.items() if key != name):
+        others = [(key, each) for key, each in siblings.items() if key != name]
+        numbered = any(_NUMBERED.fullmatch(key) or _has_numbered(each) for key, each in others)
+        if name.lower() in REGULARISATION and numbered:
             self.regularisation += 1
             return replace(like, regularisation=True, source=name)
         return replace(like, source=like.source or name)
@@ -141,6 +146,7 @@ class _Found:
         self.unread_tables += UNREAD in folder.names.files
         table = table_in(folder.path)
         if table is None:
+            self.nameless_tables += any(lies_in(folder.path, name) for name in NAMES)
             return None
         if not set(_stems(folder)).isdisjoint(_stems(folder, CAPTION_FILES)):
             self.ignored_tables += 1
@@ -176,6 +182,8 @@ class _Found:
              "read from, the one that most rows have: they have no caption."),
             (self.ignored_tables, "There are caption files and a metadata table: the caption files are read. A trainer "
              "that reads the table shows other captions."),
+            (self.nameless_tables, "A metadata table is not read: it has no column file_name, which names the pictures "
+             "(of CSV, commas part the columns)."),
             (self.unread_tables, f"{UNREAD} is not read here: save the table as metadata.jsonl."),
             (self.outside, f"{self.outside} rows of a metadata table name no picture below its folder."),
             (self.links, f"{self.links} links to folders are not followed; trainers follow them."),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from lora_doctor.caption_words import COMMON
 from lora_doctor.types import Subset
 
 _ORDINARY = (
@@ -14,8 +15,8 @@ _ORDINARY = (
     "images image img imgs pictures pics photos data dataset train training close closeup close-up face faces body "
     "full fullbody upper half head portrait portraits context hq lq misc other new all set high low quality"
 )
-"""Words of DreamBooth prompts and of folders' names that call nobody in particular."""
-_NO_TRIGGER = frozenset(_ORDINARY.split())
+"""Words of DreamBooth prompts and of folders' names that call nobody in particular, besides those of any caption."""
+_NO_TRIGGER = frozenset((*_ORDINARY.split(), *(word for tag in COMMON for word in tag.split())))
 _WORD = re.compile(r"[^\s,()\[\]{}<>:;|/\\]+")
 
 

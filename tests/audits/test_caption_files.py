@@ -46,6 +46,11 @@ def test_captions_of_another_ending_are_counted_and_named(tmp_path: Path) -> Non
     assert [case.dataset.images[index].path.name for index in one.pictures] == ["a.png", "c.png"]
 
 
+def test_captions_named_after_the_whole_name_are_counted(tmp_path: Path) -> None:
+    subset = Subset(folder=pictures(tmp_path, a=".png.txt", b=".txt"), caption_extensions=(".txt",))
+    assert audit(case_of(subset))[0].value == 0.5
+
+
 def test_class_tokens_do_not_hide_them(tmp_path: Path) -> None:
     subset = Subset(folder=pictures(tmp_path, a=".txt"), caption_extensions=(".caption",), class_tokens="ohwx girl")
     assert audit(case_of(subset))[0].value == 1.0

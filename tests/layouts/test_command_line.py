@@ -28,6 +28,7 @@ SCRIPT = Path("run.sh")
         ('A=(--x=1 --y 2)\na --z "${A[@]}"', {"x": "1", "y": "2", "z": True}),
         ("if true; then D=data; fi\na --x=$D", {"x": "$D"}),
         ("a --x=1 > log.txt 2>&1", {"x": "1"}),
+        ("export D=\na --x=$D.", {"x": "."}),
         ("a --x=$UNKNOWN", {"x": "$UNKNOWN"}),
         ("a --x=1 --x=2", {"x": "2"}),
         ("cd x && a --x=-1", {"x": "-1"}),
@@ -68,6 +69,19 @@ def test_a_line_that_does_not_end_hides_no_other(broken: str) -> None:
 def test_a_text_that_is_no_script_costs_no_more_than_a_long_one(unit: str) -> None:
     """Each of them once took minutes, or more depth than there is."""
     assert commands_in(SCRIPT, "python one.py --x=1\n" + unit * (MAX_SCRIPT // len(unit) - 10))[0].options == {"x": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.bat", 'set D=C:\\Users\\me\\set\r\na --x="%D%" ^\r\n --y=it\'s --z=C:\\new\\\r\n'),
+        ("run.cmd", 'set "D=C:\\Users\\me\\set"\na --x=%D% --y=it\'s --z=C:\\new\\ \n'),
+        ("run.ps1", '$D = "C:\\Users\\me\\set"\na --x=$D `\n --y="it\'s" --z=C:\\new\\ # --x=1\n'),
+    ],
+)
+def test_a_backslash_is_part_of_a_path_in_scripts_of_windows(name: str, text: str) -> None:
+    (command,) = commands_in(Path(name), text)
+    assert command.options == {"x": r"C:\Users\me\set", "y": "it's", "z": "C:\\new\\"}
 
 
 def test_each_command_is_told_by_itself() -> None:

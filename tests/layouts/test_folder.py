@@ -102,6 +102,14 @@ def test_regularisation_beside_the_pictures_is_no_part_of_the_character(tmp_path
     assert [one.regularisation for one in layout_of(tmp_path / "img").subsets] == [False]
 
 
+@pytest.mark.parametrize("reg", ["reg/1_woman", "reg"])
+def test_regularisation_beside_numbered_folders_is_none_either(tmp_path: Path, reg: str) -> None:
+    folders(tmp_path, "10_ohwx woman", reg)
+    layout = layout_of(tmp_path)
+    assert [one.regularisation for one in layout.subsets] == [False, True]
+    assert layout.trigger == "ohwx"
+
+
 def test_a_plain_folder_called_reg_is_a_folder_of_pictures(tmp_path: Path) -> None:
     folders(tmp_path, "reg", "beach")
     assert [one.regularisation for one in layout_of(tmp_path).subsets] == [False]
@@ -190,6 +198,17 @@ def test_links_are_neither_followed_nor_opened(tmp_path: Path) -> None:
     layout = layout_of(inside)
     assert told(layout, inside) == {".": (1, False), "10_yuki": (10, False)}
     assert noted(layout, "2 links to folders")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("metadata.csv", "file_name;text\na.png;yuki\n"), ("metadata.jsonl", '{"image": "a.png"}')]
+)
+def test_a_table_that_names_no_picture_is_told(tmp_path: Path, name: str, text: str) -> None:
+    folders(tmp_path, ".")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    layout = layout_of(tmp_path)
+    assert layout.subsets[0].captions is None
+    assert noted(layout, "it has no column file_name")
 
 
 def test_a_pipe_called_metadata_is_left_alone(tmp_path: Path) -> None:

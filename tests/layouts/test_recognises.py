@@ -57,6 +57,20 @@ def test_only_folder_recognises_a_folder() -> None:
     assert asked(Path("dataset.toml"), None) == ["folder"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("dataset.toml", '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "C:\\Users\\yuki"\n', "line 3"),
+        ("config.json", '{"concepts": [],}', "line 1"),
+        ("job.yaml", "job: extension\nconfig: [", "line 2"),
+    ],
+)
+def test_a_broken_config_is_told_as_that(tmp_path: Path, name: str, text: str, why: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=f"cannot be read: .*{why}"):
+        layout_of(tmp_path / name)
+
+
 @given(st.sampled_from(ENDINGS), st.text())
 def test_no_text_makes_a_plugin_raise(ending: str, text: str) -> None:
     assert len(asked(Path(f"config{ending}"), text)) <= 1

@@ -15,6 +15,8 @@ from lora_doctor.types import Subset
     [
         ("ohwx woman", "ohwx"), ("a photo of ohwx person", "ohwx"), ("1girl, yuki_nk", "yuki_nk"), ("woman", None),
         ("", None), (None, None), ("closeup", None), ("2024", None), ("<ohwx> style", "ohwx"),
+        ("a photograph of a beautiful ohwx woman", "ohwx"), ("masterpiece, best quality, 1girl, mira_nk", "mira_nk"),
+        ("a man in a suit", None),
     ],
 )  # fmt: skip
 def test_the_first_word_that_is_not_an_ordinary_one(words: str | None, trigger: str | None) -> None:
