@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lora_doctor.article_band import article_band
 from lora_doctor.new_pictures import Request, answers, new_pictures, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
 from lora_doctor.types import (
@@ -188,33 +187,19 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
 
 
 def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient) -> Any:
-    """The new value; None when it takes tokens that are not known.
-
-    `toward` goes all the way to its number, an end of the source's band, and never away from what it is for: to the low
-    end from above, to the high end from below. A ratio beyond it stays.
-    """
+    """The new value; None when it takes tokens that are not known."""
     if isinstance(amount, Mapping):
         tokens = patient.off_spec([amount["off_spec"]])
         return tuple(dict.fromkeys([*(before or ()), *tokens])) if tokens else None
     if operation == "times":
         amount = before * amount
-    elif before is not None and (operation == "at_least" or _from_below(operation, amount, name)):
+    elif operation == "at_least" and before is not None:
         amount = max(before, amount)
-    elif before is not None and (operation == "at_most" or _from_above(operation, amount, name)):
+    elif operation == "at_most" and before is not None:
         amount = min(before, amount)
     if isinstance(amount, list):
         return tuple(amount)
     return math.ceil(amount) if name in INTEGERS else amount
-
-
-def _from_above(operation: str, amount: Any, name: str) -> bool:
-    """Whether an identity ratio is to be lowered to the band."""
-    return operation == "toward" and name == "identity_ratio" and amount == article_band().low
-
-
-def _from_below(operation: str, amount: Any, name: str) -> bool:
-    """Whether an identity ratio is to be raised to the band."""
-    return operation == "toward" and name == "identity_ratio" and amount == article_band().high
 
 
 def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list[str]]:

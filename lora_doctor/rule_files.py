@@ -16,7 +16,7 @@ from lora_doctor.rule_conditions import OPERATORS, asked
 from lora_doctor.rule_yaml import parse_rule_yaml
 from lora_doctor.types import EACH, Condition, Fix, Measurement, Rule, TrainingSettings
 
-CHANGES = ("set", "at_least", "at_most", "toward", "times")
+CHANGES = ("set", "at_least", "at_most", "times")
 """What a fix can ask of a setting."""
 DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least", "leave_out"}
 CAPTION_KEYS = {"add_tokens", "correct_tokens", "remove_token", "to"}

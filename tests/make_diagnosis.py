@@ -307,7 +307,7 @@ def _findings(cells: Cells) -> tuple[Finding, ...]:
 _TOO_MANY_CLOSEUPS = RankedCause(
     because="Too little in-context, too much identity-emphasis",
     fix=Fix(
-        change={"identity_ratio": {"toward": 0.25}},
+        change={"identity_ratio": {"at_most": 0.25}},
         dataset={"add": "in-context", "framing": "full_body", "until_share": 0.5},
     ),
     log_odds=2.4,

@@ -28,9 +28,10 @@ def prescribed() -> Iterator[tuple[str, str, float]]:
 
 def test_rules_prescribe_the_aim_or_an_end_of_the_band() -> None:
     band, found = article_band(), list(prescribed())
-    assert {way for _, way, _ in found} == {"set", "toward"}
+    assert {way for _, way, _ in found} == {"set", "at_least", "at_most"}
     assert [each for each in found if each[1] == "set" and each[2] != band.aim] == []
-    assert [each for each in found if each[1] == "toward" and each[2] not in (band.low, band.high)] == []
+    assert [each for each in found if each[1] == "at_most" and each[2] != band.low] == []
+    assert [each for each in found if each[1] == "at_least" and each[2] != band.high] == []
 
 
 @pytest.mark.parametrize(

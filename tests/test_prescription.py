@@ -79,9 +79,9 @@ def test_no_confirmed_finding_means_no_prescription() -> None:
 @pytest.mark.parametrize(
     ("change", "present"),
     [
-        ({"identity_ratio": {"toward": 0.25}}, TrainingSettings(identity_ratio=0.25)),
-        ({"identity_ratio": {"toward": 0.25}}, TrainingSettings(identity_ratio=0.15)),
-        ({"identity_ratio": {"toward": 0.4}}, TrainingSettings(identity_ratio=0.5)),
+        ({"identity_ratio": {"at_most": 0.25}}, TrainingSettings(identity_ratio=0.25)),
+        ({"identity_ratio": {"at_most": 0.25}}, TrainingSettings(identity_ratio=0.15)),
+        ({"identity_ratio": {"at_least": 0.4}}, TrainingSettings(identity_ratio=0.5)),
         ({"rank": {"at_least": 48}}, TrainingSettings(rank=64, alpha=64.0)),
         ({"learning_rate": {"at_most": 1e-4}}, TrainingSettings(learning_rate=5e-5)),
         ({"caption_token_dropout": {"set": 0.3}}, TrainingSettings(caption_token_dropout=0.3)),
@@ -102,10 +102,10 @@ def test_every_change_names_its_finding_its_measured_number_and_its_source() -> 
 
 
 def test_the_value_before_is_the_configs_and_else_the_measured_one() -> None:
-    toward, measured = {"identity_ratio": {"toward": 0.25}}, number("dataset.identity_ratio", 0.95)
-    assert only_change(toward, TrainingSettings(identity_ratio=0.8), measured).before == 0.8
-    assert only_change(toward, TrainingSettings(), measured).before == 0.95
-    assert only_change(toward, TrainingSettings()).before is None
+    lower, measured = {"identity_ratio": {"at_most": 0.25}}, number("dataset.identity_ratio", 0.95)
+    assert only_change(lower, TrainingSettings(identity_ratio=0.8), measured).before == 0.8
+    assert only_change(lower, TrainingSettings(), measured).before == 0.95
+    assert only_change(lower, TrainingSettings()).before is None
     rank = prescribe([finding({"rank": {"at_least": 48}})], TrainingSettings(), [number("spectrum.rank", 2.0)])
     assert (rank.changes[0].before, rank.changes[0].after) == (2, 48)
 
@@ -185,8 +185,8 @@ def test_another_alpha_is_meant_at_the_new_rank(rank: int, alpha: float, after: 
 
 
 def test_of_two_findings_that_pull_apart_the_stronger_decides_and_it_is_said() -> None:
-    down = finding({"identity_ratio": {"toward": 0.25}}, rule="body-drift", strength=3.0)
-    up = finding({"identity_ratio": {"toward": 0.4}}, rule="closeup-identity-loss", strength=1.2)
+    down = finding({"identity_ratio": {"at_most": 0.25}}, rule="body-drift", strength=3.0)
+    up = finding({"identity_ratio": {"at_least": 0.4}}, rule="closeup-identity-loss", strength=1.2)
     for findings in ([down, up], [up, down]):
         made = prescribe(findings, TrainingSettings(identity_ratio=0.33), [])
         assert [(c.rule, c.after) for c in made.changes] == [("body-drift", 0.25)]
@@ -195,14 +195,14 @@ def test_of_two_findings_that_pull_apart_the_stronger_decides_and_it_is_said() -
 
 
 def test_a_finding_that_wants_to_stay_still_conflicts_with_one_that_wants_to_move() -> None:
-    down = finding({"identity_ratio": {"toward": 0.25}}, rule="body-drift", strength=1.0)
-    stay = finding({"identity_ratio": {"toward": 0.4}}, rule="closeup-identity-loss", strength=2.0)
+    down = finding({"identity_ratio": {"at_most": 0.25}}, rule="body-drift", strength=1.0)
+    stay = finding({"identity_ratio": {"at_least": 0.4}}, rule="closeup-identity-loss", strength=2.0)
     made = prescribe([stay, down], TrainingSettings(identity_ratio=0.4), [])
     assert made.changes == () and len(made.conflicts) == 1
 
 
 def test_findings_that_agree_make_one_change_and_no_conflict() -> None:
-    ask = {"identity_ratio": {"toward": 0.4}}
+    ask = {"identity_ratio": {"at_least": 0.4}}
     made = prescribe([finding(ask, rule="a"), finding(ask, rule="b")], TrainingSettings(), [])
     assert len(made.changes) == 1 and made.conflicts == ()
 
@@ -315,7 +315,7 @@ def test_a_finding_about_the_dataset_leaves_to_the_prescription_what_it_has_numb
     ratio, rank = {"identity_ratio": {"set": 0.33}}, {"rank": {"set": 8}}
     about = finding(ratio | rank, dataset=asked, rule="too-much-identity-emphasis")
     measured = [number("dataset.images", 42), number("dataset.identity_ratio", 0.95)]
-    made = prescribe([finding({"identity_ratio": {"toward": 0.25}}, dataset=asked)], TrainingSettings(), measured)
+    made = prescribe([finding({"identity_ratio": {"at_most": 0.25}}, dataset=asked)], TrainingSettings(), measured)
     (left,) = without_settled([about], made)
     assert left.causes[0].fix == Fix(change=rank, advice="The prescription has the numbers for this.")
     assert without_settled([about], prescribe([], TrainingSettings(), measured)) == (about,)
@@ -408,7 +408,7 @@ def test_a_ratio_in_whole_hundredths_is_kept_too() -> None:
 
 
 def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
-    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
+    ask = finding({"identity_ratio": {"at_most": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", 0.9)]
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert change.after == 0.25
@@ -416,7 +416,7 @@ def test_a_ratio_that_a_finding_changes_is_that_findings_matter() -> None:
 
 @pytest.mark.parametrize("ratio", [0.25, 0.2])
 def test_a_ratio_that_a_finding_leaves_where_it_is_is_kept_with_new_pictures_too(ratio: float) -> None:
-    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.875})
+    ask = finding({"identity_ratio": {"at_most": 0.25}}, dataset={"add": "in-context", "until_share": 0.875})
     measured = [number("dataset.images", 40), number("dataset.identity_ratio", ratio)]
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert (change.before, change.after) == (ratio, ratio) and "would thin" in change.because
@@ -424,14 +424,14 @@ def test_a_ratio_that_a_finding_leaves_where_it_is_is_kept_with_new_pictures_too
 
 @pytest.mark.parametrize(("wide", "told"), [(2, "the 2 that are there"), (1, "the 1 that is there"), (0, "none yet")])
 def test_a_lower_ratio_that_needs_new_pictures_says_what_it_does_without_them(wide: int, told: str) -> None:
-    ask = finding({"identity_ratio": {"toward": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
+    ask = finding({"identity_ratio": {"at_most": 0.25}}, dataset={"add": "in-context", "until_share": 0.75})
     measured = [
         number("dataset.images", 42), number("dataset.identity_ratio", 1 - wide / 42),
         number("dataset.role_images", wide, role="in-context"),
     ]  # fmt: skip
     (change,) = prescribe([ask], TrainingSettings(), measured).changes
     assert told in change.because and ("shown 75% of the time" in change.because) == bool(wide)
-    (bare,) = prescribe([finding({"identity_ratio": {"toward": 0.25}})], TrainingSettings(), measured).changes
+    (bare,) = prescribe([finding({"identity_ratio": {"at_most": 0.25}})], TrainingSettings(), measured).changes
     assert "for use with" not in bare.because
 
 

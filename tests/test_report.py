@@ -274,7 +274,7 @@ def test_the_verdict_comes_first_then_findings_prescription_matrix(page: Page) -
 def test_findings_say_their_numbers_with_intervals_in_words(page: Page) -> None:
     assert "Body off-spec in full body 78 % between 66 % and 90 % with 90 % confidence" in page.text
     assert "Hair colour flips to another label 12 %" in page.text
-    assert "Set identity_ratio toward 0.25" in page.text
+    assert "Set identity_ratio to at most 0.25" in page.text
     assert "add in-context pictures in full body until they are 50 % of the set" in page.text
 
 
@@ -417,7 +417,7 @@ def test_a_number_stands_beside_the_limit_of_its_rule(hold: Diagnosis) -> None:
 def test_a_fix_that_is_met_says_so(hold: Diagnosis) -> None:
     (cause, *_), drift = hold.findings[0].causes, hold.findings[0]
     met = replace(drift, causes=(replace(cause, met=("identity_ratio",)),))
-    assert "toward 0.25 : is so already" in Page(draw(replace(hold, findings=(met,)))).text
+    assert "to at most 0.25 : is so already" in Page(draw(replace(hold, findings=(met,)))).text
     assert "is so already" not in Page(draw(hold)).text
 
 

@@ -197,7 +197,7 @@ def body_wrong(ratio: float, coverage: float, *extra: Measurement) -> tuple[Find
 
 def test_a_wrong_body_at_a_ratio_far_out_of_band_is_body_drift() -> None:
     (finding,) = body_wrong(ratio=0.95, coverage=1.0)
-    assert finding.rule == "body-drift" and finding.causes[0].fix.change == {"identity_ratio": {"toward": 0.25}}
+    assert finding.rule == "body-drift" and finding.causes[0].fix.change == {"identity_ratio": {"at_most": 0.25}}
 
 
 def test_a_wrong_body_without_body_tokens_at_a_sound_ratio_is_body_type_wrong() -> None:
