@@ -1,11 +1,13 @@
 """The command line: bad input is one line and its exit code, and nothing half-written stays behind."""
 
 import contextlib
+import io
 import json
 import os
 import pickle
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,17 +19,34 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from lora_doctor.cli import main
 from lora_doctor.plugins import data_folder
 from tests.make_finished_run import make_finished_run
 
 PATIENT = data_folder("miniature").parent / "miniature" / "patients" / "yuki"
 
 
-def doctor(*arguments, cwd=None, preexec_fn=None):
-    """`lora-doctor ARGUMENTS` in a process of its own."""
+def doctor(*arguments):
+    """`lora-doctor ARGUMENTS` through the console script's own function, in this process: torch is loaded once."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setenv("NO_COLOR", "1")
+        patch.setattr(sys, "argv", ["lora-doctor", *map(str, arguments)])
+        try:
+            code = main()
+        except SystemExit as stop:
+            code = stop.code
+    signal.signal(signal.SIGTERM, handler)
+    told = [(stream.flush(), stream.buffer.getvalue().decode())[1] for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, code or 0, *told)
+
+
+def doctor_alone(*arguments, preexec_fn=None):
+    """The same in a process of its own, where what it does to its process is the point."""
     return subprocess.run(
         [sys.executable, "-m", "lora_doctor", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, preexec_fn=preexec_fn, timeout=300,
+        capture_output=True, text=True, preexec_fn=preexec_fn, timeout=300,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "NO_COLOR": "1"},
     )  # fmt: skip
 
@@ -50,7 +69,7 @@ def checked(tmp_path_factory):
 def small_patient(folder):
     shutil.copytree(PATIENT, folder, ignore=shutil.ignore_patterns("*-checkup"))
     settings = (folder / "lora-doctor.toml").read_text()
-    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\nweights = [0, 0.7, 1.0]\n\n[render]\nsteps = 2\n"
+    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\nweights = [0, 0.7, 1.0]\narms = ['no_trigger']\n\n[render]\nsteps = 2\n"
     (folder / "lora-doctor.toml").write_text(settings + quick)
     return folder
 
@@ -70,7 +89,7 @@ def left_behind(folder):
 
 def test_help_answers_quickly_and_names_every_exit_code():
     began = time.monotonic()
-    result = doctor("--help")
+    result = doctor_alone("--help")
     assert time.monotonic() - began < 3  # 0.3 s alone; a loaded machine gets slack
     assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
 
@@ -159,12 +178,11 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(patient):
 def test_a_full_disk_is_one_line_and_resumable(patient):
     def small_files():
         import resource
-        import signal
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    refused(doctor("check", patient / "lora.safetensors", preexec_fn=small_files), 5, "resumes")
+    refused(doctor_alone("check", patient / "lora.safetensors", preexec_fn=small_files), 5, "resumes")
     assert not left_behind(patient)
 
 
@@ -298,8 +316,9 @@ def test_gate_refuses_a_folder_that_is_no_run(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["check"], ["audit"], ["report"], ["gate"], ["compare"]])
-def test_a_path_that_the_system_refuses_is_one_line(tmp_path, command):
-    result = doctor(*command, "x" * 300, cwd=tmp_path)
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctor(*command, "x" * 300)
     assert len(result.stderr.splitlines()) == 1 and result.returncode in (2, 4, 5), result.stderr
     assert "x" * 300 in result.stderr
 

@@ -128,7 +128,7 @@ def _worst(everywhere: Sample) -> float:
 def within_variance(one: Sample) -> float | None:
     """The mean variance of replicates of one (environment, framing); None where none has two."""
     tables = (_framings(units) for units in one.units.values())
-    known = [statistics.variance(values) for table in tables for values in table.values() if len(values) > 1]
+    known = [intervals.variance_of(values) for table in tables for values in table.values() if len(values) > 1]
     return statistics.fmean(known) if known else None
 
 

@@ -137,7 +137,7 @@ def trust_in(environments: Mapping[str, Sequence[float]]) -> dict[str, tuple[flo
         return dict.fromkeys(environments, (1.0, 0.0))
     means = {name: statistics.fmean(values) for name, values in environments.items()}
     squares = sum((v - means[name]) ** 2 for name, values in environments.items() for v in values)
-    apart, trusts = statistics.variance(means.values()), {}
+    apart, trusts = intervals.variance_of(list(means.values())), {}
     for name, values in environments.items():
         error = squares / (count - places) / len(values)
         luck = min(1.0, (places - 3) / (places - 1) * error / apart) if apart > 0 else 1.0
