@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 
@@ -16,3 +17,9 @@ settings.load_profile("steady")
 
 _cache = tempfile.TemporaryDirectory(prefix="lora-doctor-test-cache-")
 os.environ["LORA_DOCTOR_CACHE"] = _cache.name  # never the user's own; gone when the tests end
+
+
+def pytest_collection_finish() -> None:
+    """What stays until the end is no longer looked through each time garbage is collected: that took more time than many a test."""
+    gc.collect()
+    gc.freeze()
