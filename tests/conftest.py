@@ -20,6 +20,6 @@ os.environ["LORA_DOCTOR_CACHE"] = _cache.name  # never the user's own; gone when
 
 
 def pytest_collection_finish() -> None:
-    """What stays until the end is no longer looked through each time garbage is collected: that took more time than many a test."""
+    """What stays until the end is not looked through at each collection, which took more time than many a test."""
     gc.collect()
     gc.freeze()

@@ -69,7 +69,16 @@ def checked(tmp_path_factory):
 def small_patient(folder):
     shutil.copytree(PATIENT, folder, ignore=shutil.ignore_patterns("*-checkup"))
     settings = (folder / "lora-doctor.toml").read_text()
-    quick = "\n[matrix]\nreplicates = 1\nmost_replicates = 1\nweights = [0, 0.7, 1.0]\narms = ['no_trigger']\n\n[render]\nsteps = 2\n"
+    quick = """
+[matrix]
+replicates = 1
+most_replicates = 1
+weights = [0, 0.7, 1.0]
+arms = ["no_trigger"]
+
+[render]
+steps = 2
+"""
     (folder / "lora-doctor.toml").write_text(settings + quick)
     return folder
 
