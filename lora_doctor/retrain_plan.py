@@ -44,6 +44,7 @@ from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, Settings, from_plain
 from lora_doctor.spelling import Spelling
+from lora_doctor.text_encoder_rate import kept_rate
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.training_note import contents_of, refuse_other
 from lora_doctor.trigger import spelt_otherwise
@@ -297,6 +298,8 @@ def prepare(
     made = [change for change in changes if change.field != "learning_rate" or training.why_no_rate is None]
     kept = (f"learning_rate: {training.why_no_rate} and it stays.",) if len(made) < len(changes) else ()
     patched = own.trainer.patch(own.files, made, _to_train(known, dataset, added, captions), settings.trigger)
+    trained = own.trainer.read(replace(own.files, texts={**own.files.texts, **patched.texts}))
+    notes = (*patched.notes, *filter(None, [kept_rate(training, trained)]))
     diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
     patch = Patch(
         path=config, text=patched.texts[config], changes=tuple(changes),
@@ -313,7 +316,7 @@ def prepare(
         run=run, before=before, settings=settings, config=own, patch=patch, texts=patched.texts,
         dataset=without(dataset, left_out), left_out=left_out,
         captions=captions, added=None if added is None else without(added, left_out), known=known,
-        to_do=(*patched.notes, *wanted, *before.prescription.advice),
+        to_do=(*notes, *wanted, *before.prescription.advice),
         table=table, rows={} if table is None else _rows(known, table, changes), start=start,
     )  # fmt: skip
     again = getattr(own.trainer, "OF_A_COPY", None)

@@ -181,3 +181,31 @@ def test_the_rate_of_an_optimiser_that_finds_it_stays_whatever_was_prescribed(tm
     told = prepare(run, config, instead=Prescription(changes=(asked,)))
     assert told.texts[config] == config.read_text()
     assert told.patch.unsupported == ("learning_rate: Prodigy finds its rate itself and it stays.",)
+
+
+OWN_RATE = "unet_lr = 2e-4\ntext_encoder_lr = 5e-5\n"
+JOB = "job: extension\nconfig:\n  process:\n  - type: sd_trainer\n    train: {train_text_encoder: true, lr: 2e-4"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("args.toml", OWN_RATE, True),
+        ("args.toml", "learning_rate = 2e-4\n", False),
+        ("args.toml", OWN_RATE + "network_train_unet_only = true\n", False),
+        ("job.yaml", JOB + ", text_encoder_lr: 5e-5}\n", True),
+        ("job.yaml", JOB + "}\n", False),
+    ],
+)
+def test_a_lower_rate_tells_of_the_text_encoder_s_own(tmp_path: Path, name: str, text: str, told: bool) -> None:
+    pictures(tmp_path / "d" / "1_x", "0.png")
+    folder = f'train_data_dir = "{tmp_path / "d"}"\n'
+    if name == "job.yaml":
+        folder = f'    datasets:\n    - folder_path: "{tmp_path / "d" / "1_x"}"\n'
+    config = tmp_path / name
+    config.write_text(text + folder)
+    asked = Change(field="learning_rate", before=2e-4, after=1e-4, rule="overbaked", because="")
+    run = make_finished_run(tmp_path / "run", [])
+    (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
+    to_do = prepare(run, config, instead=Prescription(changes=(asked,))).to_do
+    assert any("rate of its own, 5e-05" in line for line in to_do) is told
