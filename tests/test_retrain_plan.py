@@ -184,7 +184,10 @@ def test_the_rate_of_an_optimiser_that_finds_it_stays_whatever_was_prescribed(tm
 
 
 OWN_RATE = "unet_lr = 2e-4\ntext_encoder_lr = 5e-5\n"
-JOB = "job: extension\nconfig:\n  process:\n  - type: sd_trainer\n    network: {type: lora, linear: 8}\n    train: {train_text_encoder: true, lr: 2e-4"
+JOB = (
+    "job: extension\nconfig:\n  process:\n  - type: sd_trainer\n    network: {type: lora, linear: 8}\n"
+    "    train: {train_text_encoder: true, lr: 2e-4"
+)
 
 
 @pytest.mark.parametrize(
