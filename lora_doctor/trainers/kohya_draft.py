@@ -30,7 +30,7 @@ from lora_doctor.trainers.kohya_config import (
 )
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
 from lora_doctor.trainers.kohya_places import NO_RATE, Subset
-from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
+from lora_doctor.trainers.length import Length, schedule_notes, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import Change, ConfigFiles, Dataset, TrainingSettings
 
@@ -118,6 +118,7 @@ class Draft:
         place, steps_place = self.args.place(name), self.args.place("max_train_steps")
         self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
         self.notes += warm_up_notes(_WARM_UP, self.args.get(_WARM_UP), changes, settings, steps)
+        self.notes += schedule_notes(self.args.schedule, changes, settings)
 
     def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
         """Where single tags are to be dropped, raise `keep_tokens` to the trigger's: only those are never dropped.

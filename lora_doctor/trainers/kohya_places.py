@@ -19,6 +19,8 @@ from lora_doctor.types import ConfigFiles
 
 _GOES_ON = "resume"
 """A saved state that a training goes on from."""
+_SCHEDULE = ("T_max", "T_0", "total_iters", "first_cycle_max_steps")
+"""Lengths in steps among the arguments that a scheduler's class takes."""
 NO_RATE = "learning_rate: Adafactor finds its rate itself without relative_step=False in optimizer_args; it stays."
 GOES_ON_NO_MORE = f"{_GOES_ON} is taken out for the new training: it would go on from the old LoRA's."
 OTHER_NAMES = {"train_batch_size": "batch_size", "max_resolution": "resolution"}
@@ -86,6 +88,16 @@ class Args:
         listed = self.get(name)
         pairs = [str(one).split("=", 1) for one in (listed if isinstance(listed, list) else [listed])]
         return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+    @property
+    def schedule(self) -> dict[str, Any]:
+        """The lengths that the schedule of the learning rate has of its own, in steps.
+
+        Source: library/train_util.py (get_scheduler_fix: lr_scheduler_args go to the scheduler's class as they are).
+        """
+        told = self.pairs("lr_scheduler_args")
+        own = {name: told[name] for name in _SCHEDULE if name in told}
+        return {name: self.get(name) for name in ("lr_decay_steps", "lr_scheduler_timescale")} | own
 
     @property
     def finds_its_rate(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,20 @@ def warm_up_notes(
             share = f"all of the {steps:.0f}" if warm_up >= steps else f"{warm_up / steps:.0%} of the {steps:.0f}"
             return [f"{name} stays {warm_up:g}, {share} steps, in which the rate only rises: make it as much shorter."]
     return []
+
+
+def schedule_notes(given: Mapping[str, Any], changes: Sequence[Change], settings: TrainingSettings) -> list[str]:
+    """A sentence where a training gets another length and its learning rate's schedule has steps of its own; else none.
+
+    `given`: setting -> its steps, of which 1 or less are a share, or none.
+    """
+    longer = [change for change in changes if change.field in ("steps", "epochs")]
+    ratios = [change.after / now for change in longer if (now := getattr(settings, change.field))]
+    counted = {name: steps for name, value in given.items() if (steps := number(value)) is not None and steps > 1}
+    if not ratios or ratios[-1] == 1 or not counted:
+        return []
+    told = ", ".join(f"{name} {steps:g}" for name, steps in counted.items())
+    return [f"The schedule of the learning rate keeps its own length ({told}): make it {ratios[-1]:.2g} times as long."]
 
 
 @dataclass(slots=True)

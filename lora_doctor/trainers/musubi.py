@@ -22,7 +22,7 @@ from lora_doctor.trainers.agreed import agreed, number, or_default, side, whole,
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kohya_places import GOES_ON_NO_MORE, NO_RATE, Args, Table, args_of, dataset_path, tables_of
 from lora_doctor.trainers.kohya_programs import MUSUBI, reader_of, refuse_json
-from lora_doctor.trainers.length import Length, steps_per_epoch, warm_up_notes
+from lora_doctor.trainers.length import Length, schedule_notes, steps_per_epoch, warm_up_notes
 from lora_doctor.trainers.places import Place, moved_folder, real_changes, with_values
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
@@ -209,6 +209,7 @@ class _Draft:
         place, steps_place = self.args.place(name), self.args.place("max_train_steps")
         self.length.settle(self.values, place, self.args.get(name), steps, steps_place)
         self.notes += warm_up_notes(_WARM_UP, self.args.get(_WARM_UP), changes, settings, steps)
+        self.notes += schedule_notes(self.args.schedule, changes, settings)
 
     def _everywhere(self, key: str, after: Any) -> None:
         """Set a setting in every table that gives it to a dataset, else in `[general]`."""

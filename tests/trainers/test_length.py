@@ -186,3 +186,26 @@ def test_a_warm_up_is_told_of_epochs_too(accumulated: int | None, told: str) -> 
     texts = {Path("/cfg/config.json"): json.dumps(config)}
     notes = patched(onetrainer, texts, change("epochs", 4.0), dataset=pictures(100, 1.0)).notes
     assert told in " ".join(notes) and bool(notes) == bool(told)
+
+
+@pytest.mark.parametrize("trainer", [kohya, musubi])
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("lr_decay_steps = 1600\n", "(lr_decay_steps 1600)"),
+        ('lr_scheduler_args = ["T_max=2000", "eta_min=1e-6"]\n', "(T_max 2000)"),
+        ("lr_scheduler_timescale = 500\n", "(lr_scheduler_timescale 500)"),
+        ("lr_decay_steps = 0.2\n", ""),  # a share
+        ('lr_scheduler = "cosine"\n', ""),
+    ],
+)
+def test_a_schedule_with_steps_of_its_own_is_told_when_the_length_changes(
+    trainer: ModuleType, schedule: str, told: str
+) -> None:
+    path = Path("/cfg/args.toml")
+    start = 'dit = "/dit"\n' if trainer is musubi else 'pretrained_model_name_or_path = "x"\n'
+    config = ConfigFiles(path=path, texts={path: start + "max_train_steps = 2000\n" + schedule})
+    notes = trainer.patch(config, [Change(field="steps", before=2000, after=1000, rule="", because="")]).notes
+    shorter = f"The schedule of the learning rate keeps its own length {told}: make it 0.5 times as long."
+    assert ([note for note in notes if "schedule" in note] == [shorter]) is bool(told)
+    assert not [note for note in trainer.patch(config, []).notes if "schedule" in note]
