@@ -7,16 +7,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import takewhile
 
+from lora_doctor.caption_adjectives import ENDS_A_PHRASE, REACH, adjectives_joined, among_others, one_word, predicate
 from lora_doctor.caption_weights import unweighted
 from lora_doctor.caption_words import (
     BODIES,
-    COLOURS,
-    CONNECTORS,
-    FUNCTION_WORDS,
     OF_BODIES,
-    SHADES,
-    SHAPES,
-    kind_words,
 )
 from lora_doctor.types import DatasetImage
 
@@ -65,15 +60,17 @@ def says(caption: str | None, label: str) -> bool:
     """Whether the caption says that `label` holds: it names it, or something more precise, or a word made of it.
 
     `ice_blue_eyes` says `blue_eyes`, `a white-haired girl` says `white_hair`, `tall_female` says `tall`, `long white
-    hair` says `long_hair`; `off-white_hair` does not say `white_hair`, nor `a tan coat` `tan`.
+    hair` and `her hair is white and long` say `long_hair`; `off-white_hair` does not say `white_hair`, nor `a tan coat`
+    `tan`.
     """
     tags, prose = _parts(caption or "")
     wanted = _folded(label)
     return bool(wanted) and all(
         f"\n{w}\n" in tags
         or _more_precise(w, tags, prose)
-        or _as_adjective(w, tags, prose)
-        or _among_adjectives(w, tags, prose)
+        or one_word(w, tags, prose)
+        or among_others(w, tags, prose)
+        or predicate(w, prose)
         for w in wanted
     )
 
@@ -187,7 +184,7 @@ def is_prose(caption: str) -> bool:
 @lru_cache(maxsize=_REMEMBERED)
 def _parts(caption: str) -> tuple[str, str]:
     """The pieces, a line each; and the words of those that are prose between spaces, `|` where a sentence ends."""
-    said = _things_joined(pieces(caption))
+    said = _things_joined(adjectives_joined(pieces(caption)))
     prose = (" ".join(words) for piece in said if prose_piece(piece) for words in sentences(piece))
     return "".join(f"\n{piece}\n" for piece in said), "".join(f" {piece} |" for piece in prose)
 
@@ -216,51 +213,14 @@ def _of_a_body(word: str, said: str) -> bool:
         return False
     words = said.split()
     return any(
-        _behind_a_body(words[at + 1 : at + 1 + _REACH]) and words[at - 1 : at] not in (["in"], ["wearing"])
+        _behind_a_body(words[at + 1 : at + 1 + REACH]) and words[at - 1 : at] not in (["in"], ["wearing"])
         for at, one in enumerate(words) if one == word
     )  # fmt: skip
 
 
 def _behind_a_body(following: list[str]) -> bool:
-    near = list(takewhile(lambda word: word not in _ENDS_A_PHRASE, following))
+    near = list(takewhile(lambda word: word not in ENDS_A_PHRASE, following))
     return not near or not BODIES.isdisjoint(near)
 
 
-_REACH = 4
-"""Words behind an adjective in which its noun may stand: `a slender young ohwx woman`."""
-_ENDS_A_PHRASE = FUNCTION_WORDS | CONNECTORS | kind_words("pose") | {"|"}
 _HAIR_OF_A_THING = re.compile(rf"\bhair (?={HAIR_THINGS})")
-_ADJECTIVES = {"hair": "haired", "eyes": "eyed", "skin": "skinned"}
-
-
-def _as_adjective(label: str, tags: str, prose: str) -> bool:
-    """`white hair` as `white-haired`."""
-    word = _adjective(label)
-    return bool(word) and (f" {word} " in prose or f"\n{word} " in tags or f" {word} " in tags or f"{word}\n" in tags)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _adjective(label: str) -> str:
-    first, _, last = label.rpartition(" ")
-    return f"{first.replace(' ', '-')}-{_ADJECTIVES[last]}" if first and last in _ADJECTIVES else ""
-
-
-_BETWEEN = {True: SHAPES | SHADES, False: SHAPES | SHADES | COLOURS}
-"""What may stand between a label's words, by whether it is a colour: of two colours one is no hair's."""
-_OF_A_SHADE = "medium"
-"""`medium brown hair` is of a medium brown."""
-
-
-def _among_adjectives(label: str, tags: str, prose: str) -> bool:
-    """`long hair` as `long white hair`, `red eyes` as `red glowing eyes`."""
-    first, _, noun = label.rpartition(" ")
-    if not first or noun not in _ADJECTIVES:
-        return False
-    return any(f"{first} " in said and _among(first, noun).search(said) for said in (tags, prose))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _among(first: str, noun: str) -> re.Pattern[str]:
-    between = _BETWEEN[first in COLOURS] - (COLOURS if first == _OF_A_SHADE else frozenset())
-    words = "|".join(sorted(map(re.escape, between), key=len, reverse=True))
-    return re.compile(rf"(?<![^ \n]){re.escape(first)}(?: (?:{words})){{1,{_REACH}}} {noun}(?![^ \n])")

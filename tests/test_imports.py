@@ -152,6 +152,7 @@ SHARED = {
     "lora_doctor.regular_file",
     "lora_doctor.caption_company",
     "lora_doctor.caption_words",
+    "lora_doctor.caption_adjectives",
     "lora_doctor.caption_share",
     "lora_doctor.caption_groups",
     "lora_doctor.caption_mending",

@@ -99,9 +99,10 @@ def test_a_spec_that_no_caption_shares_is_in_doubt() -> None:
 
 
 def test_prose_is_a_caveat() -> None:
-    caption = "a girl whose long hair is white as snow sits in a library"
-    found = get(audit(make_case([Picture(caption=caption)])), COVERAGE, attribute="hair_colour")
-    assert (found.value, "prose" in (found.reason or "")) == (0.0, True)
+    """What its words say is found, what they only hint at is not: the share is a lower bound."""
+    for caption, share in (("her long hair is white as snow", 1.0), ("her long hair shines like snow in winter", 0.0)):
+        found = get(audit(make_case([Picture(caption=caption)])), COVERAGE, attribute="hair_colour")
+        assert (found.value, "prose" in (found.reason or "")) == (share, True)
 
 
 @pytest.mark.parametrize(
