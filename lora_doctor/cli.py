@@ -414,6 +414,7 @@ def audit(
     settings = read_settings(dataset, spec=spec, roles=roles, **given)
     with _bars(as_json) as progress:
         found = audit_dataset(settings, progress)
+    written = () if fix is None else plan_mending(found).write(fix)  # before a closed pipe can end it: `| head`
     if as_json:
         click.echo(to_json(found.record).encode("utf-8", "backslashreplace"), nl=False)
     else:
@@ -422,9 +423,8 @@ def audit(
         console = Console(highlight=False, soft_wrap=False)
         for part in page(found):
             console.print(part)
-    if fix is not None:
-        for path in plan_mending(found).write(fix):
-            click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
+    for path in written:
+        click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
     if not as_json:
         click.echo(f"\nReport: {bytes_shown(str(settings.out / REPORT))}")
     failing = {"blocker": ("blocker",), "warning": ("blocker", "warning"), "never": ()}[fail_on]

@@ -392,6 +392,21 @@ def test_an_audit_tells_roles_and_findings_writes_its_report_and_fails_on_what_i
     assert (tmp_path / "mended" / "captions" / "00.txt").is_file()
 
 
+def test_what_an_audit_mends_is_written_though_nobody_reads_to_the_end(tmp_path):
+    """As behind `| head`: the pipe is closed after the first lines."""
+    dataset, code = tmp_path / "set", "from lora_doctor.cli import main; main()"
+    dataset.mkdir()
+    for number in range(3):
+        Image.new("RGB", (80, 80), (number, 0, 0)).save(dataset / f"{number}.png")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", code, "audit", str(dataset), "--fix", str(tmp_path / "mended")]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    os.close(writing)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+    assert (tmp_path / "mended" / "mending.md").is_file()
+
+
 def test_an_audit_as_json_is_one_document_that_names_no_file_and_fails_on_nothing_unasked(tmp_path):
     shutil.copytree(PATIENT.parent / "misa" / "dataset", tmp_path / "misa")
     (tmp_path / "misa" / "00.txt").write_bytes(b"caf\xe9 \x92")
