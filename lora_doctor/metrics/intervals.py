@@ -51,7 +51,7 @@ def clustered_wilson(rates: Sequence[float], n: int) -> Interval:
     Methodology 24; Dean and Pagano 2015, Journal of Survey Statistics and Methodology 3).
     """
     p = min(1.0, max(0.0, statistics.fmean(rates)))
-    between = statistics.variance(rates) / len(rates)
+    between = variance_of(rates) / len(rates)
     inside = NO_SPREAD < p < 1 - NO_SPREAD and not agree(rates)
     return _score_interval(p, p * (1 - p) / between if inside else n, t_quantile(len(rates) - 1))
 
@@ -176,7 +176,7 @@ def fieller_interval(top: Sequence[float], bottom: Sequence[float]) -> Interval 
     if count < 2:
         return None
     x, y = statistics.fmean(top), statistics.fmean(bottom)
-    vx, vy = statistics.variance(top) / count, statistics.variance(bottom) / count
+    vx, vy = variance_of(top) / count, variance_of(bottom) / count
     vxy = statistics.covariance(top, bottom) / count
     t = t_quantile(count - 1)
     if y <= 0 or t * t * vy >= y * y or vx + vy < NO_SPREAD**2:
