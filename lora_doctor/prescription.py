@@ -9,6 +9,7 @@ from typing import Any
 
 from lora_doctor.new_pictures import Request, answers, new_pictures, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
+from lora_doctor.training_dose import Asked, cut_once
 from lora_doctor.types import (
     Change,
     Finding,
@@ -27,7 +28,7 @@ from lora_doctor.wording import setting_text, too_close
 class _Draft:
     """The prescription while it is written."""
 
-    changes: list[tuple[Finding, Change]] = field(default_factory=list)
+    changes: list[Asked] = field(default_factory=list)
     dataset: list[Request] = field(default_factory=list)
     left_out: list[LeftOutPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -51,7 +52,8 @@ def prescribe(
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
     names tokens becomes advice. `counted` (role -> pictures) is what an audit's plan adds to reach the source's
     identity ratio: a request for more of that role takes this number. Where findings disagree about a setting, the
-    stronger evidence decides and `conflicts` says so. A change that equals the present value is dropped.
+    stronger evidence decides and `conflicts` says so, and of several cuts of the training's dose one is made. A change
+    that equals the present value is dropped.
     """
     patient = _patient(settings, measurements, spec=spec or {}, label_sets=label_sets or {}, counted=counted or {})
     draft = _Draft()
@@ -64,8 +66,10 @@ def prescribe(
         draft.advice += _doubts(finding, causes)
         _treat(finding, causes, patient, draft)
     settled, conflicts = _settle(draft.changes)
+    settled, left_for_later = cut_once(settled)
     asked = together(draft.dataset, patient)
-    changes = [with_new(change, asked, patient) for change in settled if not _same(change.before, change.after)]
+    moved = [one.change for one in settled if not _same(one.change.before, one.change.after)]
+    changes = [with_new(change, asked, patient) for change in moved]
     if not any(change.field == "identity_ratio" for change in changes):
         asked_by = next((finding.rule for finding, causes in likely if any(c.fix.dataset for c in causes)), "")
         changes += undiluted(asked, asked_by, patient)
@@ -75,7 +79,7 @@ def prescribe(
         left_out=tuple(dict.fromkeys(draft.left_out)),
         captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
         advice=tuple(dict.fromkeys(draft.advice)),
-        conflicts=tuple(conflicts),
+        conflicts=(*conflicts, *left_for_later),
     )
 
 
@@ -140,7 +144,8 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, dr
     settled: set[str] = set()
     for cause in causes:
         changes, advice = _changes(finding, cause.fix, patient)
-        draft.changes += [(finding, change) for change in changes if change.field not in settled]
+        fresh = [change for change in changes if change.field not in settled]
+        draft.changes += [Asked(finding=finding, change=change, log_odds=cause.log_odds) for change in fresh]
         settled |= {change.field for change in changes}
         draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
         if attribute := cause.fix.dataset.get("leave_out"):
@@ -202,18 +207,19 @@ def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient
     return math.ceil(amount) if name in INTEGERS else amount
 
 
-def _settle(asked: Sequence[tuple[Finding, Change]]) -> tuple[list[Change], list[str]]:
+def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
     """One change per setting, that of the strongest finding, and a sentence for every one that asked for another."""
-    by_field: dict[str, list[tuple[Finding, Change]]] = {}
-    for finding, change in asked:
-        by_field.setdefault(change.field, []).append((finding, change))
+    by_field: dict[str, list[Asked]] = {}
+    for one in asked:
+        by_field.setdefault(one.change.field, []).append(one)
     settled, conflicts = [], []
     for name, rivals in by_field.items():
-        (winner, chosen), *losers = sorted(rivals, key=lambda pair: -pair[0].strength)
+        chosen, *others = sorted(rivals, key=lambda one: -one.finding.strength)
         settled.append(chosen)
-        for loser, other in losers:
-            if not _same(chosen.after, other.after):
-                chose, asked_for = setting_text(chosen.after), setting_text(other.after)
+        for other in others:
+            if not _same(chosen.change.after, other.change.after):
+                winner, loser = chosen.finding, other.finding
+                chose, asked_for = setting_text(chosen.change.after), setting_text(other.change.after)
                 times = f"{winner.strength:.2f} against {loser.strength:.2f} times"
                 conflicts.append(
                     f"{name}: {winner.rule} asks for {chose}, {loser.rule} for {asked_for}; {winner.rule} is "

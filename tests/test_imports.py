@@ -71,7 +71,7 @@ PARTS = {
     "lora_doctor.sequence": {"demands", "measurement_book"},
     "lora_doctor.checkup_page": {"dataset_lines"},
     "lora_doctor.rules": {"rule_conditions"},
-    "lora_doctor.prescription": {"new_pictures", "present_training"},
+    "lora_doctor.prescription": {"new_pictures", "present_training", "training_dose"},
     "lora_doctor.new_pictures": {"present_training"},
     "lora_doctor.rule_files": {"rule_conditions", "rule_yaml"},
     "lora_doctor.image_states": {"head_pose"},
