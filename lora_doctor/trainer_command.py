@@ -87,6 +87,10 @@ def documented(trainer: str | None, family: str, folder: Path | None, config: Pa
     and nobody said it.
     """
     if trainer == "SimpleTuner":
+        if config.suffix.lower() == ".toml":  # CONFIG_PATH is asked for JSON alone (helpers/configuration/toml_file.py)
+            what = "SimpleTuner finds a config.toml only in the folder config of the place it is started in."
+            advice = "Write the config as JSON, or `command = [...]` below `[retrain]` in lora-doctor.toml."
+            raise UsageError(what, path=config, advice=advice)
         values = {"CONFIG_BACKEND": "json", "CONFIG_PATH": "{config}"}
         return Start(command=(_program("simpletuner", folder), "train"), environment=values)
     own = command_edit.training(config, text) if trainer in _STARTED_BY_COMMANDS else None

@@ -105,6 +105,11 @@ def test_simpletuner_is_told_its_config_by_variables() -> None:
     assert start.command == ("simpletuner", "train") and start.environment["CONFIG_PATH"] == "{config}"
 
 
+def test_a_toml_that_simpletuner_would_not_find_is_not_started() -> None:
+    with pytest.raises(UsageError, match="only in the folder config"):
+        documented("SimpleTuner", "sdxl", None, Path("x.toml"))
+
+
 def test_the_trainers_own_virtual_environment_is_used_where_it_has_one(tmp_path: Path) -> None:
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "python").touch()

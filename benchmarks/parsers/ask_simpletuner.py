@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from absent import load, without_the_absent
@@ -12,8 +15,7 @@ from jobs import answer
 
 def parse(config: str, arguments: list[str]) -> dict[str, Any]:
     """The settings as the trainer has them; those of backends as lists."""
-    os.environ["CONFIG_PATH"] = config
-    words = load("simpletuner.helpers.configuration.json_file", "simpletuner").load_json_config()
+    words = _of_toml(config) if config.endswith(".toml") else _of_json(config)
     module = load("simpletuner.helpers.configuration.cmd_args", "simpletuner")
     parser = without_the_absent(module.get_argument_parser, "simpletuner")
     args = parser.parse_args(words)
@@ -26,6 +28,24 @@ def parse(config: str, arguments: list[str]) -> dict[str, Any]:
         "resolution": [one.get("resolution", args.resolution) for one in parts],
         "train_text_encoder": args.train_text_encoder,
     }  # fmt: skip
+
+
+def _of_json(config: str) -> list[str]:
+    os.environ["CONFIG_PATH"] = config
+    words: list[str] = load("simpletuner.helpers.configuration.json_file", "simpletuner").load_json_config()
+    return words
+
+
+def _of_toml(config: str) -> list[str]:
+    """It is looked for in `config` below the folder that the trainer is started in, and nowhere else."""
+    module, started = load("simpletuner.helpers.configuration.toml_file", "simpletuner"), Path.cwd()
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "config").mkdir()
+        shutil.copyfile(config, Path(place) / "config" / "config.toml")
+        os.chdir(place)
+        words: list[str] = module.load_toml_config()
+        os.chdir(started)
+    return words
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SimpleTuner (bghira): multidatabackend.json, a list of backends, or the config.json that names it.
+"""SimpleTuner (bghira): multidatabackend.json, a list of backends, or the config.json (or .toml) that names it.
 
 Source: bghira/SimpleTuner documentation/DATALOADER.md, helpers/data_backend/factory.py and config/image.py (defaults;
 the trainer's config is asked where a backend does not say), helpers/prompts.py (captions), helpers/configuration/
@@ -44,7 +44,7 @@ class _Told:
 
 def recognises(path: Path, text: str | None) -> bool:
     """Whether this is a list of backends, or a config of SimpleTuner; never raises."""
-    value = tried(path, text) if path.suffix.lower() == ".json" else None
+    value = tried(path, text) if path.suffix.lower() in (".json", ".toml") else None
     if isinstance(value, list):
         return any(isinstance(one, dict) and "id" in one and _BACKEND_KEYS & one.keys() for one in value)
     if not isinstance(value, dict):

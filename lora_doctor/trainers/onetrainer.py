@@ -33,6 +33,8 @@ VARIATIONS = 4
 _WARM_UP = "learning_rate_warmup_steps"
 WARM_UP_STEPS = 200
 """Where the config gives none."""
+_EMPTIES = "dropout_probability"
+"""Of a text encoder's table; that of the config itself is of the network."""
 _GOES_ON = "continue_last_backup"
 """Switch with which a training starts at the last backup in `workspace_dir` (modules/trainer/GenericTrainer.py)."""
 _PLAIN = {"alpha": "lora_alpha", "batch_size": "batch_size"}
@@ -72,7 +74,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         learning_rate=known.learning_rate,
         train_text_encoder=known.trains_text,
         caption_token_dropout=agreed(_dropped(text, "RANDOM") for text in texts),
-        caption_dropout=agreed(_dropped(text, "FULL") for text in texts),
+        caption_dropout=_either(agreed(_dropped(text, "FULL") for text in texts), known.emptied),
         resolution=whole(values.get("resolution")),
         network_dropout=number(values.get("dropout_probability")),
         optimizer=word(optimizer),
@@ -184,6 +186,24 @@ class _Config:
             return None
         return True if True in told else None if None in told else False
 
+    @property
+    def emptied(self) -> float | None:
+        """The share of samples that a text encoder's own dropout leaves without any text (modules/model/*Model.py).
+
+        None where there are several encoders: each is dropped by itself, and the others go on telling the caption.
+        """
+        rates = [self.encoder_dropout(name) for name in self.telling]
+        return (rates[0] if len(rates) == 1 else None) if any(rates) else 0.0
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """The text encoders that tell the caption, also of models whose LoRAs train none."""
+        return self.encoders or TEXT_ENCODERS[:1]
+
+    def encoder_dropout(self, name: str) -> float:
+        """How often what a text encoder says is set to zero."""
+        return number(self.table(name).get(_EMPTIES)) or 0.0
+
     def table(self, key: str) -> dict[str, Any]:
         """A table of the config; empty where it is none."""
         return _table(self.values, key)
@@ -234,6 +254,8 @@ class _Draft:
     def mend_dropout(self, changes: Sequence[Change]) -> None:
         """Tags of a concept are dropped in one way: each by itself before all together, where both are wanted."""
         asked = {c.field: c.after for c in changes if c.field in ("caption_dropout", "caption_token_dropout")}
+        if "caption_dropout" in asked and self._set_encoders_dropout(asked["caption_dropout"]):
+            del asked["caption_dropout"]
         for place, text in self.config.texts if asked else ():
             present = {"caption_dropout": _dropped(text, "FULL"), "caption_token_dropout": _dropped(text, "RANDOM")}
             wanted = {**present, **asked}
@@ -242,6 +264,20 @@ class _Draft:
                 self._say(f"caption_dropout: {_ONE_MODE}, one of them for whole captions ({whole_one:g}).")
             if (token, 0.0 if token else whole_one) != (present["caption_token_dropout"], present["caption_dropout"]):
                 self._drop(place, text, "RANDOM" if token else "FULL", token or whole_one)
+
+    def _set_encoders_dropout(self, after: float) -> bool:
+        """Write the dropout that text encoders have of their own, where they have one; whether it is all there is.
+
+        It is where one encoder tells the caption, and no concept drops captions besides.
+        """
+        dropped = [name for name in self.config.telling if self.config.encoder_dropout(name)]
+        alone = bool(dropped) and len(self.config.telling) == 1
+        alone = alone and all(_dropped(text, "FULL") == 0 for _, text in self.config.texts)
+        for name in dropped:
+            self.values[self.config.root.below(name, _EMPTIES)] = after if alone else 0.0
+            if not alone:
+                self._say(f"{name}.{_EMPTIES} is switched off: it takes captions away beside the concepts.", note=True)
+        return alone
 
     def keep_trigger(self, dataset: Dataset | None, trigger: str | None) -> None:
         """Where tags are to be dropped one by one, raise `keep_tags_count` to the trigger's."""
@@ -336,6 +372,11 @@ def _is_trained(concept: Mapping[str, Any]) -> bool:
 def _flips(concept: Mapping[str, Any]) -> bool | None:
     """Whether its pictures are mirrored at random, as OneTrainer does unless a concept says otherwise."""
     return flag(_table(concept, "image").get("enable_random_flip", True))
+
+
+def _either(one: float | None, other: float | None) -> float | None:
+    """How often at least one of two happens that have nothing to do with each other."""
+    return None if one is None or other is None else one + other - one * other
 
 
 def _dropped(text: Mapping[str, Any], mode: str) -> float | None:

@@ -1,8 +1,9 @@
-"""SimpleTuner (bghira): config.json, with or without dashes before its keys, and the list of backends that it names.
+"""SimpleTuner (bghira): config.json or config.toml, with or without dashes before its keys, and the list of backends.
 
 Source: bghira/SimpleTuner documentation/DATALOADER.md (repeats: 0 shows a picture once), documentation/OPTIONS.md,
 simpletuner/helpers/training/collate.py (whole captions are dropped; there is no dropping of single tokens),
-simpletuner_sdk/server/services/field_registry (keys; max_train_steps and num_train_epochs exclude each other).
+simpletuner_sdk/server/services/field_registry (keys; max_train_steps and num_train_epochs exclude each other),
+simpletuner/helpers/configuration (config.toml says the same keys; config.env cannot say a rank, and is not read here).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _WARM_UP = "lr_warmup_steps"
 
 def recognises(path: Path, text: str) -> bool:
     """Whether this is a config that names a model family or its backends; never raises."""
-    config = parsed(path, text) if path.suffix.lower() == ".json" else None
+    config = parsed(path, text) if path.suffix.lower() in (".json", ".toml") else None
     keys = {str(key).lstrip("-") for key in config} if isinstance(config, dict) else set()
     return "data_backend_config" in keys or {"model_family", "model_type"} <= keys
 

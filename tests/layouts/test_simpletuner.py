@@ -37,11 +37,12 @@ def test_backends_with_pictures_on_this_disk_are_subsets(tmp_path: Path) -> None
     assert noted(layout, "1 backends are disabled") and noted(layout, "1 backends have their pictures elsewhere")
 
 
-def test_the_config_leads_to_the_backends_and_stands_behind_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["simpletuner.json", "simpletuner.toml"])
+def test_the_config_leads_to_the_backends_and_stands_behind_them(tmp_path: Path, name: str) -> None:
     folders(tmp_path, *THREE)
     (tmp_path / "config").mkdir()
     lay_out(tmp_path / "config", "multidatabackend.json")
-    layout = layout_of(lay_out(tmp_path, "simpletuner.json"))
+    layout = layout_of(lay_out(tmp_path, name))
     assert [one.caption_dropout for one in layout.subsets] == [0.1, 0.1, 0.1]
     assert layout.subsets[2].resolution == (512, 512)
 

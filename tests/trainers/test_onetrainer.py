@@ -73,6 +73,12 @@ STYLES = {
     "saved by the window, flux": files(saved("FLUX_DEV_1", transformer={"learning_rate": 1e-3})),
     "a model that is not known": files(saved("MODEL_OF_TOMORROW")),
     "lokr": files({**BASE, "peft_type": "LOKR", "lokr_dim": 32}),
+    "the text encoder dropped": files(
+        {**BASE, "model_type": "STABLE_DIFFUSION_15", "text_encoder": {"dropout_probability": 0.2}}
+    ),
+    "text encoders dropped": files(
+        {**BASE, "text_encoder": {"dropout_probability": 0.2}, "text_encoder_2": {"dropout_probability": 0.1}}
+    ),
     "no text": files({**BASE, "concepts": [{"path": "/data/a", "balancing": 1.0}]}),
     "nothing cached": files({**BASE, "latent_caching": False}),
 }
@@ -163,6 +169,47 @@ def test_both_kinds_of_dropout_are_one_too_many_and_it_is_said() -> None:
     assert "twice with half the balancing, one of them for whole captions (0.05)." in patched.unsupported[0]
     again = onetrainer.patch(STYLES["whole captions dropped"], [change("caption_token_dropout", 0.3)])
     assert "0.1" in again.unsupported[0]
+
+
+SD = {**BASE, "model_type": "STABLE_DIFFUSION_15"}
+EMPTIED = {"dropout_probability": 0.2}
+
+
+def test_a_text_encoder_of_its_own_dropout_takes_captions_away_too() -> None:
+    assert onetrainer.read(files({**SD, "text_encoder": EMPTIED})).caption_dropout == 0.2
+    both = files({**SD, "text_encoder": EMPTIED, "concepts": [concept("a", text=FULL)]})
+    concepts_own = onetrainer.read(files({**SD, "concepts": [concept("a", text=FULL)]})).caption_dropout
+    assert concepts_own is not None
+    assert onetrainer.read(both).caption_dropout == pytest.approx(1 - 0.8 * (1 - concepts_own))
+    assert onetrainer.read(files({**BASE, "text_encoder": EMPTIED})).caption_dropout is None  # the other one goes on
+
+
+def test_the_dropout_of_the_one_text_encoder_is_changed_where_it_stands_and_beside_that_of_tags() -> None:
+    config = files({**SD, "text_encoder": EMPTIED, "concepts": [concept("a", text=EACH)]})
+    patched = onetrainer.patch(config, [change("caption_dropout", 0.05)])
+    assert json.loads(patched.texts[CONFIG])["text_encoder"]["dropout_probability"] == 0.05
+    assert not patched.unsupported and read_again(config, patched).caption_dropout == 0.05
+    assert read_again(config, patched).caption_token_dropout == onetrainer.read(config).caption_token_dropout
+    assert onetrainer.patch(ConfigFiles(path=CONFIG, texts=patched.texts), [change("caption_dropout", 0.05)]).texts == (
+        patched.texts
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {**BASE, "text_encoder": EMPTIED, "text_encoder_2": EMPTIED},
+        {**SD, "text_encoder": EMPTIED, "concepts": [concept("a", text=FULL)]},
+    ],
+    ids=["two encoders", "one encoder and the concepts"],
+)
+def test_several_dropouts_of_captions_become_that_of_the_concepts_alone(values: dict[str, Any]) -> None:
+    config = files(values)
+    patched = onetrainer.patch(config, [change("caption_dropout", 0.05)])
+    assert read_again(config, patched).caption_dropout == 0.05
+    assert any("text_encoder.dropout_probability is switched off" in note for note in patched.notes)
+    encoders = [table for key, table in json.loads(patched.texts[CONFIG]).items() if key.startswith("text_encoder")]
+    assert all(table.get("dropout_probability", 0) == 0 for table in encoders)
 
 
 def test_cached_captions_get_variations_and_uncached_ones_need_none() -> None:

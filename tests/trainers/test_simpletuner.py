@@ -48,8 +48,20 @@ def without(*keys: str) -> dict[str, Any]:
     return {key: value for key, value in BASE.items() if key not in keys}
 
 
+def toml(dashes: str = "", *, quoted: bool = False) -> ConfigFiles:
+    """A config.toml with a comment over its keys and one behind the first."""
+    names = {key: f'"{dashes}{key}"' if quoted else f"{dashes}{key}" for key in BASE}
+    first, *others = [f"{names[key]} = {json.dumps(value)}" for key, value in BASE.items()]
+    text = "\n".join(["# two nights", f"{first}  # a LoRA", *others, ""])
+    path = CONFIG.with_suffix(".toml")
+    return ConfigFiles(path=path, texts={path: text, BACKENDS: json.dumps(PARTS)})
+
+
 STYLES = {
     "plain": files(BASE),
+    "toml": toml(),
+    "toml with dashes": toml("--"),
+    "toml with quoted keys": toml("--", quoted=True),
     "a key that it does not know": files({**BASE, "own_note": "kept"}),
     "in a line": files(BASE, indent=None),
     "tabs": ConfigFiles(path=CONFIG, texts={CONFIG: json.dumps(BASE, indent="\t"), BACKENDS: json.dumps(PARTS)}),
