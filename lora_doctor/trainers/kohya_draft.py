@@ -45,6 +45,8 @@ _OF_SUBSETS = {
     "flip_augmentation": "flip_aug",
 }
 """Fields that every subset may give, its dataset, `[general]`, or the arguments."""
+_OF_DATASETS = ("resolution", "batch_size")
+"""Those of them that no subset may give."""
 _CACHES = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 _NEGATIVES = (
     "sd-scripts has no tokens that a character must not show; nearest: captions that name what is in each picture "
@@ -161,15 +163,19 @@ class Draft:
             self.notes.append("caption_dropout_every_n_epochs stays: whole epochs are trained without captions.")
 
     def _holding(self, subsets: Sequence[Subset], key: str) -> dict[Place, Any]:
-        """What every table has that gives a setting to these subsets; `[general]` where none does, the arguments' own
-        without subsets."""
+        """What every table has that gives a setting to these subsets; the arguments' own without subsets.
+
+        Where none gives it, it goes to `[general]`, or beside pictures that are only for regularisation, whose captions
+        are none of the character's, to each subset.
+        """
         if not subsets:
             own = IN_ARGS.get(key, key)
             return {self.args.place(own): self.args.get(own)}
         found = dict[Place, Any]()
+        apart = key not in _OF_DATASETS and any(one.regularisation for one in all_subsets(self.config))
         for subset in subsets:
             held = subset.holder(key)
-            table, own = held if held is not None else (subset.layers[2], key)
+            table, own = held if held is not None else (subset.layers[0 if apart else 2], key)
             place = self.args.place(own) if held and table.place == self.args.new else table.place.below(own)
             found[place] = table.values.get(own)
         return found

@@ -251,6 +251,20 @@ def test_pictures_of_regularisation_keep_their_captions() -> None:
     assert data["datasets"][0]["subsets"][2]["caption_dropout_rate"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("field", "key"), [("caption_token_dropout", "caption_tag_dropout_rate"), ("flip_augmentation", "flip_aug")]
+)
+def test_what_no_table_gives_yet_does_not_reach_pictures_of_regularisation(field: str, key: str) -> None:
+    data = SUBSETS.replace("  caption_tag_dropout_rate = 0.05\n", "")
+    after = CHANGES[field]
+    told = tomllib.loads(kohya.patch(files(data=data), [change(field, after)]).texts[DATA])
+    subsets = told["datasets"][0]["subsets"]
+    assert [one.get(key) for one in subsets] == [after, after, None] and key not in told["general"]
+    without = data[: data.rindex("  [[datasets.subsets]]")]
+    told = tomllib.loads(kohya.patch(files(data=without), [change(field, after)]).texts[DATA])
+    assert told["general"][key] == after and not any(key in one for one in told["datasets"][0]["subsets"])
+
+
 @pytest.mark.parametrize("cache", ["cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk"])
 def test_a_cache_that_forbids_dropout_is_switched_off_with_it(cache: str) -> None:
     config = files(NETWORK + f"{cache} = true\n")
