@@ -7,6 +7,7 @@ from pathlib import Path
 from lora_doctor.dataset import survey
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.layouts.config_text import ENDINGS, parsed
+from lora_doctor.misspelt_keys import misspelt
 from lora_doctor.plugins import find
 from lora_doctor.types import Dataset, Layout
 
@@ -30,9 +31,9 @@ def layout_of(path: Path) -> Layout:
         if layouts[name].recognises(path, text):
             layout: Layout = layouts[name].read(path, text)
             return layout
-    if text is not None and path.suffix.lower() in ENDINGS:
-        parsed(path, text)
-    raise UsageError("is no dataset config known here.", path=path, advice=f"Known: {', '.join(layouts)}.")
+    config = parsed(path, text) if text is not None and path.suffix.lower() in ENDINGS else None
+    advice = misspelt(config) or f"Known: {', '.join(layouts)}."
+    raise UsageError("is no dataset config known here.", path=path, advice=advice)
 
 
 def read_dataset(path: Path) -> Dataset:

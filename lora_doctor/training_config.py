@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.command_edit import parsed as parsed_command
 from lora_doctor.edits.command_shells import SHELLS
 from lora_doctor.errors import LoraDoctorError, UsageError, printable
+from lora_doctor.misspelt_keys import misspelt
 from lora_doctor.plugins import find
 from lora_doctor.types import ConfigFiles, LoraFile, TrainingSettings
 
@@ -39,7 +41,8 @@ def read_training_config(path: Path) -> TrainingConfig:
                 raise UsageError(error.what, path=error.path or path, advice=error.advice) from None
     if path.suffix.lower() in SHELLS:
         parsed_command(path, text)  # says what is wrong with it
-    raise UsageError("is no training config known here.", path=path, advice=f"Known: {', '.join(trainers)}.")
+    advice = misspelt(parsed(path, text)) or f"Known: {', '.join(trainers)}."
+    raise UsageError("is no training config known here.", path=path, advice=advice)
 
 
 def training_settings(config: Path | None, lora: LoraFile) -> TrainingSettings:
