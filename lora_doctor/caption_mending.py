@@ -206,7 +206,7 @@ def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
     """Behind the trigger or the class words of a list of tags; at the end of prose.
 
     Of a caption with a kept part (`1girl, yuki_nk ||| white_hair`), the trigger into that part and all else behind it.
-    Of several lines, into the first, which every trainer reads.
+    Of several lines, into the first, which every trainer reads. Tags that semicolons part stay so.
     """
     text, end, rest = text.partition("\n")
     if end:
@@ -215,7 +215,8 @@ def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
         part = 0 if words == [plan.trigger] else 2
         parts[part] = f" {inserted(parts[part].strip(), words, plan)} "
         return "".join(parts).strip()
-    tokens = caption_tokens(text)
+    mark = ";" if "," not in text and "; " in text else ","
+    tokens = caption_tokens(text) if mark == "," else [token for part in text.split(mark) if (token := part.strip())]
     if is_prose(text) or any(len(token.split()) > 4 for token in tokens):
         if words == [plan.trigger]:
             return f"{plan.trigger}, {text}"
@@ -228,7 +229,7 @@ def inserted(text: str, words: list[str], plan: CaptionPlan) -> str:
         place += 1
     if (called := place_in(tokens, plan.trigger)) is not None:
         place = called + 1
-    return ", ".join([*tokens[:place], *words, *tokens[place:]])
+    return f"{mark} ".join([*tokens[:place], *words, *tokens[place:]])
 
 
 def _replaced(text: str, old: str, new: str) -> str:

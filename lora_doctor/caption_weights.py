@@ -1,7 +1,8 @@
-"""The weights of prompts in captions, `(white hair:1.2)` and `((white hair))`: no part of what is said. Pure.
+"""The weights of prompts in captions, `(white hair:1.2)`, `((white hair))`, `white hair:1.2`: no part of what is said.
 
 Source: the syntax of AUTOMATIC1111's prompts (modules/prompt_parser.py), which sd-scripts reads in captions with
-`weighted_captions`. Brackets that belong to a word stay: `2b_(nier:automata)`, and escaped ones, `saber \\(fate\\)`.
+`weighted_captions`; without brackets a number weighs nothing there, and is written all the same. Brackets that belong
+to a word stay: `2b_(nier:automata)`, and escaped ones, `saber \\(fate\\)`. Pure.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Iterator
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OPENING = frozenset(_PAIRS.values())
 _NUMBER = re.compile(r":\s*\d*\.?\d+\s*\Z")
+_BARE = re.compile(r"(?<=[^\W\d]):\d?\.\d{1,3}(?=[ \t]*(?:[,，、；;|\n]|\Z))")
+"""A weight without brackets at a piece's end; with a point, for `16:9` and `rating:1` are none."""
 _LONGEST = 24
 """Letters of a weight, its colon and spaces included."""
 _DEEPEST = 8
 """Brackets inside each other; what is deeper stays as it is."""
-CUTS = ",，、|\n"
+CUTS = ",，、；;|\n"
 """What a bracket around a whole piece stands beside."""
 
 
@@ -25,6 +28,7 @@ def unweighted(caption: str) -> str:
 
     A bracket is one of emphasis where it has a number (`:1.2`) or holds whole pieces of the caption.
     """
+    caption = _BARE.sub("", caption)
     if _OPENING.isdisjoint(caption):
         return caption
     left_out = bytearray(len(caption))

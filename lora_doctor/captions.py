@@ -23,9 +23,9 @@ _SENTENCE = frozenset((
 ))  # fmt: skip
 """A piece that holds one of these is prose however short it is: `photo of ohwx man`."""
 _MARKS = ".,;:!?\"'`*“”‘’«»。，、；：！？「」『』（）"
-_CUT = re.compile(r"([,，、\n]|\|{2,})")
-"""What stands between the things a caption says: commas, Chinese and Japanese ones too, the ends of lines, and the mark
-of sd-scripts' `keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`)."""
+_CUT = re.compile(r"([,，、；\n]|;(?=\s|$)|\|{2,})")
+"""What stands between the things a caption says: commas and semicolons, Chinese and Japanese ones too, the ends of
+lines, and the mark of sd-scripts' `keep_tokens_separator` (`1girl, yuki_nk ||| white_hair`). `;)` and `;d` are tags."""
 _ONE_SPELLING = {"gray": "grey", "blond": "blonde", "tanned": "tan"}
 """Words that captions write either way; Danbooru has the second."""
 _SPELT = re.compile(rf"\b(?:{'|'.join(_ONE_SPELLING)})\b")
@@ -177,7 +177,7 @@ def prose_piece(piece: str) -> bool:
 
 def is_prose(caption: str) -> bool:
     """Whether most words of the caption stand in pieces of prose."""
-    words = [(len(piece.split()), prose_piece(piece)) for piece in caption_tokens(caption)]
+    words = [(len(piece.split()), prose_piece(piece)) for piece in cut(caption)[::2]]
     return sum(count for count, prose in words if prose) * 2 > sum(count for count, _ in words)
 
 

@@ -49,6 +49,16 @@ def test_missing_identity_and_body_tokens_go_behind_the_trigger() -> None:
     assert mended("1girl, yuki_nk, library") == "1girl, yuki_nk, white_hair, slender, library"
 
 
+def test_tags_that_semicolons_part_stay_so() -> None:
+    assert mended("1girl; yuki_nk; library; standing") == "1girl; yuki_nk; white_hair; slender; library; standing"
+    assert mended("1girl; yuki_nk; white_hair:1.2; slender; library") == (
+        "1girl; yuki_nk; white_hair:1.2; slender; library"
+    )
+    assert mended("1girl; yuki_nk; black_hair; slender; library", hair_colour="white_hair") == (
+        "1girl; yuki_nk; white_hair; slender; library"
+    )
+
+
 def test_what_is_added_never_comes_before_a_trigger_that_stands_inside_a_tag() -> None:
     """Trainers that drop tokens keep the first ones: what comes before the trigger takes its place there."""
     plan = replace(PLAN, trigger="ohwx", class_words=("1girl",))

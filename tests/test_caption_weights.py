@@ -20,6 +20,7 @@ from lora_doctor.caption_weights import unweighted
         ("((white hair:1.2):0.9)", "white hair"),
         ("(white hair)\nsmile", "white hair\nsmile"),
         ("a girl with (white hair:1.2) in a park", "a girl with white hair in a park"),
+        ("white_hair:1.2, yuki; smile:.8", "white_hair, yuki; smile"),
         ("(saber_(fate):1.1), (saber \\(fate\\):1.1)", "saber_(fate), saber \\(fate\\)"),
     ],
 )
@@ -31,6 +32,7 @@ def test_numbers_and_brackets_of_emphasis_go(caption: str, said: str) -> None:
     "caption",
     [
         "saber_(fate), 1girl", "2b_(nier:automata)", "saber \\(fate\\)", "hoshino ai (oshi no ko), smile",
+        "16:9, rating:1, at 10:30.5, <lora:yuki:0.8>, ratio a:1.2b",
         "(16:9), park", "a (very) wide shot", "(((", "a) b (c", ":), (o)_(o)", "",
     ],
 )  # fmt: skip

@@ -53,11 +53,12 @@ def test_a_kept_part_and_commas_of_other_scripts_part_what_is_said() -> None:
     assert pieces("1girl, yuki_nk ||| White_Hair") == ["1girl", "yuki nk", "white hair"]
     assert pieces("1girl, smile\nwhite hair\n") == ["1girl", "smile", "white hair"]
     assert pieces("1girl, no. 2, white hair., ...") == ["1girl", "no. 2", "white hair"]
+    assert pieces("yuki_nk; white hair;smile; ;d; park；sea") == ["yuki nk", "white hair;smile", ";d", "park", "sea"]
     assert said_tokens("yuki_nk，white_hair、smile || park") == ["yuki_nk", "white_hair", "smile", "park"]
     assert caption_tokens("1girl, yuki_nk ||| smile, park") == ["1girl", "yuki_nk ||| smile", "park"]
 
 
-@given(st.text("ab ,|，、"))
+@given(st.text("ab ,|，、;；"))
 def test_what_is_cut_and_its_marks_are_the_caption_again(caption: str) -> None:
     assert "".join(cut(caption)) == caption
 
@@ -189,6 +190,7 @@ def test_short_tags_are_no_prose_and_sentences_are(piece: str, prose: bool) -> N
 
 
 def test_a_caption_is_prose_when_most_of_its_words_are() -> None:
+    assert not is_prose("yuki_nk; white hair; standing; park bench")
     assert is_prose("yuki_nk, a girl in a red shirt walks along the beach")
     assert not is_prose("1girl, yuki_nk, white_hair, very_long_hair, blue_eyes, a girl of style")
     assert not is_prose("")
