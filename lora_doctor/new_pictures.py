@@ -165,6 +165,25 @@ def undiluted(asked: Sequence[NewPictures], rule: str, patient: Patient) -> list
     return [Change(field="identity_ratio", before=kept, after=kept, rule=rule, because=because)]
 
 
+def seen_with_new(asked: Sequence[NewPictures], changes: Sequence[Change], patient: Patient) -> list[str]:
+    """What new pictures do to a training as long as `changes` make it, in a sentence; none where numbers are not known.
+
+    Trainers differ: in a number of steps every picture is seen less often, a number of epochs takes more steps.
+    """
+    images, exposures = patient.number("dataset.images"), patient.number("training.exposures")
+    new = sum(each.pictures or 0 for each in asked if each.within is None)
+    name = "epochs" if patient.counts_epochs else "steps"
+    present = getattr(patient.settings, name)
+    length = next((change.after for change in changes if change.field == name), present)
+    if not new or not images or exposures is None or not present:
+        return []
+    more, longer = (images + new) / images, length / present
+    if patient.counts_epochs:
+        return [f"With {new} new pictures, {length:g} epochs take {more * longer:.2g} times the steps of before."]
+    seen = f"each picture is seen some {exposures * longer / more:.0f} times in {length:g} steps"
+    return [f"With {new} new pictures, {seen}, where it was {exposures:.0f}."]
+
+
 def with_new(change: Change, asked: Sequence[NewPictures], patient: Patient) -> Change:
     """A lower identity ratio for which new pictures are asked, with what it does where those are not added."""
     wide = patient.number("dataset.role_images", role=IN_CONTEXT)

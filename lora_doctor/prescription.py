@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lora_doctor.new_pictures import Request, answers, new_pictures, together, undiluted, with_new
+from lora_doctor.new_pictures import Request, answers, new_pictures, seen_with_new, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
 from lora_doctor.training_dose import Asked, cut_once
 from lora_doctor.types import (
@@ -78,7 +78,7 @@ def prescribe(
         dataset=asked,
         left_out=tuple(dict.fromkeys(draft.left_out)),
         captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
-        advice=tuple(dict.fromkeys(draft.advice)),
+        advice=tuple(dict.fromkeys([*draft.advice, *seen_with_new(asked, changes, patient)])),
         conflicts=(*conflicts, *left_for_later),
     )
 

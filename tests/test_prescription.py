@@ -582,3 +582,39 @@ def test_the_rules_prescribe_the_articles_numbers(
     made = prescribe(findings, present, measurements, spec=SPEC, label_sets=LABEL_SETS)
     assert {change.field: change.after for change in made.changes} == expected
     assert made.changes or made.captions == ({"add_tokens": "body", "to": "all", "tokens": ["slender", "tall"]},)
+
+
+# ---------------------------------------------------------------- how often a picture is seen then
+
+ADDED = {"add": "in-context", "framing": "full_body", "until_share": 0.5}
+SHORT_OF_BODIES = [number("dataset.images", 42.0), number("dataset.framing_share", 0.0, framing="full_body")]
+
+
+@pytest.mark.parametrize(
+    ("change", "present", "said"),
+    [
+        (
+            {},
+            TrainingSettings(steps=1600),
+            "With 42 new pictures, each picture is seen some 76 times in 1600 steps, where",
+        ),
+        ({"steps": {"times": 2}}, TrainingSettings(steps=1600), "seen some 152 times in 3200 steps, where it was 152."),
+        ({}, TrainingSettings(epochs=10.0), "With 42 new pictures, 10 epochs take 2 times the steps of before."),
+        ({"epochs": {"times": 0.5}}, TrainingSettings(epochs=10.0), "5 epochs take 1 times the steps of before."),
+    ],
+)
+def test_what_new_pictures_do_to_the_length_is_told(
+    change: dict[str, Any], present: TrainingSettings, said: str
+) -> None:
+    measured = [*SHORT_OF_BODIES, number("training.exposures", 152.0)]
+    advice = prescribe([finding(change, dataset=ADDED)], present, measured).advice
+    assert sum("new pictures, " in line for line in advice) == 1 and any(said in line for line in advice)
+
+
+@pytest.mark.parametrize("present", [TrainingSettings(), TrainingSettings(steps=1600), TrainingSettings(epochs=10.0)])
+def test_nothing_is_told_of_the_length_where_it_is_not_known_or_no_pictures_are_new(present: TrainingSettings) -> None:
+    def told(*measured: Measurement, **fix: Any) -> bool:
+        return any("new pictures, " in line for line in prescribe([finding(**fix)], present, measured).advice)
+
+    assert not told(*SHORT_OF_BODIES, dataset=ADDED)
+    assert not told(*SHORT_OF_BODIES, number("training.exposures", 152.0))
