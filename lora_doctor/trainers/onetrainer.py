@@ -261,9 +261,18 @@ class _Draft:
             wanted = {**present, **asked}
             token, whole_one = wanted["caption_token_dropout"] or 0.0, wanted["caption_dropout"] or 0.0
             if token and whole_one:
-                self._say(f"caption_dropout: {_ONE_MODE}, one of them for whole captions ({whole_one:g}).")
+                self._drop_whole_beside(whole_one)
             if (token, 0.0 if token else whole_one) != (present["caption_token_dropout"], present["caption_dropout"]):
                 self._drop(place, text, "RANDOM" if token else "FULL", token or whole_one)
+
+    def _drop_whole_beside(self, rate: float) -> None:
+        """Whole captions, where tags are dropped one by one: by the text encoder, where one alone tells the caption."""
+        if not self.config.is_known or len(self.config.telling) > 1:
+            self._say(f"caption_dropout: {_ONE_MODE}, one of them for whole captions ({rate:g}).")
+            return
+        (encoder,) = self.config.telling
+        self.values[self.config.root.below(encoder, _EMPTIES)] = rate
+        self._say(f"{encoder}.{_EMPTIES} drops whole captions ({rate:g}): concepts drop tags in one way.", note=True)
 
     def _set_encoders_dropout(self, after: float) -> bool:
         """Write the dropout that text encoders have of their own, where they have one; whether it is all there is.

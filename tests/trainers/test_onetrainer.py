@@ -195,6 +195,17 @@ def test_the_dropout_of_the_one_text_encoder_is_changed_where_it_stands_and_besi
     )
 
 
+def test_the_one_text_encoder_drops_whole_captions_where_tags_are_dropped_one_by_one() -> None:
+    both = [change("caption_dropout", 0.05), change("caption_token_dropout", 0.3)]
+    for config, whole in ((files(SD), 0.05), (files({**SD, "concepts": [concept("a", text=FULL)]}), 0.1)):
+        patched = onetrainer.patch(config, both if whole == 0.05 else both[1:])
+        read = read_again(config, patched)
+        assert (read.caption_token_dropout, read.caption_dropout) == (0.3, whole)
+        assert not patched.unsupported and any("drops whole captions" in note for note in patched.notes)
+        again = onetrainer.patch(ConfigFiles(path=CONFIG, texts=patched.texts), both if whole == 0.05 else both[1:])
+        assert again.texts == patched.texts
+
+
 @pytest.mark.parametrize(
     "values",
     [
