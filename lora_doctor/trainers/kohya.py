@@ -31,8 +31,8 @@ from lora_doctor.trainers.places import Place, kept_file, moved_folder, real_cha
 from lora_doctor.types import Change, ConfigFiles, Dataset, PatchedFiles, TrainingSettings
 
 TRAINER = SD_SCRIPTS
-RANK, ALPHA = 4, 1.0
-"""Where the arguments give none."""
+RANK, ALPHA, STEPS = 4, 1.0, 1600
+"""Where the arguments give none; of steps, where they give no epochs either."""
 CONFIGS = (".toml", ".json", *SHELLS)
 _ARGS = ("dataset_config", "train_data_dir", "in_json")
 _FILE = "config_file"
@@ -57,7 +57,7 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 def read(config: ConfigFiles) -> TrainingSettings:
     """The settings that the files state; None where subsets differ, and for what cannot be read.
 
-    Absent rank and alpha have sd-scripts' own defaults.
+    Absent rank, alpha and length have sd-scripts' own defaults.
 
     Raises UsageError for a command that has its arguments in a file, and for arguments in JSON.
     """
@@ -70,7 +70,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
     every, network = each(subsets, args, "caption_dropout_every_n_epochs"), args.pairs("network_args")
     own, unet_only = known and not flag(args.get(FROM_WEIGHTS)), flag(args.get("network_train_unet_only"))
     own_ranks = of_blocks(network)
-    epochs, steps = args.get("max_train_epochs") or None, whole(args.get("max_train_steps")) or None
+    epochs, steps = args.get("max_train_epochs"), args.get("max_train_steps")
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
@@ -78,8 +78,8 @@ def read(config: ConfigFiles) -> TrainingSettings:
         trainer=TRAINER,
         rank=or_default(args.get("network_dim"), whole, RANK) if own and "rank" not in own_ranks else None,
         alpha=or_default(args.get("network_alpha"), number, ALPHA) if own and "alpha" not in own_ranks else None,
-        steps=None if epochs is not None else steps,
-        epochs=number(epochs),
+        steps=or_default(steps, whole, STEPS) or None if known and epochs is None else None,
+        epochs=number(epochs) or None,
         batch_size=whole(agreed(each(subsets, args, "batch_size"))),
         learning_rate=number(args.get("unet_lr") or args.get("learning_rate")),
         train_text_encoder=None if unet_only is None else not unet_only,

@@ -502,6 +502,16 @@ def test_json_that_sd_scripts_does_not_read_is_refused_with_what_to_give_instead
     assert "TOML" in str(refused.value.advice) and refused.value.path == path
 
 
+def test_a_length_that_is_not_given_is_1600_steps_as_sd_scripts_has_it() -> None:
+    config = files('train_data_dir = "/data"\n', None)
+    assert (kohya.read(config).steps, kohya.read(config).epochs) == (1600, None)
+    patched = kohya.patch(config, [change("steps", 3200)])
+    assert tomllib.loads(patched.texts[ARGS])["max_train_steps"] == 3200
+    assert kohya.patch(config, [change("steps", 1600)]).texts == config.texts
+    dataset_alone = ConfigFiles(path=DATA, texts={DATA: SUBSETS})
+    assert kohya.read(dataset_alone).steps is None
+
+
 @pytest.mark.parametrize("name", ["epochs", "steps"])
 def test_a_length_of_0_is_none(name: str) -> None:
     read = kohya.read(files(f'train_data_dir = "/data"\nmax_train_{name} = 0\n', None))
