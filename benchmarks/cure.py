@@ -1,6 +1,6 @@
 """Does the prescription cure, and would anything else have?
 
-    python -m benchmarks.cure --kept
+    python -m benchmarks.cure --kept [--short]
     python -m benchmarks.cure --work DIR [FOLDER ...] [--seeds 11 12] [--arms prescribed placebo wrong] [--processes 2]
 
 Every faulty LoRA (a FOLDER of `benchmarks.detection`; default: the bundled patients) is trained again and checked again
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cure_arms import ARMS, arms
-from benchmarks.cure_tables import Trial, pairs, rows, shares
+from benchmarks.cure_tables import Trial, pairs, rows, shares, side_by_side
 from benchmarks.jobs import run_jobs
 from benchmarks.kept import RESULTS
 from fixtures.miniature.build.datasets import draw_asked
@@ -171,15 +171,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/cure"))
     parser.add_argument("--results", type=Path, default=Job.results, help="where outcomes are kept")
     parser.add_argument("--kept", action="store_true", help="tell of what is kept, and do no more")
+    parser.add_argument("--short", action="store_true", help="a row for each patient and seed instead of each trial")
     parser.add_argument("--seeds", type=int, nargs="*", default=(11, 12))
     parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     trials = []
-    print(next(lines := rows(())), next(lines), sep="\n")
+    if not asked.short:
+        print(next(lines := rows(())), next(lines), sep="\n")
     for trial in kept_trials(asked.results) if asked.kept else _trials(asked):
-        print(*list(rows([trial]))[2:], sep="\n", flush=True)
+        if not asked.short:
+            print(*list(rows([trial]))[2:], sep="\n", flush=True)
         trials.append(trial)
+    if asked.short:
+        print(*side_by_side(trials), sep="\n")
     print("", *shares(trials), "", *pairs(trials), sep="\n")
 
 

@@ -51,6 +51,28 @@ def rows(trials: Sequence[Trial]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} | {'yes' if one.cured else 'NO'} |"
 
 
+def side_by_side(trials: Sequence[Trial]) -> Iterator[str]:
+    """Markdown: one row per patient and seed, with what came of each arm; bold is cured."""
+    yield f"| patient | treated finding | prescribed | seed | {' | '.join((f'as {ARMS[0]}', *ARMS[1:]))} |"
+    yield "|---" * (len(ARMS) + 4) + "|"
+    patients = list(dict.fromkeys(one.patient for one in trials))
+    which = dict.fromkeys((one.patient, one.seed) for one in trials)
+    for patient, seed in sorted(which, key=lambda who: patients.index(who[0])):
+        arms = {one.arm: one for one in trials if (one.patient, one.seed) == (patient, seed)}
+        first = next(iter(arms.values()))
+        told = arms[PRESCRIBED].told if PRESCRIBED in arms else "-"
+        cells = [patient, first.treated or "-", told, str(seed), *(_came(arms.get(arm)) for arm in ARMS)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _came(one: Trial | None) -> str:
+    """`**gone**, SHIP`, `confirmed, HOLD`; with blockers that are new; `-` where it was not tried."""
+    if one is None:
+        return "-"
+    new = f", new: {', '.join(one.new_blockers)}" if one.new_blockers else ""
+    return f"{f'**{one.left}**' if one.cured else one.left}, {one.verdict}{new}"
+
+
 def shares(trials: Sequence[Trial]) -> Iterator[str]:
     """Markdown: cured by fault and arm, and all together with Wilson's 90 % interval."""
     names = [arm for arm in ARMS if any(one.arm == arm for one in trials)]

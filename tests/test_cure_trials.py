@@ -7,7 +7,7 @@ from math import comb
 import pytest
 
 from benchmarks.cure_arms import ARMS, PLACEBO, PRESCRIBED, WRONG
-from benchmarks.cure_tables import Trial, mcnemar, pairs, shares
+from benchmarks.cure_tables import Trial, mcnemar, pairs, shares, side_by_side
 
 
 def trial(arm: str, left: str = "gone", seed: int = 11, new: tuple[str, ...] = ()) -> Trial:
@@ -45,3 +45,13 @@ def test_pairs_are_of_the_same_patient_and_seed() -> None:
     ]
     assert list(shares(trials))[2].startswith("| low-rank | 2 of 2 | 0 of 1 | 1 of 1 |")
     assert ARMS == (PRESCRIBED, PLACEBO, WRONG)
+
+
+def test_the_arms_of_a_patient_and_seed_stand_side_by_side() -> None:
+    new = trial(WRONG, new=("overbaked",))
+    told = list(side_by_side([trial(PRESCRIBED), trial(PLACEBO, "confirmed"), new, trial(PLACEBO, seed=12)]))[2:]
+    whose = "| low-rank-206 | low-weight-forgetting |"
+    assert told == [
+        f"{whose}  | 11 | **gone**, HOLD | confirmed, HOLD | gone, HOLD, new: overbaked |",
+        f"{whose} - | 12 | - | **gone**, HOLD | - |",
+    ]
