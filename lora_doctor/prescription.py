@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.new_pictures import Request, answers, new_pictures, seen_with_new, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
-from lora_doctor.training_dose import Asked, cut_once
+from lora_doctor.training_dose import Asked, once, reaching
 from lora_doctor.types import (
     Change,
     Finding,
@@ -52,8 +52,8 @@ def prescribe(
     `spec` and `label_sets` (attribute -> label, attribute -> its closed set) fill tokens in; without them a fix that
     names tokens becomes advice. `counted` (role -> pictures) is what an audit's plan adds to reach the source's
     identity ratio: a request for more of that role takes this number. Where findings disagree about a setting, the
-    stronger evidence decides and `conflicts` says so, and of several cuts of the training's dose one is made. A change
-    that equals the present value is dropped.
+    stronger evidence decides and `conflicts` says so, and of several cuts or raises of the training's dose one is made.
+    A change that equals the present value is dropped.
     """
     patient = _patient(settings, measurements, spec=spec or {}, label_sets=label_sets or {}, counted=counted or {})
     draft = _Draft()
@@ -66,7 +66,7 @@ def prescribe(
         draft.advice += _doubts(finding, causes)
         _treat(finding, causes, patient, draft)
     settled, conflicts = _settle(draft.changes)
-    settled, left_for_later = cut_once(settled)
+    settled, left_for_later = once(settled)
     asked = together(draft.dataset, patient)
     moved = [one.change for one in settled if not _same(one.change.before, one.change.after)]
     changes = [with_new(change, asked, patient) for change in moved]
@@ -175,9 +175,8 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
             continue
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:
-            lengthened.append(
-                f"Multiply {name} by {amount:g}: the training config does not say what it is ({finding.rule})."
-            )
+            factor = f"Multiply {name} by {_times(amount, patient):.3g}"
+            lengthened.append(f"{factor}: the training config does not say what it is ({finding.rule}).")
             continue
         after = _after(operation, amount, before, name, patient)
         if after is None:
@@ -193,11 +192,11 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
 
 def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient) -> Any:
     """The new value; None when it takes tokens that are not known."""
-    if isinstance(amount, Mapping):
+    if operation == "times":
+        amount = before * _times(amount, patient)
+    elif isinstance(amount, Mapping):
         tokens = patient.off_spec([amount["off_spec"]])
         return tuple(dict.fromkeys([*(before or ()), *tokens])) if tokens else None
-    if operation == "times":
-        amount = before * amount
     elif operation == "at_least" and before is not None:
         amount = max(before, amount)
     elif operation == "at_most" and before is not None:
@@ -205,6 +204,14 @@ def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient
     if isinstance(amount, list):
         return tuple(amount)
     return math.ceil(amount) if name in INTEGERS else amount
+
+
+def _times(amount: Any, patient: Patient) -> float:
+    """The factor: a number as it is, or what brings identity at a weight to what is asked, as measured."""
+    if not isinstance(amount, Mapping):
+        return float(amount)
+    curve = patient.along("identity.score", "weight")
+    return round(reaching(amount, curve), 2)
 
 
 def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:

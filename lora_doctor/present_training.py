@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,15 @@ class Patient:
     def number(self, name: str, **where: str) -> float | None:
         """A measured value, None when there is none."""
         return self.measured.get((name, tuple(sorted(where.items()))))
+
+    def along(self, name: str, dimension: str) -> dict[float, float]:
+        """The values measured at each number of one dimension, and of no other: `identity.score` by weight."""
+        found = dict[float, float]()
+        for (measured, where), value in self.measured.items():
+            if measured == name and [key for key, _ in where] == [dimension]:
+                with suppress(ValueError):
+                    found[float(where[0][1])] = value
+        return found
 
     def present(self, name: str) -> Any:
         """The present value of a setting: the config's, else the measured one, else None."""

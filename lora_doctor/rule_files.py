@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,8 @@ from lora_doctor.types import EACH, Condition, Fix, Measurement, Rule, TrainingS
 
 CHANGES = ("set", "at_least", "at_most", "times")
 """What a fix can ask of a setting."""
+MEASURED_FACTOR = {"identity", "at_weight", "at_most"}
+"""Of `times`, where the factor follows from the curve of identity against weight."""
 DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least", "leave_out"}
 CAPTION_KEYS = {"add_tokens", "correct_tokens", "remove_token", "to"}
 SETTINGS = tuple(f.name for f in fields(TrainingSettings) if f.name != "trainer")
@@ -169,6 +171,12 @@ def _condition_complaints(condition: Condition, at: str, rising: bool | None) ->
             yield from _condition_complaints(part, f"{at}.{kind}[{i}]", below)
 
 
+def _measured_factor_complaints(amount: Mapping[str, Any], at: str) -> Iterator[str]:
+    numbers = {name: value for name, value in amount.items() if isinstance(value, (int, float)) and value > 0}
+    if set(amount) != MEASURED_FACTOR or len(numbers) != len(amount):
+        yield f"{at}: a number is wanted, or {{{', '.join(sorted(MEASURED_FACTOR))}}} with numbers above 0"
+
+
 def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
     for name, change in fix.change.items():
         if name not in SETTINGS:
@@ -176,6 +184,9 @@ def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
         if len(change) != 1 or not set(change) <= set(CHANGES):
             yield f"{at}.change.{name}: exactly one of {', '.join(CHANGES)} is wanted"
         for operation, amount in change.items():
+            if operation == "times" and isinstance(amount, dict):
+                yield from _measured_factor_complaints(amount, f"{at}.change.{name}.times")
+                continue
             if operation != "set" and (isinstance(amount, bool) or not isinstance(amount, (int, float))):
                 yield f"{at}.change.{name}.{operation}: a number is wanted, not {amount!r}"
             if isinstance(amount, dict) and set(amount) != {"off_spec"}:

@@ -1,9 +1,10 @@
-"""How far a training goes is set in several places at once: cuts of them multiply, so one of them is made. Pure."""
+"""How far a training goes: set in several places at once, which multiply, and sized by the distance measured. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lora_doctor.types import Change, Finding
 from lora_doctor.wording import setting_text
@@ -23,19 +24,41 @@ class Asked:
     """Of the cause it treats, nats."""
 
 
-def cut_once(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
-    """The changes (one a setting at most) with a single cut of the training's dose; a sentence for each one left out.
+def once(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
+    """The changes (one a setting at most) with a single cut and a single raise of the training's dose; a sentence for
+    each one left out.
 
     Halving the learning rate and halving the steps leaves a quarter of the training, which no finding asked for: each
-    says how much less would do. The cut for the likelier cause stays, of equal ones that of the stronger finding; the
-    next check-up says whether more is needed. Raises, and settings that are no part of the dose, are left alone.
+    says how much less would do. The one for the likelier cause stays, of equal ones that of the stronger finding; the
+    next check-up says whether more is needed. Settings that are no part of the dose are left alone.
     """
-    cuts = [one for one in asked if _cuts(one.change)]
-    if len({_HANDLES[one.change.field] for one in cuts}) < 2:
-        return list(asked), []
-    chosen = max(cuts, key=lambda one: (one.log_odds, one.finding.strength))
-    dropped = [one for one in cuts if _HANDLES[one.change.field] != _HANDLES[chosen.change.field]]
-    return [one for one in asked if one not in dropped], [_left_out(one, chosen) for one in dropped]
+    kept, told = list(asked), list[str]()
+    for goes, word in ((_cuts, "cut"), (_raises, "raised")):
+        moved = [one for one in asked if goes(one.change)]
+        if len({_HANDLES[one.change.field] for one in moved}) < 2:
+            continue
+        chosen = max(moved, key=lambda one: (one.log_odds, one.finding.strength))
+        dropped = [one for one in moved if _HANDLES[one.change.field] != _HANDLES[chosen.change.field]]
+        kept = [one for one in kept if one not in dropped]
+        told += [_left_out(one, chosen, word) for one in dropped]
+    return kept, told
+
+
+def reaching(ask: Mapping[str, float], curve: Mapping[float, float]) -> float:
+    """By how much an update must be stronger for its identity at a weight to be as asked; 1 where it is.
+
+    `ask`: `{identity, at_weight, at_most}`; `curve`: weight -> identity, as measured. An update that is s times as
+    strong draws at a weight w what this one draws at s x w, so s is read off the curve, straight between its points:
+    where it comes to `identity`, over `at_weight`. `at_most` where it never does, or beyond that, or is not known.
+    """
+    known = sorted((weight, value) for weight, value in curve.items() if weight >= ask["at_weight"])
+    if known and known[0][1] >= ask["identity"]:
+        return 1.0
+    for (low, below), (high, above) in pairwise(known):
+        if above >= ask["identity"]:
+            reached = low + (high - low) * (ask["identity"] - below) / (above - below)
+            return min(ask["at_most"], reached / ask["at_weight"])
+    return ask["at_most"]
 
 
 def _cuts(change: Change) -> bool:
@@ -43,12 +66,17 @@ def _cuts(change: Change) -> bool:
     return bool(known and change.after < change.before)
 
 
-def _left_out(one: Asked, chosen: Asked) -> str:
+def _raises(change: Change) -> bool:
+    known = change.field in _HANDLES and change.before is not None
+    return bool(known and change.after > change.before)
+
+
+def _left_out(one: Asked, chosen: Asked, word: str) -> str:
     """`steps: base-damage asks for 1200, which is left for the next round: learning_rate is cut already ...`."""
     odds = f"the likelier cause, {chosen.log_odds:.1f} against {one.log_odds:.1f} nats"
     if chosen.log_odds == one.log_odds:
-        odds = "both causes are as likely, and one cut is tried at a time"
+        odds = f"both causes are as likely, and one is {word} at a time"
     return (
         f"{one.change.field}: {one.finding.rule} asks for {setting_text(one.change.after)}, which is left for the next "
-        f"round: {chosen.change.field} is cut already ({chosen.finding.rule}: {odds}), and the two would multiply."
+        f"round: {chosen.change.field} is {word} already ({chosen.finding.rule}: {odds}), and the two would multiply."
     )

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from lora_doctor.cli import cli
 from lora_doctor.diagnosis import from_json
 from lora_doctor.errors import InputRefused, UsageError
-from lora_doctor.judgement import DIAGNOSIS, NO_SYMPTOM, REPORT, gate_run, judge_run, today
+from lora_doctor.judgement import DIAGNOSIS, NO_SYMPTOM, REPORT, SUSPECTED, gate_run, judge_run, today
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.types import Diagnosis, Measurement, Prescription
 from tests.make_finished_run import make_finished_run
@@ -80,9 +80,22 @@ def test_a_held_lora_without_a_proven_symptom_is_treated_for_what_its_dataset_sh
     assert told.prescription.dataset and told.prescription.advice[0] == NO_SYMPTOM
 
 
-def test_without_a_finding_about_the_dataset_nothing_is_made_up(tmp_path: Path) -> None:
+def test_without_a_finding_about_the_dataset_what_is_suspected_and_explained_is_treated_as_a_guess(
+    tmp_path: Path,
+) -> None:
     told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE)))
-    assert told.verdict.outcome == "HOLD" and told.prescription == Prescription()
+    assert told.verdict.outcome == "HOLD" and told.confirmed == ()
+    assert [finding.state for finding in told.findings if finding.rule == "low-weight-forgetting"] == ["suspected"]
+    assert told.prescription.advice[0] == SUSPECTED
+    assert told.prescription.advice[1].startswith("Multiply alpha by 1.05")  # the config is not known
+
+
+def test_nothing_is_made_up_of_suspicions_that_no_cause_explains(tmp_path: Path) -> None:
+    nowhere = number("dose.plateau", 0.54, 0.03)  # not there at weight 1 either, and trained long enough
+    told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE, nowhere)))
+    (finding,) = (finding for finding in told.findings if finding.rule == "low-weight-forgetting")
+    assert told.verdict.outcome == "HOLD" and finding.state == "suspected" and finding.causes[0].log_odds <= 0
+    assert told.prescription == Prescription()
 
 
 def test_what_the_pictures_prove_is_treated_alone_and_a_lora_that_ships_not_at_all(tmp_path: Path) -> None:
