@@ -731,7 +731,7 @@ class Fix:
     """What to change: settings, dataset, captions, or advice only a person can follow."""
 
     change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`; the x of `times` may be
+    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`; this x may be
     `{identity, at_weight, at_most}`: the factor that the measured curve asks for."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     """For example `{add: in-context, framing: full_body, until_share: 0.5}`, or `{leave_out: hair_colour}`: the
