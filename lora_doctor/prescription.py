@@ -183,7 +183,8 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
             advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
             continue
         source = fix.source or next(iter(finding.references), "the rule itself")
-        because = f"{_lead(finding)}; source: {source}"
+        sized = _sized(amount, patient) if operation == "times" else ""
+        because = f"{_lead(finding)}{sized}; source: {source}"
         changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
     # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
     multiplied = any("times" in fix.change[change.field] for change in changes)
@@ -212,6 +213,17 @@ def _times(amount: Any, patient: Patient) -> float:
         return float(amount)
     curve = patient.along("identity.score", "weight")
     return round(reaching(amount, curve), 2)
+
+
+def _sized(amount: Any, patient: Patient) -> str:
+    """Why the factor is what it is, where it follows from the curve."""
+    if not isinstance(amount, Mapping):
+        return ""
+    times = _times(amount, patient)
+    if times >= amount["at_most"]:
+        return f", and {times:g} times as strong is the most that is tried"
+    reached = f"{amount['identity']:g} at weight {amount['at_weight']:g}"
+    return f", and {times:g} times as strong it comes to {reached} by its own curve"
 
 
 def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:

@@ -133,6 +133,9 @@ def test_the_prescription_sizes_alpha_by_the_measured_curve() -> None:
     present = TrainingSettings(rank=32, alpha=16.0)
     (change,) = prescribe([finding(causes=(weak,))], present, measured).changes
     assert (change.field, change.before, change.after) == ("alpha", 16.0, pytest.approx(16.0 * 1.29))
+    assert "1.29 times as strong it comes to 0.65 at weight 0.7 by its own curve" in change.because
+    (most,) = prescribe([finding(causes=(weak,))], present, measured[:2]).changes
+    assert most.after == 24.0 and "1.5 times as strong is the most that is tried" in most.because
     unsaid = prescribe([finding(causes=(weak,))], TrainingSettings(), measured)
     assert unsaid.changes == () and "Multiply alpha by 1.29" in unsaid.advice[0]
 
