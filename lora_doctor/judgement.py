@@ -30,7 +30,7 @@ DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
 NO_SYMPTOM = "No symptom is proven that says why: what is prescribed is what the dataset's own findings ask for."
-SUSPECTED = "No symptom is proven that says why, nor does the dataset tell: what is suspected is treated, as a guess."
+SUSPECTED = "No symptom is proven that says why: what is suspected and has a likely cause is treated, as a guess."
 STORED = ("facts", "training", "label_sets")
 """Documents of a run folder: all that is judged."""
 
@@ -214,16 +214,19 @@ def _treated(
 ) -> tuple[Sequence[Finding], tuple[str, ...]]:
     """The findings that are prescribed for, and what is to be said of the choice.
 
-    Those that the pictures prove; where a LoRA is held and they prove none, what is `about` its dataset and makes ill;
-    where that is nothing either, the suspected blockers that have a cause which is likelier than not.
+    Those that the pictures prove; where a LoRA does not ship and they prove none, what is `about` its dataset and makes
+    ill. Where nothing proven holds it and the dataset does not tell either, suspected blockers with a likely cause too.
     """
-    if outcome != "HOLD" or any(finding.state == "confirmed" and finding.causes for finding in findings):
+    proven = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
+    if outcome == "SHIP" or any(finding.severity == "blocker" for finding in proven):
         return findings, ()
-    if harmful := [finding for finding in about if finding.state == "confirmed" and finding.predicts]:
+    harmful = [finding for finding in about if finding.state == "confirmed" and finding.predicts]
+    if harmful and not proven:
         return harmful, (NO_SYMPTOM,)
     blockers = [finding for finding in findings if finding.state == "suspected" and finding.severity == "blocker"]
     likely = [finding for finding in blockers if any(cause.log_odds > 0 for cause in finding.causes)]
-    return [replace(finding, state="confirmed") for finding in likely], (SUSPECTED,) if likely else ()
+    guessed = [replace(finding, state="confirmed") for finding in likely]
+    return [*proven, *guessed], (SUSPECTED,) if likely else ()
 
 
 def training_and_labels(stored: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, LabelSet]]:

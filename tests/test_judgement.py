@@ -90,6 +90,22 @@ def test_without_a_finding_about_the_dataset_what_is_suspected_and_explained_is_
     assert told.prescription.advice[1].startswith("Multiply alpha by 1.05")  # the config is not known
 
 
+def test_beside_a_proven_warning_which_holds_nothing_what_is_suspected_is_treated_too(tmp_path: Path) -> None:
+    dressed = number("control.loss", 0.6, 0.1, kind="outfit")
+    told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE, dressed)))
+    assert told.confirmed == ("outfit-baked-in",) and told.verdict.outcome == "HOLD"
+    assert told.prescription.advice[0] == SUSPECTED
+    assert any("Multiply alpha" in line for line in told.prescription.advice)
+    assert any("outfit-baked-in" in line for line in told.prescription.advice)
+
+
+def test_what_is_too_close_to_call_is_treated_as_a_guess_as_well(tmp_path: Path) -> None:
+    close = (score(0.59, 0.03, weight="0.7"), score(0.59, 0.03, weight="0.7", framing="close-up"))
+    told = judge_run(make_finished_run(tmp_path / "close", replaced(healthy(), *close)))
+    assert told.verdict.outcome == "INCONCLUSIVE" and told.confirmed == ()
+    assert told.prescription.advice[0] == SUSPECTED
+
+
 def test_nothing_is_made_up_of_suspicions_that_no_cause_explains(tmp_path: Path) -> None:
     nowhere = number("dose.plateau", 0.54, 0.03)  # not there at weight 1 either, and trained long enough
     told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE, nowhere)))
