@@ -46,6 +46,8 @@ class Repeats:
     """How many times as many epochs keep the training as long, pictures without a role counted."""
     short: str = ""
     """What is left to be wished, a sentence; empty where the ratio is reached."""
+    ratio: float | None = None
+    """The identity ratio with these values; None where it is not known."""
 
 
 def repeats_for(
@@ -64,7 +66,7 @@ def repeats_for(
     }  # fmt: skip
     now = sum(len(images) * one.repeats for one, images in zip(folders, held, strict=True))
     then = sum(len(images) * values.get(one.place, one.repeats) for one, images in zip(folders, held, strict=True))
-    return Repeats(values, now / then, _short(plan, target))
+    return Repeats(values, now / then, _short(plan, target), plan.ratio)
 
 
 def _short(plan: RepeatsPlan, target: float) -> str:

@@ -80,6 +80,7 @@ class Draft:
         if name in _OF_SUBSETS:
             self._everywhere(name, _OF_SUBSETS[name], after)
         elif name == "identity_ratio":
+            self.length.ratio_before = change.before
             self._repeats(after, dataset)
         elif name == "negative_tokens":
             self.unsupported.append(f"negative_tokens: {_NEGATIVES}.")

@@ -14,6 +14,8 @@ from lora_doctor.types import Change, Dataset, TrainingSettings
 
 NEAR = 0.1
 """Share by which whole epochs may miss what is wanted; the batches that an epoch rounds up to miss it by as much."""
+SEEN = 0.02
+"""Difference of two identity ratios from which on they are two: one of them may be rounded to hundredths."""
 WARM_UP = 0.25
 """Share of a training from which on its warm-up is told, where the training gets shorter and the warm-up does not."""
 
@@ -86,8 +88,12 @@ class Length:
     """The change of epochs, if there is one."""
     longer: float = 1.0
     """How many times as many epochs make up for new repeats."""
+    ratio_before: float | None = None
+    """The identity ratio that the check-up saw, where another is asked for."""
     unmoved: bool = False
     """Whether an identity ratio was asked for, and no repeats change for it."""
+    moved_since: bool = False
+    """Whether they do not because they have been changed since the check-up."""
     what: str = "repeats"
     """What an epoch shows pictures by, in the trainer's word."""
     notes: list[str] = field(default_factory=list)
@@ -96,6 +102,8 @@ class Length:
     def follow(self, found: Repeats) -> None:
         """Make up for the repeats that an identity ratio asks for."""
         self.longer, self.unmoved = found.longer if found.values else 1.0, not found.values
+        known = self.unmoved and found.ratio is not None and self.ratio_before is not None
+        self.moved_since = known and abs((found.ratio or 0.0) - (self.ratio_before or 0.0)) > SEEN
 
     def settle(
         self, values: MutableMapping[Place, Any], place: Place, given: Any,
@@ -129,10 +137,12 @@ class Length:
 
     def _seen_before_a_change(self, present: float | None) -> float | None:
         """The epochs that the check-up saw, where the config has been changed since: no repeats are left to change for
-        an identity ratio, and its epochs are neither those of before nor those asked for. Else None."""
+        an identity ratio, and it is another than the check-up saw, or the epochs are neither those of before nor those
+        asked for. Else None."""
         if not self.unmoved or self.asked is None or self.asked.before is None:
             return None
-        return None if present in (self.asked.before, self.asked.after) else float(self.asked.before)
+        told = present in (self.asked.before, self.asked.after) and not self.moved_since
+        return None if told else float(self.asked.before)
 
 
 def _far(made: float, wanted: float) -> bool:

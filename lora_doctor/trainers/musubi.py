@@ -184,6 +184,7 @@ class _Draft:
         elif name in _OF_DATASETS:
             self._everywhere(_OF_DATASETS[name], after)
         elif name == "identity_ratio":
+            self.length.ratio_before = change.before
             self._repeats(after, dataset)
         elif self.alone:
             what = f"{name}: the dataset config does not hold it; give the file of arguments to change it to {after}."

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.errors import UsageError
 from lora_doctor.named_places import found_file
 from lora_doctor.onetrainer_parts import DENOISERS, TEXT_ENCODERS, denoiser, text_encoders
 from lora_doctor.trainers.agreed import agreed, flag, number, or_default, whole, word
@@ -30,6 +31,10 @@ WITH_EACH = ("-masklabel.png", "-condlabel.png")
 picture is trained on as a whole, and nothing says so."""
 VARIATIONS = 4
 """Captions of each picture in the cache, where some are to be dropped: of one, the same would be dropped always."""
+OLDEST = 9
+"""Version of configs from which on every setting stands where it does now; without one it is OneTrainer's oldest."""
+_WHOLE_TABLES = 10
+"""Version below which a part's table must hold all that OneTrainer's migrations look for in it."""
 _WARM_UP = "learning_rate_warmup_steps"
 WARM_UP_STEPS = 200
 """Where the config gives none."""
@@ -60,8 +65,15 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 
 
 def read(config: ConfigFiles) -> TrainingSettings:
-    """The settings of the config, rank and alpha with OneTrainer's own defaults; None where concepts differ."""
+    """The settings of the config, rank and alpha with OneTrainer's own defaults; None where concepts differ.
+
+    Raises UsageError for a config that an older OneTrainer wrote, whose settings stand elsewhere: the newer one moves
+    them when it reads it (modules/util/config/TrainConfig.py, the migrations).
+    """
     known = _Config(config)
+    if known.version < OLDEST:
+        what = f"is of an older OneTrainer (its __version is {known.version}; {OLDEST} and later are read)."
+        raise UsageError(what, path=config.path, advice="Open it in OneTrainer and save it.")
     values, texts = known.values, [table for _, table in known.texts]
     optimizer = known.table("optimizer").get("optimizer")
     min_snr = word(values.get("loss_weight_fn")) == "MIN_SNR_GAMMA"
@@ -147,6 +159,7 @@ class _Config:
         found = parsed(config.path, config.text)
         self.values: dict[str, Any] = found if isinstance(found, dict) else {}
         self.root = Place(config.path, ())
+        self.version = whole(self.values.get("__version")) or 0
         listed, place = self.values.get("concepts"), self.root.below("concepts")
         named = _concept_path(config.path, self.values)
         if named is not None and named in config.texts:
@@ -314,10 +327,10 @@ class _Draft:
         self.values[place.below("tag_dropout_probability")] = rate
         if mode == "FULL":
             self.values[place.below("keep_tags_count")] = 0
-        cached = flag(self.config.values.get("latent_caching", True)) is not False
+        cached = self.config.values.get("text_caching", self.config.values.get("latent_caching", True))
         concept = Place(place.path, place.keys[:-1])
         variations = next(whole(one.get("text_variations")) for where, one in self.config.concepts if where == concept)
-        if cached and (variations or 1) < VARIATIONS:
+        if flag(cached) is not False and (variations or 1) < VARIATIONS:
             self.values[concept.below("text_variations")] = VARIATIONS
             why = "captions are cached, and would lose the same tags always"
             self._say(f"text_variations raised to {VARIATIONS}: {why}.", note=True)
@@ -333,6 +346,10 @@ class _Draft:
             self.unsupported.append(f"train_text_encoder: OneTrainer trains none with a LoRA of {kind}.")
             return
         for encoder in self.config.encoders or TEXT_ENCODERS[:1]:
+            if encoder not in self.config.values and self.config.version < _WHOLE_TABLES:
+                said = f"train_text_encoder: the config has no table {encoder}; open it in OneTrainer and save it first"
+                self._say(f"{said} (wanted is {str(after).lower()}).")
+                continue
             self.values[self.config.root.below(encoder, "train")] = after
 
     def _steps(self, after: int, dataset: Dataset | None) -> None:
@@ -350,9 +367,10 @@ class _Draft:
         """Repeats in hundredths, or as many samples of each concept; both are called balancing."""
         folders, counts = [], []
         for place, concept in self.config.concepts:
-            amount, path = number(concept.get("balancing", 1.0)) or 0.0, Path(str(concept.get("path", "")))
+            key = _balance(concept)
+            amount, path = number(concept.get(key, 1.0)) or 0.0, Path(str(concept.get("path", "")))
             below = flag(concept.get("include_subdirectories")) or False
-            folder = Folder(place.below("balancing"), path, 1.0, below=below)
+            folder = Folder(place.below(key), path, 1.0, below=below)
             pictures = 0 if dataset is None else sum(folder.holds(image) for image in dataset.images)
             samples = str(concept.get("balancing_strategy", "REPEATS")).rpartition(".")[2] == "SAMPLES"
             repeats = amount / pictures if samples and pictures else amount
@@ -375,12 +393,20 @@ def _concept_path(path: Path, config: Any) -> Path | None:
 
 def _is_trained(concept: Mapping[str, Any]) -> bool:
     kind = str(concept.get("type", "STANDARD")).rpartition(".")[2]
+    if (whole(concept.get("__version")) or 0) < 2 and concept.get("validation_concept") is True:
+        return False
     return concept.get("enabled") is not False and kind == "STANDARD"
 
 
+def _balance(concept: Mapping[str, Any]) -> str:
+    """What the concept's share is called: the oldest concepts have repeats (ConceptConfig.py, migrations)."""
+    return "repeats" if not whole(concept.get("__version")) and "repeats" in concept else "balancing"
+
+
 def _flips(concept: Mapping[str, Any]) -> bool | None:
-    """Whether its pictures are mirrored at random, as OneTrainer does unless a concept says otherwise."""
-    return flag(_table(concept, "image").get("enable_random_flip", True))
+    """Whether its pictures are mirrored at random; None where it does not say: OneTrainer did until November 2025, and
+    does not since (commit 7296e055)."""
+    return flag(_table(concept, "image").get("enable_random_flip"))
 
 
 def _either(one: float | None, other: float | None) -> float | None:

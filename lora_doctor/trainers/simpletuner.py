@@ -186,6 +186,7 @@ class _Draft:
         elif name == "resolution":
             self._resolution(after)
         elif name == "identity_ratio":
+            self.length.ratio_before = change.before
             self._repeats(after, dataset)
         else:
             self.unsupported.append(f"{name}: SimpleTuner's setting for it is not known here; wanted is {after}.")

@@ -362,6 +362,23 @@ def test_a_prescribed_number_of_epochs_stands_beside_new_repeats(args: str, orde
     assert epochs != 20 and ["max_train_epochs follows" in note for note in patched.notes] == [True]
 
 
+@pytest.mark.parametrize(
+    ("closeup", "context", "ratio", "epochs"), [(3, 1, 0.33, 15.0), (2, 1, 0.25, 7.5), (1, 3, 0.4, 20.0)]
+)
+def test_new_repeats_and_new_epochs_are_made_once(closeup: int, context: int, ratio: float, epochs: float) -> None:
+    """Also where the repeats make up for the epochs, so that these are as before."""
+    data = ONCE.replace("num_repeats = 1", f"num_repeats = {closeup}")
+    data = data.replace('image_dir = "/data/context"', f'image_dir = "/data/context"\n  num_repeats = {context}')
+    before = round(20 * closeup / (20 * closeup + 60 * context), 3)
+    changes = [
+        Change(field="identity_ratio", before=before, after=ratio, rule="a-rule", because=""),
+        Change(field="epochs", before=10.0, after=epochs, rule="a-rule", because=""),
+    ]
+    once = kohya.patch(files(data=data), changes, pictures(20, 60))
+    again = kohya.patch(ConfigFiles(path=ARGS, texts=once.texts), changes, pictures(20, 60))
+    assert once.texts[DATA] != data and again.texts == once.texts
+
+
 @ORDERS
 @pytest.mark.parametrize("args", [NETWORK, BY_STEPS], ids=["epochs", "steps"])
 def test_a_prescribed_number_of_steps_stands_beside_new_repeats(args: str, order: int) -> None:

@@ -82,7 +82,7 @@ DIFFUSERS = "accelerate launch train_dreambooth_lora_sdxl.py --dataset_name=/d -
     [
         (kohya, "a.toml", 'train_data_dir = "/d"\nmax_train_epochs = 1\n', "repeats times 0.5"),
         (musubi, "a.sh", "python wan_train_network.py --dataset_config d.toml --max_train_epochs 1", "repeats times"),
-        (onetrainer, "a.json", '{"concepts": [], "epochs": 1}', "balancing times 0.5"),
+        (onetrainer, "a.json", '{"__version": 11, "concepts": [], "epochs": 1}', "balancing times 0.5"),
         (simpletuner, "a.json", SIMPLETUNER, "3000 steps, or repeats times 0.5"),
         (diffusers, "a.sh", DIFFUSERS, "3000 steps, or rows times 0.5"),
     ],
@@ -182,7 +182,15 @@ def test_a_warm_up_that_takes_much_of_a_shorter_training_is_told(rate: str, warm
 def test_a_warm_up_is_told_of_epochs_too(accumulated: int | None, told: str) -> None:
     concepts = [{"path": "/data", "balancing": 1.0}]
     more = {"gradient_accumulation_steps": accumulated} if accumulated else {"learning_rate_warmup_steps": 0.2}
+    more |= {"__version": 11}
     config = {"concepts": concepts, "epochs": 10, "batch_size": 2, "learning_rate_scheduler": "CONSTANT", **more}
+        "__version": 11,
+        "concepts": concepts,
+        "epochs": 10,
+        "batch_size": 2,
+        "learning_rate_scheduler": "CONSTANT",
+        **more,
+    }
     texts = {Path("/cfg/config.json"): json.dumps(config)}
     notes = patched(onetrainer, texts, change("epochs", 4.0), dataset=pictures(100, 1.0)).notes
     assert told in " ".join(notes) and bool(notes) == bool(told)

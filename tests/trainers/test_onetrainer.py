@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_doctor.errors import UsageError
 from lora_doctor.trainers import onetrainer
 from lora_doctor.types import (
     IDENTITY_EMPHASIS,
@@ -382,3 +383,45 @@ def test_a_new_training_does_not_go_on_from_the_backup_of_the_old_one() -> None:
     (note,) = onetrainer.patch(config, [change("rank", 48)]).notes
     assert "continue_last_backup is switched off" in note
     assert "continue_last_backup" not in onetrainer.writing_to(files(BASE), Path("/new"))[CONFIG]
+
+
+@pytest.mark.parametrize("version", [None, 0, 2, 8])
+def test_a_config_of_an_older_onetrainer_is_refused_with_what_to_do(version: int | None) -> None:
+    """Its settings stand elsewhere (`unet_learning_rate`), and a value beside them would change nothing."""
+    values = {key: value for key, value in BASE.items() if key != "__version"}
+    config = files(values if version is None else {**values, "__version": version})
+    for act in (onetrainer.read, lambda config: onetrainer.patch(config, [change("rank", 48)])):
+        with pytest.raises(UsageError, match="older OneTrainer") as refused:
+            act(config)
+        assert "Open it in OneTrainer and save it" in str(refused.value.advice)
+
+
+def test_a_table_that_an_older_config_lacks_is_not_made_by_halves() -> None:
+    """OneTrainer's migration of version 9 looks for the whole of it."""
+    old = files({**{key: value for key, value in SD.items() if key != "text_encoder"}, "__version": 9})
+    patched = onetrainer.patch(old, [change("train_text_encoder", True)])
+    assert patched.texts == old.texts and "open it in OneTrainer and save it" in patched.unsupported[0]
+    new = files({**{key: value for key, value in SD.items() if key != "text_encoder"}, "__version": 11})
+    assert read_again(new, onetrainer.patch(new, [change("train_text_encoder", True)])).train_text_encoder is True
+
+
+def test_the_oldest_concepts_have_repeats() -> None:
+    some = [{"path": f"/data/{name}", "repeats": count} for name, count in (("closeup", 3), ("context", 1))]
+    config = files({**BASE, "concepts": some})
+    patched = onetrainer.patch(config, [change("identity_ratio", 0.33)], pictures(20, 60))
+    told = json.loads(patched.texts[CONFIG])["concepts"]
+    closeup, context = (one["repeats"] for one in told)
+    assert not any("balancing" in one for one in told)
+    assert 20 * closeup / (20 * closeup + 60 * context) == pytest.approx(0.33, abs=0.01)
+    assert 20 * closeup + 60 * context == pytest.approx(120, abs=1)
+
+
+def test_whether_pictures_are_mirrored_is_not_known_where_a_concept_does_not_say() -> None:
+    assert onetrainer.read(files(BASE)).flip_augmentation is None
+    said = files({**BASE, "concepts": [concept("a", image={"enable_random_flip": True})]})
+    assert onetrainer.read(said).flip_augmentation is True
+
+
+def test_captions_that_a_newer_config_does_not_cache_need_no_variations() -> None:
+    patched = onetrainer.patch(files({**BASE, "text_caching": False}), [change("caption_token_dropout", 0.3)])
+    assert json.loads(patched.texts[CONFIG])["concepts"][0]["text_variations"] == 1 and not patched.notes

@@ -23,7 +23,7 @@ IN_EPOCHS = {
         simpletuner, JSON, {JSON: '{"model_type": "lora", "model_family": "sdxl", "num_train_epochs": 10}'},
     ),
     "diffusers": (diffusers, SHELL, {SHELL: f"{COMMAND}--num_train_epochs=10\n"}),
-    "OneTrainer": (onetrainer, JSON, {JSON: json.dumps({"concepts": [{"path": "d"}], "epochs": 10})}),
+    "OneTrainer": (onetrainer, JSON, {JSON: json.dumps({"__version": 11, "concepts": [{"path": "d"}], "epochs": 10})}),
 }  # fmt: skip
 IN_STEPS = {
     "sd-scripts": (kohya, TOML, {TOML: 'train_data_dir = "d"\nmax_train_steps = 1000\n'}),
