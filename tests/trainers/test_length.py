@@ -182,15 +182,8 @@ def test_a_warm_up_that_takes_much_of_a_shorter_training_is_told(rate: str, warm
 def test_a_warm_up_is_told_of_epochs_too(accumulated: int | None, told: str) -> None:
     concepts = [{"path": "/data", "balancing": 1.0}]
     more = {"gradient_accumulation_steps": accumulated} if accumulated else {"learning_rate_warmup_steps": 0.2}
-    more |= {"__version": 11}
-    config = {"concepts": concepts, "epochs": 10, "batch_size": 2, "learning_rate_scheduler": "CONSTANT", **more}
-        "__version": 11,
-        "concepts": concepts,
-        "epochs": 10,
-        "batch_size": 2,
-        "learning_rate_scheduler": "CONSTANT",
-        **more,
-    }
+    config = {"__version": 11, "concepts": concepts, "epochs": 10, "batch_size": 2, **more}
+    config |= {"learning_rate_scheduler": "CONSTANT"}
     texts = {Path("/cfg/config.json"): json.dumps(config)}
     notes = patched(onetrainer, texts, change("epochs", 4.0), dataset=pictures(100, 1.0)).notes
     assert told in " ".join(notes) and bool(notes) == bool(told)
