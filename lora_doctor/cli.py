@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lora_doctor import __version__
-from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, bytes_shown, nearest, printable
+from lora_doctor.errors import EnvironmentFailure, LoraDoctorError, UsageError, nearest, printable
 from lora_doctor.plain_output import speak_plainly
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def retrain(
         click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
         return
     for path in plan.write(write):
-        click.echo(f"wrote {bytes_shown(str(path))}")
+        click.echo(f"wrote {printable(str(path))}")
 
 
 def _show_plan(plan: RetrainPlan) -> None:
@@ -239,7 +239,7 @@ def _retrained(
 ) -> int:  # fmt: skip
     """Train, check, tell; the exit code of the LoRA that is kept."""
     from lora_doctor.checkup_page import before_and_after
-    from lora_doctor.retrain_rounds import COMPARED, retrain_until_ship
+    from lora_doctor.retrain_rounds import retrain_until_ship
     from lora_doctor.retraining import hook_for
 
     allowed = [yes]
@@ -250,26 +250,34 @@ def _retrained(
         if hook is not None:
             _ask_for(hook, allowed[0])
             allowed[0] = True
-        click.echo(f"trains in {bytes_shown(str(place))}")
+        click.echo(f"trains in {printable(str(place))}")
 
     def ended(one: Round) -> None:
         for line in before_and_after(one.before, one.after):
             click.echo(line)
         click.echo(f"{'kept' if one.kept else 'not kept'}: {one.because}")
+        if not one.kept:
+            _name_pages(one)
 
     with _bars(False) as progress:
         done = retrain_until_ship(
             run, config, folder, most=most, seed=seed, add=add, progress=progress, told=_trainer_says,
             announce=announce, ended=ended,
         )  # fmt: skip
-    kept = "the LoRA there was" if done.best is None else bytes_shown(str(done.best.lora))
+    kept = "the LoRA there was" if done.best is None else printable(str(done.best.lora))
     click.echo(f"\n{done.after.verdict.outcome}: {kept}. {done.stopped}".rstrip())
     if done.best is not None:
-        click.echo(f"report: {bytes_shown(str(done.best.run / 'report.html'))}")
-        if done.best.comparison is not None:
-            page = done.best.config.parent / COMPARED / "comparison.html"
-            click.echo(f"before and after: {bytes_shown(str(page))}")
+        _name_pages(done.best)
     return EXIT_OF[done.after.verdict.outcome]
+
+
+def _name_pages(one: Round) -> None:
+    """The report of the new LoRA, and the page with the pictures of before and after."""
+    from lora_doctor.retrain_rounds import COMPARED
+
+    click.echo(f"report: {printable(str(one.run / 'report.html'))}")
+    if one.comparison is not None:
+        click.echo(f"before and after: {printable(str(one.config.parent / COMPARED / 'comparison.html'))}")
 
 
 def _ask_for(hook: Hook, yes: bool) -> None:
@@ -327,7 +335,7 @@ def compare_runs(
         for part in page(found):
             console.print(part)
     for path in write(found, folders, out) if out is not None else ():
-        click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
+        click.echo(f"wrote {printable(str(path))}", err=as_json)
     sys.exit(EXIT_OF_CHOICE[found.choice.answer])
 
 
@@ -424,9 +432,9 @@ def audit(
         for part in page(found):
             console.print(part)
     for path in written:
-        click.echo(f"wrote {bytes_shown(str(path))}", err=as_json)
+        click.echo(f"wrote {printable(str(path))}", err=as_json)
     if not as_json:
-        click.echo(f"\nReport: {bytes_shown(str(settings.out / REPORT))}")
+        click.echo(f"\nReport: {printable(str(settings.out / REPORT))}")
     failing = {"blocker": ("blocker",), "warning": ("blocker", "warning"), "never": ()}[fail_on]
     sys.exit(int(any(f.state == "confirmed" and f.severity in failing for f in found.findings)))
 
@@ -513,7 +521,7 @@ def _conclude(diagnosis: Diagnosis, folder: Path, as_json: bool) -> None:
     else:
         for line in page(diagnosis):
             click.echo(line)
-        click.echo(f"\nReport: {bytes_shown(str(folder / REPORT))}")
+        click.echo(f"\nReport: {printable(str(folder / REPORT))}")
     sys.exit(EXIT_OF[diagnosis.verdict.outcome])
 
 

@@ -30,7 +30,7 @@ from lora_doctor.caption_source import (
 )
 from lora_doctor.caption_words import CLASS_WORDS
 from lora_doctor.captions import caption_tokens, pieces, says, texts
-from lora_doctor.errors import UsageError, bytes_shown
+from lora_doctor.errors import UsageError, printable
 from lora_doctor.rival_labels import rivals, two_colours
 from lora_doctor.spelling import Spelling, holds, place_in, rightly_spelt, writes
 from lora_doctor.types import Dataset, DatasetImage, LeftOutPictures, Role, Subset
@@ -210,10 +210,10 @@ def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_ou
         places = places_in_copy(part)
         for image in part.images:
             picture, subset = places[image.path], subset_of(image, part)
-            name = bytes_shown(beside(picture, ending_of(image, subset)).as_posix())
+            name = printable(beside(picture, ending_of(image, subset)).as_posix())
             before = _lines(said(image, subset) or ("",))
             if image.path in left_out:
-                shown = bytes_shown(picture.as_posix())
+                shown = printable(picture.as_posix())
                 gone = f"/dev/null ({shown} is left out: it shows {left_out[image.path]})"
                 lines += difflib.unified_diff(before, [], name, gone, n=0)
             elif image.path in captions:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lora_doctor.present_training import Patient
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, NewPictures
+from lora_doctor.wording import FOR_NEW
 
 ENVIRONMENTS = "environments_at_least"
 """The key of a fix that counts in environments."""
@@ -192,7 +193,7 @@ def with_new(change: Change, asked: Sequence[NewPictures], patient: Patient) -> 
         return change
     now = "the 1 that is there" if wide == 1 else f"the {wide:.0f} that are there"
     without = f"without them {now} would be shown {1 - change.after:.0%} of the time" if wide else "there is none yet"
-    return replace(change, because=f"{change.because}; for use with the new in-context pictures: {without}")
+    return replace(change, because=f"{change.because}; {FOR_NEW}: {without}")
 
 
 def _present_share(role: str, framing: str | None, patient: Patient) -> float | None:

@@ -35,7 +35,7 @@ from lora_doctor.corrected_dataset import (
 )
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import Looked, look_at
-from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown
+from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown, printable
 from lora_doctor.instruments import label_sets_of
 from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
@@ -49,6 +49,7 @@ from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.training_note import contents_of, refuse_other
 from lora_doctor.trigger import spelt_otherwise
 from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
+from lora_doctor.wording import FOR_NEW
 from lora_doctor.written_folder import DATASET, digest_of, put, refuse, refuse_sources, staging
 
 _ONE_PROMPT = (
@@ -305,7 +306,7 @@ def prepare(
         path=config, text=patched.texts[config], changes=tuple(changes),
         diff=diff + caption_diff(captions, parts, left_out), unsupported=(*kept, *patched.unsupported),
     )  # fmt: skip
-    wanted = () if added else tuple(each.says for each in before.prescription.dataset)
+    wanted = () if added else _wanted(before.prescription)
     table = own.trainer.caption_table(own.files) if hasattr(own.trainer, "caption_table") else None
     if wrong := still_said(known, fixes, captions):
         shown = f"{bytes_shown(wrong[0].name)}{' ...' * (len(wrong) > 1)}"
@@ -321,6 +322,13 @@ def prepare(
     )  # fmt: skip
     again = getattr(own.trainer, "OF_A_COPY", None)
     return replace(plan, to_do=(again, *plan.to_do)) if again and plan.copies else plan
+
+
+def _wanted(prescription: Prescription) -> tuple[str, ...]:
+    """The new pictures that are asked for, and the changes that do harm without them."""
+    only = [(c.field, c.because.partition(FOR_NEW)[2]) for c in prescription.changes if FOR_NEW in c.because]
+    says = (each.says for each in prescription.dataset)
+    return (*says, *(f"{name} is {FOR_NEW}{without}: give them with --add." for name, without in only))
 
 
 def _spellings(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Spelling, ...]:
@@ -365,6 +373,6 @@ def reads_captions(config: TrainingConfig) -> bool:
 
 
 def _diff(path: Path, before: str, after: str) -> str:
-    name = bytes_shown(path.name)
+    name = printable(path.name)
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name} (prescribed)")
     return "".join(lines)

@@ -5,7 +5,8 @@ The same for Python callers: `retrain_until_ship` is what `lora-doctor retrain -
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from lora_doctor.errors import LoraDoctorError
 from lora_doctor.instruments import Progress, silent
 from lora_doctor.retrain_plan import RetrainPlan, prepare
 from lora_doctor.retraining import train_and_check
+from lora_doctor.run_lock import lock
 from lora_doctor.settings import load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.types import Diagnosis
 
 _GRADES = {"HOLD": 0, "INCONCLUSIVE": 1, "SHIP": 2}
 COMPARED = "before-and-after"
+LOCK = ".lora-doctor-lock"
+"""File in the folder of a training, held while it goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +79,8 @@ def retrain_until_ship(
     itself where there is only one), and its trainer as the lora-doctor.toml beside `config` says. Stops when a LoRA
     ships, when nothing is left to change, when a round brings no gain over the best before it, and when one fails
     behind a round that is kept. `announce` is called before a round writes anything and may raise; `ended` after it.
-    Called again, it goes on where it was. Raises the children of LoraDoctorError while no round is kept.
+    Called again, it goes on where it was. Raises the children of LoraDoctorError while no round is kept, FolderBusy
+    where another process trains there.
     """
     best: Round | None = None
     rounds: list[Round] = []
@@ -92,8 +97,9 @@ def retrain_until_ship(
                 stopped = "The prescription changes nothing in the config or the dataset."
                 break
             announce(plan, place)
-            plan.write(place)
-            rounds.append(_round(number, plan, place, progress, told))
+            with _alone_in(place):
+                plan.write(place)
+                rounds.append(_round(number, plan, place, progress, told))
         except LoraDoctorError as error:
             if best is None:
                 raise
@@ -138,6 +144,25 @@ def _named(contrasts: Sequence[Contrast] | None, state: str) -> str:
     """What is in the state over the ship weights, with its difference and interval."""
     found = [one for one in contrasts or () if one.state == state and one.weight == "ship"]
     return ", ".join(f"{quantity_name(one.quantity)} {difference_text(one.difference)}" for one in found)
+
+
+@contextmanager
+def _alone_in(place: Path) -> Iterator[None]:
+    """Nobody else trains in the folder meanwhile, where its disk has locks. Raises FolderBusy where somebody does."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        file = lock(place / LOCK)
+    except OSError:  # what writes there says what is wrong
+        yield
+        return
+    try:
+        yield
+    finally:
+        file.close()
+        with suppress(OSError):  # nothing was written: nothing is left
+            if [path.name for path in place.iterdir()] == [LOCK]:
+                (place / LOCK).unlink()
+                place.rmdir()
 
 
 def _round(number: int, plan: RetrainPlan, place: Path, progress: Progress, told: Told) -> Round:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import expanduser
 from pathlib import Path
 
 from lora_doctor.edits import command_edit
@@ -115,13 +116,14 @@ def documented(trainer: str | None, family: str, folder: Path | None, config: Pa
 
 
 def _options(own: command_edit.Training, config: Path) -> tuple[str, ...]:
-    """The words behind the program. Raises UsageError for one that only a running shell knows."""
+    """The words behind the program, `~` as the home folder. Raises UsageError for what only a running shell knows."""
     behind = own.words[len(own.before) :]
     for word in behind:
         if not word.known:
             what = f"holds {word.text!r}, which only a running shell knows."
             raise UsageError(what, path=config, advice="Write its value into the command.")
-    return tuple(word.text for word in behind)
+    home = config.suffix.lower() not in (".bat", ".cmd")  # their shell knows no `~`
+    return tuple(expanduser(one.text) if home and one.text.startswith("~/") else one.text for one in behind)
 
 
 def _script(family: str) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from lora_doctor.types import Change, Diagnosis, Finding
 
+FOR_NEW = "for use with the new in-context pictures"
+"""What a change says that does harm where these are not added."""
+
 
 def how_to_go_on(diagnosis: Diagnosis) -> str:
     """Where the verdict is open and only the number of pictures ended the rendering: what renders more; else empty."""

@@ -107,6 +107,7 @@ PARTS = {
     "lora_doctor.audits.picture_files": {"trained_size"},
     "lora_doctor.audits.picture_sizes": {"trained_size"},
     "lora_doctor.run_folder": {"run_lock", "run_storage"},
+    "lora_doctor.retrain_rounds": {"run_lock"},
     "lora_doctor.report": {"report_arms", "report_unmeasured"},
     "lora_doctor.comparison_files": {"run_storage"},
     "lora_doctor.render": {"lora_merge", "memory", "render_lanes", "render_prompts", "round_trip"},

@@ -50,7 +50,7 @@ def kohya(folder: Path, images: str, *lines: str, top: str = "") -> Path:
 
 
 def onetrainer(folder: Path, *concepts: dict[str, Any]) -> Path:
-    (folder / "c.json").write_text(json.dumps({"lora_rank": 8, "concepts": list(concepts)}))
+    (folder / "c.json").write_text(json.dumps({"__version": 11, "lora_rank": 8, "concepts": list(concepts)}))
     return folder / "c.json"
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from lora_doctor import retrain_rounds
 from lora_doctor.comparison import Contrast
-from lora_doctor.errors import EnvironmentFailure
-from lora_doctor.retrain_rounds import Rounds, judged, retrain_until_ship
+from lora_doctor.errors import EnvironmentFailure, FolderBusy
+from lora_doctor.retrain_rounds import LOCK, Rounds, judged, retrain_until_ship
+from lora_doctor.run_lock import lock
 from lora_doctor.types import Diagnosis, Measurement
 from tests.make_diagnosis import make_diagnosis
 
@@ -131,3 +132,19 @@ def test_nothing_left_to_change_trains_nothing(monkeypatch: pytest.MonkeyPatch, 
     assert len(done.rounds) == 1 and len(started) == 2 and "changes nothing" in done.stopped
     none, _ = trained(monkeypatch, tmp_path, changes=0)
     assert none.rounds == () and none.best is None
+
+
+def test_two_trainings_in_one_folder_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "round-1"
+    folder.mkdir(parents=True)
+    held = lock(folder / LOCK)
+    with pytest.raises(FolderBusy, match="in use"):
+        trained(monkeypatch, tmp_path, ("SHIP", [BETTER]))
+    held.close()
+    assert trained(monkeypatch, tmp_path, ("SHIP", [BETTER]))[0].best is not None
+
+
+def test_a_folder_in_which_nothing_was_written_does_not_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailure):
+        trained(monkeypatch, tmp_path)
+    assert not (tmp_path / "new" / "round-1").exists()

@@ -100,6 +100,17 @@ def test_what_only_a_shell_knows_is_not_guessed(tmp_path: Path) -> None:
         documented("sd-scripts", "sdxl", tmp_path, Path("a.sh"), "python train_network.py --seed $(date +%s)")
 
 
+def test_the_home_folder_is_what_a_shell_would_make_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    script = (
+        'M=~/m.safetensors\npython train_network.py --pretrained_model_name_or_path "$M" --output_dir ~/out --a=~/b'
+    )
+    start = documented("sd-scripts", "sdxl", tmp_path, Path("a.sh"), script)
+    assert (
+        start.options[1::2] == ("/home/somebody/m.safetensors", "/home/somebody/out") and start.options[-1] == "--a=~/b"
+    )
+
+
 def test_simpletuner_is_told_its_config_by_variables() -> None:
     start = documented("SimpleTuner", "sdxl", None, Path("x"))
     assert start.command == ("simpletuner", "train") and start.environment["CONFIG_PATH"] == "{config}"
