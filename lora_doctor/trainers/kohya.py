@@ -6,7 +6,7 @@ Source: kohya-ss/sd-scripts library/train_util.py (arguments), networks/lora.py 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def companions(path: Path, text: str) -> tuple[Path, ...]:
 def read(config: ConfigFiles) -> TrainingSettings:
     """The settings that the files state; None where subsets differ, and for what cannot be read.
 
-    Absent rank, alpha and length have sd-scripts' own defaults.
+    What is absent from the arguments has sd-scripts' own default, where it has one.
 
     Raises UsageError for a command that has its arguments in a file, and for arguments in JSON.
     """
@@ -68,12 +68,20 @@ def read(config: ConfigFiles) -> TrainingSettings:
     if config.path.suffix.lower() in SHELLS and isinstance(file := args.get(_FILE), str):
         raise UsageError(f"starts {TRAINER} with the arguments in {file}.", advice="Name that file.")
     every, network = each(subsets, args, "caption_dropout_every_n_epochs"), args.pairs("network_args")
-    own, unet_only = known and not flag(args.get(FROM_WEIGHTS)), flag(args.get("network_train_unet_only"))
+    own, unet_only = (
+        known and not flag(args.get(FROM_WEIGHTS)),
+        or_default(args.get("network_train_unet_only"), flag, False if known else None),
+    )
     own_ranks = of_blocks(network)
     epochs, steps = args.get("max_train_epochs"), args.get("max_train_steps")
     text_rate = args.get("text_encoder_lr")
     rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
     v_prediction = flag(args.get("v_parameterization"))
+
+    def of_pictures(key: str, read: Callable[[Any], Any], default: Any) -> Any:
+        """What all subsets have, with sd-scripts' own default where the arguments are known and nobody says."""
+        return agreed(or_default(one, read, default if known else None) for one in each(subsets, args, key))
+
     return TrainingSettings(
         trainer=TRAINER,
         rank=or_default(args.get("network_dim"), whole, RANK) if own and "rank" not in own_ranks else None,
@@ -83,8 +91,8 @@ def read(config: ConfigFiles) -> TrainingSettings:
         batch_size=whole(agreed(each(subsets, args, "batch_size"))),
         learning_rate=number(args.get("unet_lr") or args.get("learning_rate")),
         train_text_encoder=None if unet_only is None else not unet_only,
-        caption_token_dropout=number(agreed(each(subsets, args, TAG_DROPOUT))),
-        caption_dropout=None if any(every) else number(agreed(each(subsets, args, "caption_dropout_rate"))),
+        caption_token_dropout=of_pictures(TAG_DROPOUT, number, 0.0),
+        caption_dropout=None if any(every) else of_pictures("caption_dropout_rate", number, 0.0),
         seed=whole(args.get("seed")),
         resolution=side(agreed(each(subsets, args, "resolution"))),
         conv_rank=whole(network.get("conv_dim")),
@@ -99,9 +107,9 @@ def read(config: ConfigFiles) -> TrainingSettings:
         min_snr_gamma=number(args.get("min_snr_gamma")),
         prediction_type=None if v_prediction is None else "v_prediction" if v_prediction else "epsilon",
         mixed_precision=word(args.get("mixed_precision")),
-        keep_tokens=whole(agreed(each(subsets, args, "keep_tokens"))),
-        shuffle_captions=flag(agreed(each(subsets, args, "shuffle_caption"))),
-        flip_augmentation=flag(agreed(each(subsets, args, "flip_aug"))),
+        keep_tokens=of_pictures("keep_tokens", whole, 0),
+        shuffle_captions=of_pictures("shuffle_caption", flag, False),
+        flip_augmentation=of_pictures("flip_aug", flag, False),
     )
 
 

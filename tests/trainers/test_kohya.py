@@ -529,6 +529,19 @@ def test_a_length_that_is_not_given_is_1600_steps_as_sd_scripts_has_it() -> None
     assert kohya.read(dataset_alone).steps is None
 
 
+def test_what_is_so_by_default_is_not_written() -> None:
+    config = files('train_data_dir = "/data"\n', None)
+    usual = {
+        "flip_augmentation": False, "train_text_encoder": True, "caption_token_dropout": 0.0, "caption_dropout": 0.0,
+    }  # fmt: skip
+    read = kohya.read(config)
+    assert {field: getattr(read, field) for field in usual} == usual
+    assert (read.keep_tokens, read.shuffle_captions) == (0, False)
+    assert kohya.patch(config, [change(field, after) for field, after in usual.items()]).texts == config.texts
+    alone = kohya.read(ConfigFiles(path=DATA, texts={DATA: "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\n"}))
+    assert {getattr(alone, field) for field in usual} == {None}  # the arguments may say otherwise
+
+
 @pytest.mark.parametrize("name", ["epochs", "steps"])
 def test_a_length_of_0_is_none(name: str) -> None:
     read = kohya.read(files(f'train_data_dir = "/data"\nmax_train_{name} = 0\n', None))
