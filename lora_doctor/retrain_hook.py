@@ -83,8 +83,11 @@ def hook_of(
     )  # fmt: skip
 
 
-def train(hook: Hook, old: str, told: Told, ready: Callable[[], None] = lambda: None) -> Path:
-    """Start the trainer and return the LoRA it wrote; `old` is the sha256 of the one that is trained again.
+def train(
+    hook: Hook, old: str, told: Told, ready: Callable[[], None] = lambda: None, model: Path | None = None
+) -> Path:  # fmt: skip
+    """Start the trainer and return the LoRA it wrote; `old` is the sha256 of the one that is trained again, `model` its
+    file.
 
     A training that has ended well before, with the same command, configs, pictures and captions, is not done again: its
     LoRA is returned. `ready` is called before one is started and may raise. Raises UsageError where that would be
@@ -102,7 +105,7 @@ def train(hook: Hook, old: str, told: Told, ready: Callable[[], None] = lambda: 
     hook.output.mkdir(parents=True, exist_ok=True)
     note_start(place, which)
     run_trainer(hook.command, hook.environment, hook.folder, hook.log, hook.seconds, told)
-    lora = new_lora(hook.output, before, old, hook.log)
+    lora = new_lora(hook.output, before, old, hook.log, model)
     note_end(place, which, lora)
     return lora.path
 

@@ -69,7 +69,8 @@ def train_and_check(
         out = _trained(plan, folder, progress, lambda: _refuse_checkup(run))
     else:
         plan.ensure_used(folder)
-        out = train(hook, plan.before.inputs["lora"], told, lambda: _refuse_checkup(run))
+        old = plan.before.inputs["lora"]
+        out = train(hook, old, told, lambda: _refuse_checkup(run), plan.settings.model)
     environments = plan.before.matrix["environments"]
     matrix = replace(
         plan.settings.matrix,

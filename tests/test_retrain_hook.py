@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from lora_doctor.errors import EnvironmentFailure, InputRefused, LoraDoctorError, UsageError
 from lora_doctor.retrain_hook import Hook, hook_of, train
@@ -210,6 +210,19 @@ def test_the_old_file_again_is_no_new_lora(tmp_path: Path) -> None:
     made = lora(tmp_path / "made.safetensors", 1.0)
     with pytest.raises(EnvironmentFailure, match="is the old LoRA, byte by byte"):
         run(tmp_path / "a", WRITES, made, old=sha(made))
+
+
+def test_the_old_tensors_with_another_record_are_no_new_lora(tmp_path: Path) -> None:
+    """sd-scripts writes when a training ended into every file."""
+    old, again = lora(tmp_path / "old.safetensors", 1.0), tmp_path / "again.safetensors"
+    save_file(load_file(old), again, {"ss_training_finished_at": "1764500000.0"})
+    asked = hook(tmp_path / "a", WRITES, again)
+    with pytest.raises(EnvironmentFailure, match="holds the tensors of the old LoRA"):
+        train(asked, sha(old), lambda line, again: None, model=old)
+    trained = lora(tmp_path / "trained.safetensors", 1.1)
+    assert train(hook(tmp_path / "b", WRITES, trained), sha(old), lambda line, again: None, model=old).is_file()
+    gone = tmp_path / "gone.safetensors"
+    assert train(hook(tmp_path / "c", WRITES, trained), sha(old), lambda line, again: None, model=gone).is_file()
 
 
 def test_a_file_that_a_stopped_training_left_and_is_as_it_was_is_no_new_lora(tmp_path: Path) -> None:
