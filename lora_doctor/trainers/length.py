@@ -131,9 +131,8 @@ class Length:
         if made != present:
             values[place] = made
         if self.longer != 1.0 and made != basis:
-            self.notes.append(
-                f"{name} follows the {self.what}, so that the training stays as long ({self.longer:.2f})."
-            )
+            told = "as long" if abs(made - wanted) < 0.005 * wanted else f"{made / wanted:.0%} as long"
+            self.notes.append(f"{name} follows the {self.what}, so that the training stays {told} ({self.longer:.2f}).")
 
     def _seen_before_a_change(self, present: float | None) -> float | None:
         """The epochs that the check-up saw, where the config has been changed since: no repeats are left to change for
