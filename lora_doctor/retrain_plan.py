@@ -328,7 +328,7 @@ def _wanted(prescription: Prescription) -> tuple[str, ...]:
     """The new pictures that are asked for, and the changes that do harm without them."""
     only = [(c.field, c.because.partition(FOR_NEW)[2]) for c in prescription.changes if FOR_NEW in c.because]
     says = (each.says for each in prescription.dataset)
-    return (*says, *(f"{name} is {FOR_NEW}{without}: give them with --add." for name, without in only))
+    return (*says, *(f"{name} is {FOR_NEW}{without}. Give them with --add." for name, without in only))
 
 
 def _spellings(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Spelling, ...]:

@@ -19,6 +19,7 @@ from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
 from lora_doctor.retrain_plan import RetrainPlan, prepare, reading_of
 from lora_doctor.training_config import read_training_config
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, Dataset, Patch, Prescription
+from lora_doctor.wording import FOR_NEW
 from tests.make_diagnosis import make_diagnosis
 from tests.make_finished_run import make_finished_run
 
@@ -212,3 +213,19 @@ def test_a_lower_rate_tells_of_the_text_encoder_s_own(tmp_path: Path, name: str,
     (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
     to_do = prepare(run, config, instead=Prescription(changes=(asked,))).to_do
     assert any("rate of its own, 5e-05" in line for line in to_do) is told
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_change_that_does_harm_without_the_new_pictures_says_so_while_they_are_not_given(
+    tmp_path: Path, added: bool
+) -> None:
+    pictures(tmp_path / "d" / "1_x", "0.png")
+    pictures(tmp_path / "new", "1.png")
+    config = tmp_path / "args.toml"
+    config.write_text(f'train_data_dir = "{tmp_path / "d"}"\n')
+    because = f"measured; {FOR_NEW}: without them the 2 that are there would be shown 75% of the time"
+    asked = Change(field="identity_ratio", before=0.95, after=0.25, rule="body-drift", because=because)
+    run = make_finished_run(tmp_path / "run", [])
+    (run / "diagnosis.json").write_text(to_json(make_diagnosis(tmp_path, images=False)))
+    plan = prepare(run, config, add=tmp_path / "new" if added else None, instead=Prescription(changes=(asked,)))
+    assert any("shown 75% of the time. Give them with --add." in line for line in plan.to_do) is not added
