@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.new_pictures import Request, answers, new_pictures, seen_with_new, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
-from lora_doctor.training_dose import Asked, once, reaching
+from lora_doctor.training_dose import Asked, once, rescaled
 from lora_doctor.types import (
     Change,
     Finding,
@@ -148,6 +148,8 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, dr
         draft.changes += [Asked(finding=finding, change=change, log_odds=cause.log_odds) for change in fresh]
         settled |= {change.field for change in changes}
         draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
+        if cause.fix.rescale:
+            draft.advice.append(rescaled(cause.fix.rescale, patient.along("identity.score", "weight")))
         if attribute := cause.fix.dataset.get("leave_out"):
             draft.left_out += _left_out(attribute, patient)
         elif cause.fix.dataset and (asked := new_pictures(cause.fix.dataset, patient)):
@@ -175,16 +177,16 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
             continue
         (operation, amount), before = next(iter(ask.items())), patient.present(name)
         if operation == "times" and before is None:
-            factor = f"Multiply {name} by {_times(amount, patient):.3g}"
-            lengthened.append(f"{factor}: the training config does not say what it is ({finding.rule}).")
+            lengthened.append(
+                f"Multiply {name} by {amount:g}: the training config does not say what it is ({finding.rule})."
+            )
             continue
         after = _after(operation, amount, before, name, patient)
         if after is None:
             advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
             continue
         source = fix.source or next(iter(finding.references), "the rule itself")
-        sized = _sized(amount, patient) if operation == "times" else ""
-        because = f"{_lead(finding)}{sized}; source: {source}"
+        because = f"{_lead(finding)}; source: {source}"
         changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
     # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
     multiplied = any("times" in fix.change[change.field] for change in changes)
@@ -193,11 +195,11 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
 
 def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient) -> Any:
     """The new value; None when it takes tokens that are not known."""
-    if operation == "times":
-        amount = before * _times(amount, patient)
-    elif isinstance(amount, Mapping):
+    if isinstance(amount, Mapping):
         tokens = patient.off_spec([amount["off_spec"]])
         return tuple(dict.fromkeys([*(before or ()), *tokens])) if tokens else None
+    if operation == "times":
+        amount = before * amount
     elif operation == "at_least" and before is not None:
         amount = max(before, amount)
     elif operation == "at_most" and before is not None:
@@ -205,25 +207,6 @@ def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient
     if isinstance(amount, list):
         return tuple(amount)
     return math.ceil(amount) if name in INTEGERS else amount
-
-
-def _times(amount: Any, patient: Patient) -> float:
-    """The factor: a number as it is, or what brings identity at a weight to what is asked, as measured."""
-    if not isinstance(amount, Mapping):
-        return float(amount)
-    curve = patient.along("identity.score", "weight")
-    return round(reaching(amount, curve), 2)
-
-
-def _sized(amount: Any, patient: Patient) -> str:
-    """Why the factor is what it is, where it follows from the curve."""
-    if not isinstance(amount, Mapping):
-        return ""
-    times = _times(amount, patient)
-    if times >= amount["at_most"]:
-        return f", and {times:g} times as strong is the most that is tried"
-    reached = f"{amount['identity']:g} at weight {amount['at_weight']:g}"
-    return f", and {times:g} times as strong it comes to {reached} by its own curve"
 
 
 def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:

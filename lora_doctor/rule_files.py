@@ -18,8 +18,7 @@ from lora_doctor.types import EACH, Condition, Fix, Measurement, Rule, TrainingS
 
 CHANGES = ("set", "at_least", "at_most", "times")
 """What a fix can ask of a setting."""
-MEASURED_FACTOR = {"identity", "at_weight", "at_most"}
-"""Of `times`, where the factor follows from the curve of identity against weight."""
+RESCALE_KEYS = {"identity", "at_weight", "at_most"}
 DATASET_KEYS = {"add", "framing", "until_share", "environments_at_least", "leave_out"}
 CAPTION_KEYS = {"add_tokens", "correct_tokens", "remove_token", "to"}
 SETTINGS = tuple(f.name for f in fields(TrainingSettings) if f.name != "trainer")
@@ -171,10 +170,10 @@ def _condition_complaints(condition: Condition, at: str, rising: bool | None) ->
             yield from _condition_complaints(part, f"{at}.{kind}[{i}]", below)
 
 
-def _measured_factor_complaints(amount: Mapping[str, Any], at: str) -> Iterator[str]:
-    numbers = {name: value for name, value in amount.items() if isinstance(value, (int, float)) and value > 0}
-    if set(amount) != MEASURED_FACTOR or len(numbers) != len(amount):
-        yield f"{at}: a number is wanted, or {{{', '.join(sorted(MEASURED_FACTOR))}}} with numbers above 0"
+def _rescale_complaints(ask: Mapping[str, Any], at: str) -> Iterator[str]:
+    numbers = {name: value for name, value in ask.items() if isinstance(value, (int, float)) and value > 0}
+    if ask and (set(ask) != RESCALE_KEYS or len(numbers) != len(ask)):
+        yield f"{at}: {', '.join(sorted(RESCALE_KEYS))} are wanted, numbers above 0"
 
 
 def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
@@ -184,13 +183,11 @@ def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
         if len(change) != 1 or not set(change) <= set(CHANGES):
             yield f"{at}.change.{name}: exactly one of {', '.join(CHANGES)} is wanted"
         for operation, amount in change.items():
-            if operation == "times" and isinstance(amount, dict):
-                yield from _measured_factor_complaints(amount, f"{at}.change.{name}.times")
-                continue
             if operation != "set" and (isinstance(amount, bool) or not isinstance(amount, (int, float))):
                 yield f"{at}.change.{name}.{operation}: a number is wanted, not {amount!r}"
             if isinstance(amount, dict) and set(amount) != {"off_spec"}:
                 yield f"{at}.change.{name}.{operation}: a value or {{off_spec: <attribute>}} is wanted"
+    yield from _rescale_complaints(fix.rescale, f"{at}.rescale")
     for part, known in (("dataset", DATASET_KEYS), ("captions", CAPTION_KEYS)):
         if unknown := sorted(set(getattr(fix, part)) - known):
             yield f"{at}.{part}.{unknown[0]}: not a key here (known: {', '.join(sorted(known))})"

@@ -731,8 +731,10 @@ class Fix:
     """What to change: settings, dataset, captions, or advice only a person can follow."""
 
     change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`; this x may be
-    `{identity, at_weight, at_most}`: the factor that the measured curve asks for."""
+    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`."""
+    rescale: Mapping[str, float] = field(default_factory=dict)
+    """`{identity, at_weight, at_most}`: the finished LoRA is to be as much stronger as brings its identity at the
+    weight to `identity`, `at_most` times; nothing is trained."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     """For example `{add: in-context, framing: full_body, until_share: 0.5}`, or `{leave_out: hair_colour}`: the
     pictures that show another one than the character's."""

@@ -87,7 +87,7 @@ def test_without_a_finding_about_the_dataset_what_is_suspected_and_explained_is_
     assert told.verdict.outcome == "HOLD" and told.confirmed == ()
     assert [finding.state for finding in told.findings if finding.rule == "low-weight-forgetting"] == ["suspected"]
     assert told.prescription.advice[0] == SUSPECTED
-    assert told.prescription.advice[1].startswith("Multiply alpha by 1.05")  # the config is not known
+    assert told.prescription.advice[1].startswith("Make the finished LoRA 1.05 times as strong")
 
 
 def test_beside_a_proven_warning_which_holds_nothing_what_is_suspected_is_treated_too(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_beside_a_proven_warning_which_holds_nothing_what_is_suspected_is_treate
     told = judge_run(make_finished_run(tmp_path / "weak", replaced(healthy(), *WEAK, UNSURE, dressed)))
     assert told.confirmed == ("outfit-baked-in",) and told.verdict.outcome == "HOLD"
     assert told.prescription.advice[0] == SUSPECTED
-    assert any("Multiply alpha" in line for line in told.prescription.advice)
+    assert any("Make the finished LoRA" in line for line in told.prescription.advice)
     assert any("outfit-baked-in" in line for line in told.prescription.advice)
 
 

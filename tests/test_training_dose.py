@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lora_doctor.prescription import prescribe
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
-from lora_doctor.training_dose import Asked, once, reaching
+from lora_doctor.training_dose import Asked, once, reaching, rescaled
 from lora_doctor.types import Change, Finding, Fix, Measurement, RankedCause, TrainingSettings
 
 RULES = {rule.id: rule for rule in load_rules(Path(__file__).parents[1] / "rules")}
@@ -123,21 +123,20 @@ def test_what_is_stretched_by_the_factor_is_as_asked(steep: float, top: float, w
         assert factor == 1.0 or reached == pytest.approx(ASK["identity"], abs=1e-6)
 
 
-def test_the_prescription_sizes_alpha_by_the_measured_curve() -> None:
-    weak = RankedCause(because="Weak.", fix=Fix(change={"alpha": {"times": ASK}}), log_odds=2.0, evidence=())
+def test_a_finished_lora_is_rescaled_by_the_measured_curve_and_nothing_is_trained() -> None:
+    weak = RankedCause(because="Weak.", fix=Fix(rescale=ASK), log_odds=2.0, evidence=())
     measured = [
         Measurement(name="identity.score", value=value, where={"weight": weight})
         for weight, value in (("0", 0.0), ("0.7", 0.57), ("0.8", 0.61), ("1", 0.69), ("ship", 0.63))
     ]
     measured.append(Measurement(name="identity.score", value=0.99, where={"weight": "0.8", "framing": "close-up"}))
-    present = TrainingSettings(rank=32, alpha=16.0)
-    (change,) = prescribe([finding(causes=(weak,))], present, measured).changes
-    assert (change.field, change.before, change.after) == ("alpha", 16.0, pytest.approx(16.0 * 1.29))
-    assert "1.29 times as strong it comes to 0.65 at weight 0.7 by its own curve" in change.because
-    (most,) = prescribe([finding(causes=(weak,))], present, measured[:2]).changes
-    assert most.after == 24.0 and "1.5 times as strong is the most that is tried" in most.because
-    unsaid = prescribe([finding(causes=(weak,))], TrainingSettings(), measured)
-    assert unsaid.changes == () and "Multiply alpha by 1.29" in unsaid.advice[0]
+    made = prescribe([finding(causes=(weak,))], TrainingSettings(rank=32, alpha=16.0), measured)
+    (said,) = made.advice
+    assert made.changes == () and said.startswith(
+        "Make the finished LoRA 1.29 times as strong: by its own curve it has"
+    )
+    assert "load it at 0.9 to 1.3" in said
+    assert "does not come to 0.65 at weight 0.7, but nearer" in rescaled(ASK, {0.7: 0.4, 1.0: 0.5})
 
 
 def test_the_prescription_cuts_the_dose_once_and_says_what_waits() -> None:
