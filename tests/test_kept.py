@@ -72,6 +72,6 @@ def test_every_kept_lora_is_one_of_the_table_and_can_be_judged() -> None:
 
 def test_every_kept_trial_is_read_and_has_its_name() -> None:
     trials = kept_trials(Trial.results)
-    assert len(trials) >= 31 and {one.fault for one in trials} <= set(RECIPES)
+    assert len(trials) >= 64 and {one.fault for one in trials} <= set(RECIPES)
     for one in trials:
         assert (Trial.results / f"{one.patient}.{one.arm}-{one.seed}.json").is_file()

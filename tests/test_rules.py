@@ -418,6 +418,7 @@ def test_a_minimal_rule_is_read(tmp_path: Path) -> None:
         ("{advice: Do that.}", "{change: {rank: {times: two}}}", "causes[0].fix.change.rank.times: a number"),
         ("{advice: Do that.}", "{dataset: {until_share: 1.0}}", "causes[0].fix.dataset.until_share"),
         ("{advice: Do that.}", "{captions: {tokens: body}}", "causes[0].fix.captions.tokens: not a key here"),
+        ("{advice: Do that.}", "{rescale: {identity: 0.65}}", "causes[0].fix.rescale: at_most, at_weight, identity"),
         ("  fires: [[{measurement: x.a, value: 1.0}]]\n", "", "examples: at least one example"),
         ("value: 1.0}", "valu: 1.0}", "examples.fires[0]: every entry is"),
         ("[[{measurement: x.a, value: 1.0}]]", "[{measurement: x.a, value: 1.0}]", "every example is a list"),
