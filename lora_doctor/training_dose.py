@@ -33,8 +33,8 @@ def once(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
     next check-up says whether more is needed. Settings that are no part of the dose are left alone.
     """
     kept, told = list(asked), list[str]()
-    for goes, word in ((_cuts, "cut"), (_raises, "raised")):
-        moved = [one for one in asked if goes(one.change)]
+    for way, word in ((-1, "cut"), (1, "raised")):
+        moved = [one for one in asked if _goes(one.change) == way]
         if len({_HANDLES[one.change.field] for one in moved}) < 2:
             continue
         chosen = max(moved, key=lambda one: (one.log_odds, one.finding.strength))
@@ -76,14 +76,11 @@ def rescaled(ask: Mapping[str, float], curve: Mapping[float, float]) -> str:
     )
 
 
-def _cuts(change: Change) -> bool:
-    known = change.field in _HANDLES and change.before is not None
-    return bool(known and change.after < change.before)
-
-
-def _raises(change: Change) -> bool:
-    known = change.field in _HANDLES and change.before is not None
-    return bool(known and change.after > change.before)
+def _goes(change: Change) -> int:
+    """-1 for a cut of the dose, 1 for a raise, 0 for what is neither or not known."""
+    if change.field not in _HANDLES or change.before is None:
+        return 0
+    return int(change.after > change.before) - int(change.after < change.before)
 
 
 def _left_out(one: Asked, chosen: Asked, word: str) -> str:
