@@ -143,7 +143,7 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, dr
     """Write the fixes of the causes, likeliest first, into the draft; the likelier one decides about a setting."""
     settled: set[str] = set()
     for cause in causes:
-        changes, advice = _changes(finding, cause.fix, patient)
+        changes, advice = _changes(finding, cause, patient)
         fresh = [change for change in changes if change.field not in settled]
         draft.changes += [Asked(finding=finding, change=change, log_odds=cause.log_odds) for change in fresh]
         settled |= {change.field for change in changes}
@@ -161,8 +161,9 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, dr
 # ---------------------------------------------------------------- settings
 
 
-def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change], list[str]]:
-    """The changes of settings that the fix asks for, and advice for those that cannot be put in a number."""
+def _changes(finding: Finding, cause: RankedCause, patient: Patient) -> tuple[list[Change], list[str]]:
+    """The changes of settings that the cause's fix asks for, and advice for those that cannot be put in a number."""
+    fix = cause.fix
     changes, advice, lengthened = [], [], []
     for name, ask in fix.change.items():
         if name == "steps" and "epochs" in fix.change and patient.counts_epochs:
@@ -186,7 +187,8 @@ def _changes(finding: Finding, fix: Fix, patient: Patient) -> tuple[list[Change]
             advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
             continue
         source = fix.source or next(iter(finding.references), "the rule itself")
-        because = f"{_lead(finding)}; source: {source}"
+        size = f" ({cause.sizes[name]})" if name in cause.sizes else ""
+        because = f"{_lead(finding)}{size}; source: {source}"
         changes.append(Change(field=name, before=before, after=after, rule=finding.rule, because=because))
     # Steps and epochs say the same thing twice: one of them known is enough, and none is a matter for a person.
     multiplied = any("times" in fix.change[change.field] for change in changes)
@@ -210,7 +212,10 @@ def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient
 
 
 def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
-    """One change per setting, that of the strongest finding, and a sentence for every one that asked for another."""
+    """One change per setting, that of the strongest finding; a sentence for every one that would have it elsewhere.
+
+    Where two would turn it the same way and differ in how far, the stronger one's size says it all.
+    """
     by_field: dict[str, list[Asked]] = {}
     for one in asked:
         by_field.setdefault(one.change.field, []).append(one)
@@ -219,7 +224,7 @@ def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
         chosen, *others = sorted(rivals, key=lambda one: -one.finding.strength)
         settled.append(chosen)
         for other in others:
-            if not _same(chosen.change.after, other.change.after):
+            if not _same(chosen.change.after, other.change.after) and not _one_way(chosen.change, other.change):
                 winner, loser = chosen.finding, other.finding
                 chose, asked_for = setting_text(chosen.change.after), setting_text(other.change.after)
                 times = f"{winner.strength:.2f} against {loser.strength:.2f} times"
@@ -249,6 +254,14 @@ def _with_alpha(changes: Sequence[Change], patient: Patient) -> list[Change]:
     others = [change for change in changes if change.field != "alpha"]
     at = others.index(rank) + 1
     return [*others[:at], *([] if _same(alpha, follower.after) else [follower]), *others[at:]]
+
+
+def _one_way(one: Change, other: Change) -> bool:
+    """Whether both make the setting larger, or both smaller."""
+    numbers = [one.before, one.after, other.after]
+    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
+        return False
+    return bool((one.after - one.before) * (other.after - other.before) > 0)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lora_doctor.fix_size import is_size, sized, sized_because
 from lora_doctor.rule_conditions import (
     CONFIRMED,
     OPERATORS,
@@ -152,7 +153,8 @@ def failing_examples(rule: Rule) -> tuple[str, ...]:
 
 def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Finding:
     seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARDS))
-    causes = sorted((_rank(cause, index) for cause in rule.causes), key=lambda cause: -cause.log_odds)
+    ranked = (_sized(_rank(cause, index), outcome.strength) for cause in rule.causes)
+    causes = sorted(ranked, key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,
         symptom=rule.symptom,
@@ -213,6 +215,16 @@ def _advised(cause: Cause, index: Index) -> Fix:
     """The cause's fix with the advice that holds for what was measured."""
     held = [one.says for one in cause.advise if judge_condition(one.when, index).low >= SUSPECTED]
     return replace(cause.fix, advice=" ".join(filter(None, (cause.fix.advice, *held))))
+
+
+def _sized(cause: RankedCause, strength: float) -> RankedCause:
+    """The cause, whose fix has a number for every range: the further the finding is beyond its threshold, the more."""
+    ranges = {
+        name: (how, amount) for name, ask in cause.fix.change.items() for how, amount in ask.items() if is_size(amount)
+    }
+    numbers = {name: {how: sized(amount, strength)} for name, (how, amount) in ranges.items()}
+    sizes = {name: sized_because(amount, strength) for name, (_, amount) in ranges.items()}
+    return replace(cause, fix=replace(cause.fix, change={**cause.fix.change, **numbers}), sizes=sizes)
 
 
 def _spoken(says: str, share: float, outcome: Outcome) -> str:

@@ -731,7 +731,8 @@ class Fix:
     """What to change: settings, dataset, captions, or advice only a person can follow."""
 
     change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`."""
+    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`. In a rule, x is a
+    number or a range, `{from, to, at}`, that a finding's strength picks a number in (`fix_size.sized`)."""
     rescale: Mapping[str, float] = field(default_factory=dict)
     """`{identity, at_weight, at_most}`: the finished LoRA is to be as much stronger as brings its identity at the
     weight to `identity`, `at_most` times; nothing is trained."""
@@ -820,6 +821,8 @@ class RankedCause:
     """Evidence that could not be evaluated, with the reason."""
     met: tuple[str, ...] = ()
     """The settings that are already as the fix asks."""
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> why its change is as large as it is, where the rule gives a range for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -201,6 +201,16 @@ def test_a_finding_that_wants_to_stay_still_conflicts_with_one_that_wants_to_mov
     assert made.changes == () and len(made.conflicts) == 1
 
 
+def test_findings_that_pull_the_same_way_are_no_conflict_and_the_stronger_ones_size_is_taken() -> None:
+    much = finding({"identity_ratio": {"at_most": 0.25}}, rule="body-drift", strength=0.6)
+    less = finding({"identity_ratio": {"at_most": 0.31}}, rule="small-face-loss", strength=0.1)
+    for findings in ([much, less], [less, much]):
+        made = prescribe(findings, TrainingSettings(identity_ratio=0.95), [])
+        assert [(c.rule, c.after) for c in made.changes] == [("body-drift", 0.25)] and made.conflicts == ()
+    between = prescribe([much, less], TrainingSettings(identity_ratio=0.3), [])
+    assert between.changes[0].after == 0.25 and len(between.conflicts) == 1  # 0.31 is met: that one would stay
+
+
 def test_findings_that_agree_make_one_change_and_no_conflict() -> None:
     ask = {"identity_ratio": {"at_least": 0.4}}
     made = prescribe([finding(ask, rule="a"), finding(ask, rule="b")], TrainingSettings(), [])
@@ -563,7 +573,7 @@ def test_only_the_likeliest_cause_is_treated() -> None:
             "low-weight-forgetting",
             [number("training.rank", 2), number("spectrum.rank", 2), number("training.exposures", 150)],
             TrainingSettings(rank=2, alpha=2.0, steps=400),
-            {"rank": 48, "alpha": 48.0},
+            {"rank": 64, "alpha": 64.0},
         ),
         (
             "low-weight-forgetting",

@@ -655,7 +655,7 @@ def test_users_are_told_to_load_it_higher_only_where_the_character_is_then_there
 ) -> None:
     finding = forgetting(number("probe.identity", there, weight="1.3"))
     (scaled,) = (cause for cause in finding.causes if "scaled too low" in cause.because)
-    assert ("tell users to load it at 1.3" in scaled.fix.advice) == told and "Alpha a half higher" in scaled.fix.advice
+    assert ("tell users to load it at 1.3" in scaled.fix.advice) == told and "A higher alpha" in scaled.fix.advice
 
 
 @pytest.mark.parametrize(("gain", "speaks"), [(0.087, "gains next to nothing"), (0.12, "at weight 1.5 the character")])
