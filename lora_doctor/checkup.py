@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -154,7 +155,7 @@ def run_checkup(
         case = Case(
             lora=lora, dataset=dataset, references=references, training=training, trigger=settings.trigger,
             label_sets=instruments.label_sets, spec=spec,
-            base=compare_base(lora.record.base, base.source, base.family),
+            base=compare_base(lora.record.base, base.source, base.family), side=_side(settings),
         )  # fmt: skip
 
         with clock.stage("measure"):
@@ -268,6 +269,12 @@ def _planned(
     beside = plan_arms(case, matrix.arms)
     require_budget(plan, matrix, beside)
     return plan, beside, (*remarks, *beside.remarks)
+
+
+def _side(settings: Settings) -> int | None:
+    """Of a square of the area that is rendered at, pixels."""
+    width, height = settings.render.width, settings.render.height
+    return None if width is None or height is None else math.isqrt(width * height)
 
 
 def measure(study: Study) -> tuple[Measurement, ...]:

@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -191,9 +191,14 @@ def policy_show(policy: str, folder: Path | None) -> None:
 @click.option(
     "--add", type=click.Path(path_type=Path), help="A folder of new pictures, those that the prescription asks for."
 )
+@click.option(
+    "--mended",
+    type=click.Path(path_type=Path),
+    help="What `audit --fix` wrote for this dataset, as you have looked it through: captions, removals, repeats.",
+)
 def retrain(
     run: Path, config: Path, write: Path | None, train: bool, until_ship: bool, max_rounds: int, yes: bool,
-    seed: int | None, add: Path | None,
+    seed: int | None, add: Path | None, mended: Path | None,
 ) -> None:  # fmt: skip
     """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched.
 
@@ -213,10 +218,11 @@ def retrain(
     something is and nothing is worse. Exits as `check` does, for the LoRA that is kept.
     """
     if train or until_ship:
-        sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, seed, add))
+        given = {"seed": seed, "add": add, "mended": mended}
+        sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, given))
     from lora_doctor.retrain_plan import prepare
 
-    plan = prepare(run, config, seed=seed, add=add)
+    plan = prepare(run, config, seed=seed, add=add, mended=mended)
     _show_plan(plan)
     if write is None:
         click.echo("Nothing was written. --write DIR saves it, --run trains and checks again.")
@@ -235,7 +241,7 @@ def _show_plan(plan: RetrainPlan) -> None:
 
 
 def _retrained(
-    run: Path, config: Path, folder: Path, most: int, yes: bool, seed: int | None, add: Path | None
+    run: Path, config: Path, folder: Path, most: int, yes: bool, given: Mapping[str, Any]
 ) -> int:  # fmt: skip
     """Train, check, tell; the exit code of the LoRA that is kept."""
     from lora_doctor.checkup_page import before_and_after
@@ -261,8 +267,8 @@ def _retrained(
 
     with _bars(False) as progress:
         done = retrain_until_ship(
-            run, config, folder, most=most, seed=seed, add=add, progress=progress, told=_trainer_says,
-            announce=announce, ended=ended,
+            run, config, folder, most=most, **given, progress=progress, told=_trainer_says, announce=announce,
+            ended=ended,
         )  # fmt: skip
     kept = "the LoRA there was" if done.best is None else printable(str(done.best.lora))
     click.echo(f"\n{done.after.verdict.outcome}: {kept}. {done.stopped}".rstrip())

@@ -54,13 +54,13 @@ def joined(dataset: Dataset, added: Dataset | None) -> Dataset:
 def pictures_to_leave_out(
     off_spec: Mapping[Path, Mapping[str, str]], asked: Sequence[LeftOutPictures]
 ) -> dict[Path, str]:
-    """Picture -> what it shows instead, for those that `Prescription.left_out` speaks of.
+    """Picture -> why it goes: what it shows instead, for those that `Prescription.left_out` speaks of.
 
     `off_spec`: picture -> attribute -> the label it certainly shows instead of the character's.
     """
     attributes = [each.attribute for each in asked]
     found = {path: [shown[name] for name in attributes if name in shown] for path, shown in off_spec.items()}
-    return {path: ", ".join(labels) for path, labels in found.items() if labels}
+    return {path: f"it shows {', '.join(labels)}" for path, labels in found.items() if labels}
 
 
 def without(dataset: Dataset, left_out: Collection[Path]) -> Dataset:
@@ -71,6 +71,7 @@ def without(dataset: Dataset, left_out: Collection[Path]) -> Dataset:
 def corrected_captions(
     dataset: Dataset, fixes: Sequence[Mapping[str, Any]], trigger: str,
     seen: Mapping[Path, Mapping[str, str]] | None = None, spellings: Collection[Spelling] = (),
+    given: Mapping[Path, str] | None = None,
 ) -> dict[Path, str]:  # fmt: skip
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
@@ -81,6 +82,7 @@ def corrected_captions(
     caption lacks -> label); a picture without one keeps its caption. One for the `trigger` adds that, where it is
     known; where a caption has one of its other `spellings`, that is corrected instead. A fix for one role leaves
     pictures of the other role alone. A picture whose caption file was not read (`caption_source.left_alone`) keeps it.
+    `given`: picture -> captions that somebody has corrected already, on which the fixes come.
     """
     corrected: dict[Path, str] = {}
     leading = _leading(dataset, trigger)
@@ -91,11 +93,12 @@ def corrected_captions(
         if subset.caption_extensions and left_alone(image, subset):
             continue
         asked = _asked(fixes, image)
-        before = said(image, subset) or ("",)
+        now = said(image, subset) or ("",)
+        before = tuple(given[image.path].split("\n")) if given and image.path in given else now
         wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
         right = [_rightly_spelt(text, trigger, wrong) for text in before]
         after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {}), subset) for text in right]
-        if tuple(after) != before:
+        if tuple(after) != now:
             corrected[image.path] = "\n".join(after)
     return corrected
 
@@ -214,7 +217,7 @@ def caption_diff(captions: Mapping[Path, str], parts: Sequence[Dataset], left_ou
             before = _lines(said(image, subset) or ("",))
             if image.path in left_out:
                 shown = printable(picture.as_posix())
-                gone = f"/dev/null ({shown} is left out: it shows {left_out[image.path]})"
+                gone = f"/dev/null ({shown} is left out: {left_out[image.path]})"
                 lines += difflib.unified_diff(before, [], name, gone, n=0)
             elif image.path in captions:
                 after = _lines(captions[image.path].split("\n"))

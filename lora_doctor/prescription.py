@@ -184,7 +184,7 @@ def _changes(finding: Finding, cause: RankedCause, patient: Patient) -> tuple[li
             continue
         after = _after(operation, amount, before, name, patient)
         if after is None:
-            advice.append(f"Set {name} to the off-spec tokens of {amount['off_spec']} ({finding.rule}).")
+            advice.append(f"Set {name} to {_unknown(amount)} ({finding.rule}).")
             continue
         source = fix.source or next(iter(finding.references), "the rule itself")
         size = f" ({cause.sizes[name]})" if name in cause.sizes else ""
@@ -196,9 +196,9 @@ def _changes(finding: Finding, cause: RankedCause, patient: Patient) -> tuple[li
 
 
 def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient) -> Any:
-    """The new value; None when it takes tokens that are not known."""
+    """The new value; None when it takes tokens, or a measured number, that are not known."""
     if isinstance(amount, Mapping):
-        tokens = patient.off_spec([amount["off_spec"]])
+        tokens = patient.off_spec([amount["off_spec"]]) if "off_spec" in amount else ()
         return tuple(dict.fromkeys([*(before or ()), *tokens])) if tokens else None
     if operation == "times":
         amount = before * amount
@@ -209,6 +209,12 @@ def _after(operation: str, amount: Any, before: Any, name: str, patient: Patient
     if isinstance(amount, list):
         return tuple(amount)
     return math.ceil(amount) if name in INTEGERS else amount
+
+
+def _unknown(amount: Mapping[str, str]) -> str:
+    if "measured" in amount:
+        return f"{amount['measured']}, which was not measured"
+    return f"the off-spec tokens of {amount['off_spec']}"
 
 
 def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:

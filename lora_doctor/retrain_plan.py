@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +16,7 @@ from os.path import abspath
 from pathlib import Path
 from typing import Any
 
+from lora_doctor.article_band import article_band
 from lora_doctor.caption_source import subset_of
 from lora_doctor.captions import texts
 from lora_doctor.copy_check import Meant, as_read, captions_in, ensure_trained_on, key_of, read_known
@@ -36,6 +38,7 @@ from lora_doctor.corrected_dataset import (
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import Looked, look_at
 from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown, printable
+from lora_doctor.given_mending import NOTHING_GIVEN, read_mending
 from lora_doctor.instruments import label_sets_of
 from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
@@ -48,7 +51,16 @@ from lora_doctor.text_encoder_rate import kept_rate
 from lora_doctor.training_config import TrainingConfig, read_training_config
 from lora_doctor.training_note import contents_of, refuse_other
 from lora_doctor.trigger import spelt_otherwise
-from lora_doctor.types import Change, ConfigFiles, Dataset, Diagnosis, Patch, Prescription, Subset
+from lora_doctor.types import (
+    Change,
+    ConfigFiles,
+    Dataset,
+    Diagnosis,
+    Patch,
+    Prescription,
+    Subset,
+    TrainingSettings,
+)
 from lora_doctor.wording import FOR_NEW
 from lora_doctor.written_folder import DATASET, digest_of, put, refuse, refuse_sources, staging
 
@@ -78,7 +90,7 @@ class RetrainPlan:
     dataset: Dataset
     """Without the pictures that are left out, as is `added`."""
     left_out: Mapping[Path, str]
-    """Picture -> what it shows instead of the character."""
+    """Picture -> why it is left out."""
     captions: Mapping[Path, str]
     """Picture -> its corrected caption; only where it differs."""
     added: Dataset | None
@@ -264,13 +276,14 @@ class RetrainPlan:
 
 
 def prepare(
-    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, instead: Prescription | None = None,
-    start: RetrainSettings | None = None,
+    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, mended: Path | None = None,
+    instead: Prescription | None = None, start: RetrainSettings | None = None,
 ) -> RetrainPlan:  # fmt: skip
     """Read a finished run and a training config, and work out the patch.
 
-    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `instead` is
-    followed in place of what the run prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or
+    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `mended` one of
+    an `audit --fix`, whose captions, removals and repeats take part; `instead` is followed in place of what the run
+    prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or
     a folder without pictures, UsageError for a config no trainer recognises.
     """
     with RunFolder(run, create=False, write=False) as folder:
@@ -288,14 +301,21 @@ def prepare(
     dataset, added = read_dataset(settings.dataset), None if add is None else read_dataset(add)
     dataset = as_read(dataset, reading_of(own, (dataset,)))
     parts = [part for part in (dataset, added) if part is not None]
+    given = NOTHING_GIVEN if mended is None else read_mending(mended, dataset)
+    if given.balances and all(change.field != "identity_ratio" for change in changes):
+        changes.append(_balance(training))
     looked = Looked(dataset=joined(dataset, added), unnamed={}, off_spec={})
-    several = len({image.path.parent for image in dataset.images}) > 1
-    if before.prescription.captions or before.prescription.left_out or (added is not None and several):
+    if _needs_looks(before.prescription, dataset, added):
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
-    left_out = pictures_to_leave_out(looked.off_spec, before.prescription.left_out)
+    elif _needs_roles(changes, dataset, own):
+        with suppress(LoraDoctorError):  # the patch then says that it does not know them
+            looked = look_at(settings, run, looked.dataset, before.character["spec"])
+    left_out = {**pictures_to_leave_out(looked.off_spec, before.prescription.left_out), **given.left_out}
     known = without(looked.dataset, left_out)
     fixes = before.prescription.captions
-    captions = corrected_captions(known, fixes, settings.trigger, looked.unnamed, _spellings(known, fixes, settings))
+    captions = corrected_captions(
+        known, fixes, settings.trigger, looked.unnamed, _spellings(known, fixes, settings), given.captions
+    )
     made = [change for change in changes if change.field != "learning_rate" or training.why_no_rate is None]
     kept = (f"learning_rate: {training.why_no_rate} and it stays.",) if len(made) < len(changes) else ()
     patched = own.trainer.patch(own.files, made, _to_train(known, dataset, added, captions), settings.trigger)
@@ -322,6 +342,29 @@ def prepare(
     )  # fmt: skip
     again = getattr(own.trainer, "OF_A_COPY", None)
     return replace(plan, to_do=(again, *plan.to_do)) if again and plan.copies else plan
+
+
+def _balance(training: TrainingSettings) -> Change:
+    """The identity ratio that the repeats of a mending bring about, as it was planned for the pictures that stay."""
+    return Change(
+        field="identity_ratio", before=training.identity_ratio, after=article_band().aim, rule="",
+        because="asked for by the repeats plan of the mending",
+    )  # fmt: skip
+
+
+def _needs_looks(prescription: Prescription, dataset: Dataset, added: Dataset | None) -> bool:
+    """Whether the plan depends on what pictures show: captions, pictures that go, new ones that find their folder."""
+    several = len({image.path.parent for image in dataset.images}) > 1
+    return bool(prescription.captions or prescription.left_out) or (added is not None and several)
+
+
+def _needs_roles(changes: Sequence[Change], dataset: Dataset, config: TrainingConfig) -> bool:
+    """Whether repeats, or rows of a table, have to bring about an identity ratio, and nobody has told every role.
+
+    Our own trainer is told the ratio itself.
+    """
+    unknown = any(image.role is None for image in dataset.images)
+    return unknown and hasattr(config.trainer, "writing_to") and any(c.field == "identity_ratio" for c in changes)
 
 
 def _wanted(prescription: Prescription) -> tuple[str, ...]:

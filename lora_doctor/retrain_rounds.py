@@ -69,7 +69,7 @@ class Rounds:
 
 def retrain_until_ship(
     run: Path, config: Path, folder: Path, *, most: int = 3, seed: int | None = None, add: Path | None = None,
-    progress: Progress = silent, told: Told = lambda line, again: None,
+    mended: Path | None = None, progress: Progress = silent, told: Told = lambda line, again: None,
     announce: Callable[[RetrainPlan, Path], None] = lambda plan, folder: None,
     ended: Callable[[Round], None] = lambda one: None,
 ) -> Rounds:  # fmt: skip
@@ -91,7 +91,8 @@ def retrain_until_ship(
         at_run, at_config = (run, config) if best is None else (best.run, best.config)
         place = folder if most == 1 else folder / f"round-{number}"
         try:
-            plan = prepare(at_run, at_config, seed=seed, add=add if number == 1 else None, start=start)
+            given = (add, mended) if number == 1 else (None, None)
+            plan = prepare(at_run, at_config, seed=seed, add=given[0], mended=given[1], start=start)
             first = first or plan.before
             if not changes_anything(plan):
                 stopped = "The prescription changes nothing in the config or the dataset."

@@ -184,12 +184,15 @@ def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
         if len(change) != 1 or not set(change) <= set(CHANGES):
             yield f"{at}.change.{name}: exactly one of {', '.join(CHANGES)} is wanted"
         for operation, amount in change.items():
+            if isinstance(amount, dict) and set(amount) == {"measured"} and isinstance(amount["measured"], str):
+                continue
             if operation != "set" and isinstance(amount, dict):
                 yield from size_complaints(amount, f"{at}.change.{name}.{operation}")
             elif operation != "set" and (isinstance(amount, bool) or not isinstance(amount, (int, float))):
                 yield f"{at}.change.{name}.{operation}: a number is wanted, not {amount!r}"
             elif isinstance(amount, dict) and set(amount) != {"off_spec"}:
-                yield f"{at}.change.{name}.{operation}: a value or {{off_spec: <attribute>}} is wanted"
+                wanted = "a value, {off_spec: <attribute>} or {measured: <name>}"
+                yield f"{at}.change.{name}.{operation}: {wanted} is wanted"
     yield from _rescale_complaints(fix.rescale, f"{at}.rescale")
     for part, known in (("dataset", DATASET_KEYS), ("captions", CAPTION_KEYS)):
         if unknown := sorted(set(getattr(fix, part)) - known):

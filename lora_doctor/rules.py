@@ -153,7 +153,7 @@ def failing_examples(rule: Rule) -> tuple[str, ...]:
 
 def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Finding:
     seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARDS))
-    ranked = (_sized(_rank(cause, index), outcome.strength) for cause in rule.causes)
+    ranked = (_sized(_rank(cause, index), outcome.strength, index) for cause in rule.causes)
     causes = sorted(ranked, key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,
@@ -217,14 +217,20 @@ def _advised(cause: Cause, index: Index) -> Fix:
     return replace(cause.fix, advice=" ".join(filter(None, (cause.fix.advice, *held))))
 
 
-def _sized(cause: RankedCause, strength: float) -> RankedCause:
-    """The cause, whose fix has a number for every range: the further the finding is beyond its threshold, the more."""
-    ranges = {
-        name: (how, amount) for name, ask in cause.fix.change.items() for how, amount in ask.items() if is_size(amount)
-    }
-    numbers = {name: {how: sized(amount, strength)} for name, (how, amount) in ranges.items()}
-    sizes = {name: sized_because(amount, strength) for name, (_, amount) in ranges.items()}
-    return replace(cause, fix=replace(cause.fix, change={**cause.fix.change, **numbers}), sizes=sizes)
+def _sized(cause: RankedCause, strength: float, index: Index) -> RankedCause:
+    """The cause, whose fix has numbers for ranges, by how far the finding is beyond its threshold, and for `measured`.
+
+    What was not measured stays `{measured: NAME}`.
+    """
+    change, sizes = dict[str, Mapping[str, Any]](), dict[str, str]()
+    for name, ask in cause.fix.change.items():
+        ((how, amount),) = ask.items()
+        if is_size(amount):
+            sizes[name], amount = sized_because(amount, strength), sized(amount, strength)
+        elif isinstance(amount, Mapping) and (found := index.get(slot(amount.get("measured", ""), {}))) is not None:
+            amount = amount if found.value is None else found.value
+        change[name] = {how: amount}
+    return replace(cause, fix=replace(cause.fix, change=change), sizes=sizes)
 
 
 def _spoken(says: str, share: float, outcome: Outcome) -> str:

@@ -700,6 +700,8 @@ class Case:
     spec: Mapping[str, str]
     base: BaseMatch | None = None
     """None = no base model is at hand."""
+    side: int | None = None
+    """Side of a square of the area that is rendered at, pixels; None = nothing is rendered."""
 
 
 # ---------------------------------------------------------------- judging
@@ -731,8 +733,9 @@ class Fix:
     """What to change: settings, dataset, captions, or advice only a person can follow."""
 
     change: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`. In a rule, x is a
-    number or a range, `{from, to, at}`, that a finding's strength picks a number in (`fix_size.sized`)."""
+    """`TrainingSettings` field -> one of `{set: x}`, `{at_least: x}`, `{at_most: x}`, `{times: x}`. x can be
+    `{measured: NAME}`, and in a rule a range, `{from, to, at}`, that a finding's strength picks a number in
+    (`fix_size.sized`)."""
     rescale: Mapping[str, float] = field(default_factory=dict)
     """`{identity, at_weight, at_most}`: the finished LoRA is to be as much stronger as brings its identity at the
     weight to `identity`, `at_most` times; nothing is trained."""

@@ -300,7 +300,7 @@ def test_only_the_pictures_that_show_the_attribute_otherwise_are_left_out(tmp_pa
     shown = {one: {"hair_colour": "pink_hair"}, two: {"body": "curvy"}}
     asked = [LeftOutPictures(says="", attribute="hair_colour", label="white_hair")]
     left_out = pictures_to_leave_out(shown, asked)
-    assert left_out == {one: "pink_hair"}
+    assert left_out == {one: "it shows pink_hair"}
     assert pictures_to_leave_out(shown, []) == {}
 
     copy = copy_dataset(without(data, left_out), None, {}, tmp_path / "copy")
