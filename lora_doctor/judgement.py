@@ -31,6 +31,8 @@ JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
 NO_SYMPTOM = "No symptom is proven that says why: what is prescribed is what the dataset's own findings ask for."
 SUSPECTED = "No symptom is proven that says why: what is suspected and has a likely cause is treated, as a guess."
+BEFORE = "before"
+"""Name of the document in a run folder, and of the folder of pictures, that tell of the LoRA before a retraining."""
 STORED = ("facts", "training", "label_sets")
 """Documents of a run folder: all that is judged."""
 
@@ -169,7 +171,8 @@ def diagnose(run: RunFolder, judges: Judges, *, private: bool = False) -> Diagno
 
     Unless `private`, nothing of it names what only the dataset knows.
     """
-    return diagnose_stored({name: run.get_json(name) for name in STORED}, judges, private=private)
+    judged = diagnose_stored({name: run.get_json(name) for name in STORED}, judges, private=private)
+    return replace(judged, before=run.get_json(BEFORE) or {})
 
 
 def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool = False) -> Diagnosis:

@@ -61,8 +61,14 @@ def render_report(diagnosis: Diagnosis, *, templates: Path, run: Path | None, pr
         "withheld": [not private and is_withheld(finding, diagnosis) for finding in diagnosis.findings],
         "chart": _chart(diagnosis, axes),
         "arms": arm_views(diagnosis, ARMS, album),
+        "pairs": [_before(pair, album) for pair in diagnosis.before.get("pairs") or ()],
     }
     return _environment(templates).get_template("report.html.j2").render(context)
+
+
+def _before(pair: Mapping[str, Any], album: Album) -> dict[str, Any]:
+    """A cell of the training before and of this one, with both pictures."""
+    return {**pair, "before": album.get(pair.get("image_before")), "after": album.get(pair.get("image_after"))}
 
 
 def render_audit(record: AuditRecord, *, templates: Path, run: Path | None, private: bool) -> str:

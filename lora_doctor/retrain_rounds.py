@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_doctor.before_after import story, tell
 from lora_doctor.comparison import Comparison, Contrast
 from lora_doctor.comparison_files import compare_folders, write
 from lora_doctor.comparison_words import difference_text, quantity_name
@@ -175,7 +176,8 @@ def _round(number: int, plan: RetrainPlan, place: Path, progress: Progress, told
     except LoraDoctorError as error:
         why = f" They cannot be compared picture by picture: {error}"
     kept, because = judged(done.before, done.after, None if comparison is None else comparison.contrasts)
+    after = tell(done.run, plan.run, story(plan, done.after, comparison, kept=kept, because=because))
     return Round(
         number=number, run=done.run, config=place / plan.patch.path.name, lora=done.lora, before=done.before,
-        after=done.after, comparison=comparison, kept=kept, because=because + why,
+        after=after, comparison=comparison, kept=kept, because=because + why,
     )  # fmt: skip

@@ -1041,6 +1041,9 @@ class Diagnosis:
     """The same of the LoRA file."""
     arms: tuple[Mapping[str, Any], ...] = ()
     """As `cells`, of the arms beside the matrix, with `arm`, `asked` and `variant`."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """Of a retrained LoRA, what it was before: outcome, findings, changes, dataset, contrasts, kept, because, and pairs
+    of pictures (as `cells`, with `identity_before` and `_after`, `image_before` and `_after`)."""
 
     @property
     def confirmed(self) -> tuple[str, ...]:

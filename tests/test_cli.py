@@ -312,6 +312,8 @@ def test_another_trainer_is_started_checked_and_compared_and_not_started_twice(c
     done = doctor(*asked, "--yes")
     assert done.returncode in (0, 1, 3), done.stderr
     assert "pictures" in done.stderr and "identity at weight 1" in done.stdout
+    report = (out / "retrained" / "lora-checkup" / "report.html").read_text("utf-8")
+    assert 'id="before"' in report and "<s>1</s>" in report and "<span>now " in report
     assert "kept: " in done.stdout and (out / "retrained" / "before-and-after" / "comparison.html").is_file()
     new = out / "retrained" / "output" / "trained.safetensors"
     assert new.is_file() and (patient / "lora.safetensors").read_bytes() == before

@@ -48,6 +48,7 @@ JOINERS = [
     "lora_doctor.checkup",
     "lora_doctor.copy_check",
     "lora_doctor.retrain_plan",
+    "lora_doctor.before_after",
     "lora_doctor.retraining",
     "lora_doctor.retrain_rounds",
     "lora_doctor.cli",
@@ -111,6 +112,7 @@ PARTS = {
     "lora_doctor.retrain_rounds": {"run_lock"},
     "lora_doctor.report": {"report_arms", "report_unmeasured"},
     "lora_doctor.comparison_files": {"run_storage"},
+    "lora_doctor.before_after": {"run_storage"},
     "lora_doctor.render": {"lora_merge", "memory", "render_lanes", "render_prompts", "round_trip"},
     "lora_doctor.base_models": {
         "base_classes",

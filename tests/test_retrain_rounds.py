@@ -84,6 +84,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str,
     monkeypatch.setattr(retrain_rounds, "prepare", prepare)
     monkeypatch.setattr(retrain_rounds, "train_and_check", train)
     monkeypatch.setattr(retrain_rounds, "write", lambda *given: None)
+    monkeypatch.setattr(retrain_rounds, "story", lambda *given, **more: {})
+    monkeypatch.setattr(retrain_rounds, "tell", lambda run, old, told: diagnosis(outcomes[run]))
     return retrain_until_ship(tmp_path / "run", tmp_path / "c.toml", tmp_path / "new", most=most), said
 
 
