@@ -33,7 +33,7 @@ def story(
         "kept": kept,
         "because": because,
         "changes": [{"field": c.field, "before": c.before, "after": c.after} for c in plan.patch.changes],
-        "dataset": list(_of_dataset(plan)),
+        "dataset": list(_besides(plan)),
         "contrasts": [
             {"quantity": quantity_name(c.quantity), "state": c.state, "difference": difference_text(c.difference)}
             for c in contrasts if c.weight == "ship" and c.state in ("better", "worse")
@@ -53,8 +53,10 @@ def tell(run: Path, old: Path, told: dict[str, Any]) -> Diagnosis:
     return judge_run(run)
 
 
-def _of_dataset(plan: RetrainPlan) -> Iterator[str]:
+def _besides(plan: RetrainPlan) -> Iterator[str]:
     """What was changed beside the settings, a few words each."""
+    if plan.rescales is not None:
+        yield f"made {plan.rescales:g} times as strong, nothing trained"
     for many, one, several in (
         (len(plan.captions), "caption corrected", "captions corrected"),
         (len(plan.left_out), "picture left out", "pictures left out"),

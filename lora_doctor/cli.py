@@ -178,6 +178,26 @@ def policy_show(policy: str, folder: Path | None) -> None:
 
 
 @cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--times", required=True, type=float, help="How many times as strong: 1.3, or 0.8 for weaker.")
+@click.option("--out", type=click.Path(path_type=Path), help="The new file (default: <model>-x<times> beside it).")
+def rescale(model: Path, times: float, out: Path | None) -> None:
+    """Make a finished LoRA stronger or weaker, into a new file; nothing is trained.
+
+    \b
+    lora-doctor rescale yuki.safetensors --times 1.29
+    lora-doctor check yuki-x1.29.safetensors
+
+    What it drew at weight 1.29 it then draws at weight 1. For a LoRA that has its character at full weight and not yet
+    at 0.7: a check-up that finds it so says how many times. The file itself is not changed.
+    """
+    from lora_doctor.lora_rescaling import rescale as rescaled
+
+    written = rescaled(model, times, out or model.with_name(f"{model.stem}-x{times:g}.safetensors"))
+    click.echo(f"wrote {printable(str(written))}")
+
+
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The training config to be changed.")
 @click.option(
@@ -256,7 +276,9 @@ def _retrained(
         if hook is not None:
             _ask_for(hook, allowed[0])
             allowed[0] = True
-        click.echo(f"trains in {printable(str(place))}")
+        times = plan.rescales
+        does = "trains" if times is None else f"makes the LoRA {times:g} times as strong and trains nothing,"
+        click.echo(f"{does} in {printable(str(place))}")
 
     def ended(one: Round) -> None:
         for line in before_and_after(one.before, one.after):

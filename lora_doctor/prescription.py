@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.new_pictures import Request, answers, new_pictures, seen_with_new, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
-from lora_doctor.training_dose import Asked, once, rescaled
+from lora_doctor.training_dose import Asked, once, rescaled, times_as_strong
 from lora_doctor.types import (
     Change,
     Finding,
@@ -33,6 +33,7 @@ class _Draft:
     left_out: list[LeftOutPictures] = field(default_factory=list)
     captions: list[Mapping[str, Any]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
+    rescale: float | None = None
 
 
 def prescribe(
@@ -80,6 +81,7 @@ def prescribe(
         captions=tuple(c for i, c in enumerate(draft.captions) if c not in draft.captions[:i]),
         advice=tuple(dict.fromkeys([*draft.advice, *seen_with_new(asked, changes, patient)])),
         conflicts=(*conflicts, *left_for_later),
+        rescale=draft.rescale,
     )
 
 
@@ -149,7 +151,9 @@ def _treat(finding: Finding, causes: Sequence[RankedCause], patient: Patient, dr
         settled |= {change.field for change in changes}
         draft.advice += advice + ([cause.fix.advice] if cause.fix.advice else [])
         if cause.fix.rescale:
-            draft.advice.append(rescaled(cause.fix.rescale, patient.along("identity.score", "weight")))
+            curve = patient.along("identity.score", "weight")
+            draft.rescale = draft.rescale or times_as_strong(cause.fix.rescale, curve)
+            draft.advice.append(rescaled(cause.fix.rescale, curve))
         if attribute := cause.fix.dataset.get("leave_out"):
             draft.left_out += _left_out(attribute, patient)
         elif cause.fix.dataset and (asked := new_pictures(cause.fix.dataset, patient)):

@@ -112,6 +112,16 @@ class RetrainPlan:
         changed = self.table is not None and self.rows != present_rows(self.known, self.table)
         return bool(self.captions or self.left_out) or self.added is not None or changed
 
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a training by the plan would differ from the one before."""
+        return self.copies or any(self.config.files.texts.get(path) != text for path, text in self.texts.items())
+
+    @property
+    def rescales(self) -> float | None:
+        """How many times as strong the finished LoRA is made, where that is all that is to be done; else None."""
+        return None if self.changes_anything else self.before.prescription.rescale
+
     def texts_in(self, folder: Path) -> dict[Path, str]:
         """The files of the patched config as they are to stand in `folder`; nothing is written."""
         source = folder / DATASET if self.copies else self.dataset.path

@@ -95,7 +95,7 @@ def retrain_until_ship(
             given = (add, mended) if number == 1 else (None, None)
             plan = prepare(at_run, at_config, seed=seed, add=given[0], mended=given[1], start=start)
             first = first or plan.before
-            if not changes_anything(plan):
+            if not plan.changes_anything and plan.rescales is None:
                 stopped = "The prescription changes nothing in the config or the dataset."
                 break
             announce(plan, place)
@@ -117,11 +117,6 @@ def retrain_until_ship(
             break
     assert first is not None, "there is at least one round"
     return Rounds(rounds=tuple(rounds), best=best, before=first, stopped=stopped)
-
-
-def changes_anything(plan: RetrainPlan) -> bool:
-    """Whether a training by the plan would differ from the one before."""
-    return plan.copies or any(plan.config.files.texts.get(path) != text for path, text in plan.texts.items())
 
 
 def judged(before: Diagnosis, after: Diagnosis, contrasts: Sequence[Contrast] | None) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from lora_doctor.devices import release_memory
 from lora_doctor.errors import UsageError
 from lora_doctor.instruments import Progress
 from lora_doctor.lora_file import read_lora
+from lora_doctor.lora_rescaling import rescale
 from lora_doctor.plugins import data_folder
 from lora_doctor.retrain_hook import Hook, hook_of, train
 from lora_doctor.retrain_plan import OUTPUT, RetrainPlan
@@ -40,11 +41,11 @@ class Retrained:
 
 
 def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
-    """What is started to train with the config in `folder`; None = our own trainer, in this process.
+    """What is started to train with the config in `folder`; None = our own trainer, or nothing, in this process.
 
     Raises UsageError for a trainer that cannot be started as things are, before anything is written.
     """
-    if plan.config.settings.trainer == OWN_TRAINER:
+    if plan.config.settings.trainer == OWN_TRAINER or plan.rescales is not None:
         return None
     return hook_of(
         plan.start or load_retrain(plan.patch.path), plan.config.settings.trainer, str(plan.before.lora["family"]),
@@ -58,14 +59,16 @@ def hook_for(plan: RetrainPlan, folder: Path) -> Hook | None:
 def train_and_check(
     plan: RetrainPlan, folder: Path, progress: Progress, told: Told = lambda line, again: None
 ) -> Retrained:
-    """Train with the written config and check the new LoRA on the same cells and seeds.
+    """Train with the written config, or rescale the LoRA there is, and check the new one on the same cells and seeds.
 
     `told` is called with every line that another trainer prints. What was finished before is not done again, and
     nothing is trained where its check-up would be refused. Raises the children of LoraDoctorError.
     """
     hook, run = hook_for(plan, folder), folder / f"{plan.settings.model.stem}-checkup"
     release_memory()  # the models of the check-up before: the trainer needs their place
-    if hook is None:
+    if (times := plan.rescales) is not None:
+        out = _rescaled(plan, times, folder, lambda: _refuse_checkup(run))
+    elif hook is None:
         out = _trained(plan, folder, progress, lambda: _refuse_checkup(run))
     else:
         plan.ensure_used(folder)
@@ -104,6 +107,20 @@ def _refuse_checkup(run: Path) -> None:
         if folder.get_json("fingerprint") is not None:
             what = "is the check-up of another LoRA, and the new one's would be there."
             raise UsageError(what, path=run, advice="Train in another folder (--write DIR), or move it away.")
+
+
+def _rescaled(plan: RetrainPlan, times: float, folder: Path, ready: Callable[[], None]) -> Path:
+    """The LoRA there is, `times` as strong; `ready` and what is raised as in `train`."""
+    out = plan.lora_in(folder)
+    texts = {path.name: (folder / path.name).read_bytes() for path in plan.texts}
+    command = ("rescale", plan.before.inputs["lora"], f"{times:g}")
+    which = training_of(command, contents_of(texts, plan.trained_on(folder)))
+    refuse_other(folder, (out,) if out.exists() else (), which.contents, which.command)
+    if not out.exists():  # written whole or not at all
+        ready()
+        note_start(folder, which)
+        note_end(folder, which, read_lora(rescale(plan.settings.model, times, out)))
+    return out
 
 
 def _trained(plan: RetrainPlan, folder: Path, progress: Progress, ready: Callable[[], None] = lambda: None) -> Path:

@@ -61,18 +61,23 @@ def reaching(ask: Mapping[str, float], curve: Mapping[float, float]) -> float:
     return ask["at_most"]
 
 
+def times_as_strong(ask: Mapping[str, float], curve: Mapping[float, float]) -> float:
+    """As `reaching`, in hundredths."""
+    return round(reaching(ask, curve), 2)
+
+
 def rescaled(ask: Mapping[str, float], curve: Mapping[float, float]) -> str:
     """What to do with a finished LoRA that is a little too weak: how much stronger, and that nothing is to be trained.
 
     Training again with a higher alpha is something else: it ends where the loss says, and not that much stronger.
     """
-    times, weight = round(reaching(ask, curve), 2), ask["at_weight"]
+    times, weight = times_as_strong(ask, curve), ask["at_weight"]
     reaches = f"by its own curve it has {ask['identity']:g} at weight {weight:g} then"
     if times >= ask["at_most"]:
         reaches = f"by its own curve it does not come to {ask['identity']:g} at weight {weight:g}, but nearer"
     return (
-        f"Make the finished LoRA {times:g} times as strong: {reaches}. Nothing is to be trained for it: multiply every "
-        f"alpha in the file by {times:g}, or tell users to load it at {weight * times:.2g} to {times:.2g}."
+        f"Make the finished LoRA {times:g} times as strong: {reaches}. Nothing is to be trained for it: `lora-doctor "
+        f"rescale LORA --times {times:g}` does it, or tell users to load it at {weight * times:.2g} to {times:.2g}."
     )
 
 

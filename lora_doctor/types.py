@@ -947,6 +947,8 @@ class Prescription:
     advice: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     """Findings that pulled in opposite directions, and how that was settled."""
+    rescale: float | None = None
+    """How many times as strong the finished LoRA is to be made, without any training; None = not so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1042,8 +1044,9 @@ class Diagnosis:
     arms: tuple[Mapping[str, Any], ...] = ()
     """As `cells`, of the arms beside the matrix, with `arm`, `asked` and `variant`."""
     before: Mapping[str, Any] = field(default_factory=dict)
-    """Of a retrained LoRA, what it was before: outcome, findings, changes, dataset, contrasts, kept, because, and pairs
-    of pictures (as `cells`, with `identity_before` and `_after`, `image_before` and `_after`)."""
+    """Of a retrained LoRA, what it was before: outcome, findings, changes, dataset (what else was done), contrasts,
+    kept, because, and pairs of pictures (as `cells`, with `identity_before` and `_after`, `image_before` and `_after`).
+    """
 
     @property
     def confirmed(self) -> tuple[str, ...]:

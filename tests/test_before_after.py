@@ -22,7 +22,7 @@ from tests.make_finished_run import make_finished_run
 
 def plan(before: Diagnosis, **more: Any) -> Any:
     changes = (Change(field="identity_ratio", before=None, after=0.25, rule="body-drift", because=""),)
-    known = {"patch": SimpleNamespace(changes=changes), "captions": {}, "left_out": {}, "added": None}
+    known = {"rescales": None, "patch": SimpleNamespace(changes=changes), "captions": {}, "left_out": {}, "added": None}
     return SimpleNamespace(before=before, **(known | more))
 
 

@@ -103,7 +103,7 @@ def test_help_answers_quickly_and_names_every_exit_code():
     assert "0 SHIP  1 HOLD  2 usage  3 INCONCLUSIVE  4 input refused" in result.stdout
 
 
-COMMANDS = ["check", "compare", "inspect", "audit", "report", "gate", "retrain", "rules", "policy"]
+COMMANDS = ["check", "compare", "inspect", "audit", "report", "gate", "rescale", "retrain", "rules", "policy"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

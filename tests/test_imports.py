@@ -40,6 +40,7 @@ JOINERS = [
     "lora_doctor.comparison_report",
     "lora_doctor.comparison_files",
     "lora_doctor.training_config",
+    "lora_doctor.lora_rescaling",
     "lora_doctor.new_lora",
     "lora_doctor.training_note",
     "lora_doctor.retrain_hook",
@@ -113,6 +114,7 @@ PARTS = {
     "lora_doctor.report": {"report_arms", "report_unmeasured"},
     "lora_doctor.comparison_files": {"run_storage"},
     "lora_doctor.before_after": {"run_storage"},
+    "lora_doctor.lora_rescaling": {"lora_kinds"},
     "lora_doctor.render": {"lora_merge", "memory", "render_lanes", "render_prompts", "round_trip"},
     "lora_doctor.base_models": {
         "base_classes",

@@ -66,7 +66,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *rounds: tuple[str,
         texts = {config: "new" if len(said) <= changes else "old"}
         files = SimpleNamespace(texts={config: "old"})
         return SimpleNamespace(
-            run=run, before=diagnosis(outcomes[run]), copies=False, texts=texts, write=lambda place: None,
+            run=run, before=diagnosis(outcomes[run]), texts=texts, write=lambda place: None,
+            changes_anything=len(said) <= changes, rescales=None,
             config=SimpleNamespace(files=files), patch=SimpleNamespace(path=config),
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from lora_doctor.retrain_plan import RetrainPlan
 from lora_doctor.retraining import hook_for, train_and_check
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, load_retrain
-from lora_doctor.types import IN_CONTEXT, Dataset
+from lora_doctor.types import IN_CONTEXT, Dataset, Prescription
 from tests.test_devices import ring
 from tests.test_retrain_copy import everything, kohya, pictures, plan
 from tests.test_retrain_hook import WRITES, lora, sha
@@ -31,7 +31,7 @@ OWN = RetrainSettings(command=(sys.executable, "-c", "raise SystemExit(9)"))
 
 def of_a_run(told: RetrainPlan, **settings: Any) -> RetrainPlan:
     """The plan with as much of a check-up as starting a trainer takes."""
-    run: Any = SimpleNamespace(lora={"family": "sdxl"}, inputs={"lora": "0" * 64})
+    run: Any = SimpleNamespace(lora={"family": "sdxl"}, inputs={"lora": "0" * 64}, prescription=Prescription())
     known: Any = SimpleNamespace(**({"model": Path("yuki.safetensors")} | settings))
     return replace(told, before=run, settings=known)
 
@@ -201,3 +201,41 @@ def test_our_own_trainer_takes_no_lora_that_was_there_for_the_new_one(tmp_path: 
     with pytest.raises(UsageError, match="which lora-doctor did not train"):
         own(tmp_path, 1).write(tmp_path / "proj")
     assert everything(tmp_path / "proj") == before and mine.is_file() and trained == []
+
+
+# ---------------------------------------------------------------- made stronger, not trained
+
+
+def weak(folder: Path, times: float | None = 1.3) -> RetrainPlan:
+    """A plan that changes nothing, of a LoRA that is prescribed to be made stronger."""
+    told = own(folder, 1)
+    lora(folder / "yuki.safetensors", 1.0)
+    run: Any = SimpleNamespace(lora={"family": "sdxl"}, inputs={"lora": "0" * 64},
+                               prescription=Prescription(rescale=times))  # fmt: skip
+    return replace(
+        told, before=run, settings=SimpleNamespace(**{**vars(told.settings), "model": folder / "yuki.safetensors"})
+    )
+
+
+def test_a_lora_that_only_has_to_be_stronger_is_made_so_and_nothing_is_trained(
+    tmp_path: Path, trained: list[int]
+) -> None:
+    told, out = weak(tmp_path), tmp_path / "new"
+    assert told.rescales == 1.3 and hook_for(told, out) is None
+    before = sha(tmp_path / "yuki.safetensors")
+    told.write(out)
+    found = retraining._rescaled(told, 1.3, out, lambda: None)
+    assert found == out / "yuki.safetensors" and trained == []
+    assert sha(tmp_path / "yuki.safetensors") == before != sha(found)
+    made = sha(found)
+    told.write(out)
+    assert sha(retraining._rescaled(told, 1.3, out, lambda: None)) == made
+    with pytest.raises(UsageError, match="which was trained with another config, dataset or command"):
+        retraining._rescaled(told, 1.5, out, lambda: None)
+
+
+def test_where_something_is_to_be_trained_it_is_trained_first(tmp_path: Path) -> None:
+    told = weak(tmp_path)
+    other = {path: text + "rank = 8\n" for path, text in told.texts.items()}
+    assert replace(told, texts=other).rescales is None
+    assert weak(tmp_path, None).rescales is None

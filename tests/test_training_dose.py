@@ -135,7 +135,9 @@ def test_a_finished_lora_is_rescaled_by_the_measured_curve_and_nothing_is_traine
     assert made.changes == () and said.startswith(
         "Make the finished LoRA 1.29 times as strong: by its own curve it has"
     )
-    assert "load it at 0.9 to 1.3" in said
+    assert (
+        made.rescale == 1.29 and "`lora-doctor rescale LORA --times 1.29`" in said and "load it at 0.9 to 1.3" in said
+    )
     assert "does not come to 0.65 at weight 0.7, but nearer" in rescaled(ASK, {0.7: 0.4, 1.0: 0.5})
 
 
