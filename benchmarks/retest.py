@@ -6,8 +6,10 @@
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients, and the healthy ones of
 them at other strengths, `benchmarks.strengths`): a check-up with seed 0, and one with each other seed, which draws
 other noise and other environments that are new to the dataset. Every pair of check-ups of one LoRA agrees or does not.
-Resumable; what was measured is kept in `benchmarks/results/retest`, and judged by the rules of today, also without the
-LoRAs (`--kept`). With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside the LoRA.
+A verdict that is open after all rounds says how to go on (`most_replicates`): where it does, the check-up goes on for
+four more rounds, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable; what was measured is kept
+in `benchmarks/results/retest` (and `retest-on`), and judged by the rules of today, also without the LoRAs (`--kept`).
+With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside the LoRA.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ from benchmarks.strengths import all_severities
 from lora_doctor.checkup import run_checkup
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.settings import load_settings
+from lora_doctor.types import Diagnosis
+from lora_doctor.wording import how_to_go_on
+
+MORE = 4
+"""Rounds that a verdict which is open goes on for: what `how_to_go_on` tells."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,10 @@ class Job:
     def kept(self, seed: int) -> Path:
         """The file with what the check-up with this seed measured."""
         return self.results / f"{self.name}.seed-{seed}{ENDING}"
+
+    def went_on(self, seed: int) -> Path:
+        """The same, of one that was open and went on."""
+        return self.results.parent / f"{self.results.name}-on" / self.kept(seed).name
 
 
 def retest(job: Job) -> dict[str, Any]:
@@ -65,7 +76,24 @@ def _told(job: Job, seed: int) -> dict[str, Any]:
             run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
             keep(out, kept)
     diagnosis = recall(kept)
-    return {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
+    told = {"verdict": diagnosis.verdict.outcome, "confirmed": list(diagnosis.confirmed)}
+    return {**told, "then": _gone_on(job, seed, diagnosis)}
+
+
+def _gone_on(job: Job, seed: int, diagnosis: Diagnosis) -> str:
+    """The verdict after four more rounds, where it is open for want of rounds; else the one there is."""
+    if not how_to_go_on(diagnosis):
+        return diagnosis.verdict.outcome
+    kept = job.went_on(seed)
+    if not kept.is_file() and job.folder != Path():
+        print(f"{job.name} seed {seed} goes on", file=sys.stderr, flush=True)
+        model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
+        if not out.is_dir():  # of another benchmark's: what is as it was is drawn again as it was
+            run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
+        more = diagnosis.matrix["rounds"]["at_most"] + MORE
+        run_checkup(load_settings(model, {"out": str(out), "seed": seed, "matrix.most_replicates": more}))
+        keep(out, kept)
+    return recall(kept).verdict.outcome if kept.is_file() else diagnosis.verdict.outcome
 
 
 def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -78,6 +106,7 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     pairs = [pair for one in results for pair in combinations(one["told"], 2)]
     for what, same in (
         ("verdict", [a["verdict"] == b["verdict"] for a, b in pairs]),
+        ("verdict, where an open one goes on,", [a["then"] == b["then"] for a, b in pairs]),
         ("verdict and first finding", [_first(a) == _first(b) for a, b in pairs]),
     ):
         low, high = wilson(sum(same), len(same))
@@ -90,7 +119,8 @@ def _first(told: dict[str, Any]) -> tuple[str, str]:
 
 
 def _words(told: dict[str, Any]) -> str:
-    return f"{told['verdict']} {', '.join(told['confirmed'])}".strip()
+    then = f" > {told['then']}" if told["then"] != told["verdict"] else ""
+    return f"{told['verdict']}{then} {', '.join(told['confirmed'])}".strip()
 
 
 def main() -> None:

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_doctor.edits.edit import REMOVED, Keys, edit
+from lora_doctor.edits.yaml_aliases import Alias, aliases_in
 from lora_doctor.errors import UsageError
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 """Plain, they would be no texts."""
 
 
 def edited(text: str, changes: Mapping[Keys, Any]) -> str:
-    """The text with these changes, nothing else touched. Raises UsageError for what is no YAML, or no table there,
-    and for a value that an alias stands for: it is said in another place too.
+    """The text with these changes, nothing else touched. Raises UsageError for what is no YAML, or no table there.
+
+    A value that aliases say in other places too is changed in its own place alone: an alias gives way to the value, or
+    where a table's entry changes to `{<<: *table, entry: value}`; of an anchor, its aliases are written out first.
     """
     return edit(text, changes, loaded, _step)
 
@@ -35,6 +39,11 @@ def loaded(text: str) -> Any:
 def _step(text: str, keys: Keys, value: Any) -> str:
     from ruamel.yaml import YAML
 
+    aliases = aliases_in(text)
+    for depth in range(1, len(keys) + 1):
+        if (alias := aliases.get(keys[:depth])) is not None:
+            return _instead_of(text, alias, keys[depth:], value)
+    text = _written_out(text, keys, aliases)
     node: Any = YAML(typ="safe", pure=True).compose(text)
     name = node
     for depth, key in enumerate(keys):
@@ -47,6 +56,37 @@ def _step(text: str, keys: Keys, value: Any) -> str:
     start, end = _span(text, name, node)
     gap = "" if start < end else " "  # nothing stood there
     return text[:start] + gap + _written(value, text[start:end]) + text[end:]
+
+
+def _instead_of(text: str, alias: Alias, below: Keys, value: Any) -> str:
+    """The text with an alias replaced by the value, or by its table with one entry changed."""
+    if value is REMOVED or len(below) > 1 or (below and not isinstance(below[0], str)):
+        what = f"`*{alias.name}` stands for a value that other places have too."
+        raise UsageError(what, advice="Write it out, or change it by hand.")
+    own = f"{{<<: *{alias.name}, {below[0]}: {_written(value)}}}" if below else _written(value)
+    return text[: alias.start] + own + text[alias.end :]
+
+
+def _written_out(text: str, keys: Keys, aliases: Mapping[Keys, Alias]) -> str:
+    """The text without the anchor of the value at `keys`, and with that value where its aliases were."""
+    from ruamel.yaml import YAML
+
+    name = node = YAML(typ="safe", pure=True).compose(text)
+    for key in keys:
+        if (entry := _entry(node, key)) is None:
+            return text
+        name, node = entry
+    if node.anchor is None or (node.id != "scalar" and not node.flow_style):
+        return text
+    start, end = _span(text, name, node)
+    anchor = _ANCHOR.match(text, start)
+    if anchor is None:
+        return text
+    bare = text[anchor.end() : end]
+    said = [one for one in aliases.values() if one.name == node.anchor and one.start > end]
+    for one in sorted(said, key=lambda one: -one.start):
+        text = text[: one.start] + bare + text[one.end :]
+    return text[:start] + bare + text[end:]
 
 
 def _span(text: str, name: Any, node: Any) -> tuple[int, int]:

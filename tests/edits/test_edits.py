@@ -172,9 +172,52 @@ def test_yaml_keeps_comments_quotes_and_indents() -> None:
     ).replace("{lr: 1e-4, steps: 2000}", "{lr: 0.00005, steps: 2000, batch_size: 2}").replace("'mine'", "'it''s mine'")
 
 
-def test_a_value_that_an_alias_repeats_is_left_to_its_owner() -> None:
-    with pytest.raises(UsageError, match="without changing something else"):
-        yaml_edit.edited("a: &x {r: 1}\nb: *x\n", {("b", "r"): 2})
+@pytest.mark.parametrize(
+    ("text", "keys", "new", "after"),
+    [
+        ("a: &x 0.001  # all\nb: *x  # mine\n", ("b",), 0.5, "a: &x 0.001  # all\nb: 0.5  # mine\n"),
+        ("a: &x 0.001\nb: *x\nc: [*x, 2]\n", ("a",), 0.5, "a: 0.5\nb: 0.001\nc: [0.001, 2]\n"),
+        ("a: &x [1, 2]\nb:\n- c: *x\n- c: *x\n", ("b", 0, "c"), [3], "a: &x [1, 2]\nb:\n- c: [3]\n- c: *x\n"),
+        ("a: &x {r: 1}\nb: *x\n", ("b", "r"), 2, "a: &x {r: 1}\nb: {<<: *x, r: 2}\n"),
+        ("a: &x\n  r: 1\n  s: 4\nb: *x\n", ("b", "r"), 2, "a: &x\n  r: 1\n  s: 4\nb: {<<: *x, r: 2}\n"),
+        ("a: &x\n  r: 1\nb:\n  <<: *x\n  s: 3\n", ("b", "r"), 2, "a: &x\n  r: 1\nb:\n  <<: *x\n  s: 3\n  r: 2\n"),
+        ("a: &x\n  r: 1\nb:\n  <<: *x\n  s: 3\n", ("b", "s"), 2, "a: &x\n  r: 1\nb:\n  <<: *x\n  s: 2\n"),
+        ("x: &x 1\na: {r: *x}\nb: &y 2\nc: *y\n", ("b",), 5, "x: &x 1\na: {r: *x}\nb: 5\nc: 2\n"),
+        ("? [1, *x]\n: 2\n".replace("*x", "3") + "a: &x 1\nb: *x\n", ("b",), 5, "? [1, 3]\n: 2\na: &x 1\nb: 5\n"),
+    ],
+)
+def test_a_value_that_aliases_repeat_is_changed_in_its_own_place_alone(
+    text: str, keys: Keys, new: Any, after: str
+) -> None:
+    assert yaml_edit.edited(text, {keys: new}) == after
+    assert yaml_edit.edited(after, {keys: new}) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "new"),
+    [
+        ("a: &x\n  r: 1\nb:\n  <<: *x\n", ("a", "r"), 2),
+        ("a: &x {r: {s: 1}}\nb: *x\n", ("b", "r", "s"), 2),
+        ("a: &x {r: 1}\nb: *x\n", ("b",), REMOVED),
+        ("a: &x {r: 1}\nb: *x\n", ("a", "r"), 2),
+        ("a: &x [1, 2]\nb: *x\n", ("b", 0), 2),
+    ],
+)
+def test_what_cannot_be_parted_from_its_aliases_is_left_to_its_owner(text: str, keys: Keys, new: Any) -> None:
+    with pytest.raises(UsageError, match=r"without changing something else|that other places have too"):
+        yaml_edit.edited(text, {keys: new})
+
+
+ALIASED = st.dictionaries(NAMES, st.integers(0, 9), min_size=2, max_size=5)
+
+
+@given(ALIASED, st.data())
+def test_one_of_several_places_that_share_a_number_is_changed_alone(table: dict[str, int], data: st.DataObject) -> None:
+    names = list(table)
+    owner, changed = names[0], data.draw(st.sampled_from(names))
+    text = f"{owner}: &one {table[owner]}\n" + "".join(f"{name}: *one\n" for name in names[1:])
+    after = yaml_edit.loaded(yaml_edit.edited(text, {(changed,): 77}))
+    assert after == {name: 77 if name == changed else table[owner] for name in names}
 
 
 def test_aliases_of_aliases_are_refused_in_time() -> None:
