@@ -39,6 +39,7 @@ BESIDE_SEEDS = {
     "varied-long": (),
     "undrawn-build": (425, 428, 431, 436),
     "flip-augmentation": (605, 611, 607, 612),
+    "low-resolution": (701, 702, 703, 704),
 }
 """Characters of the recipes without a bundled patient, chosen before any training. From 425 on those are healthy whose
 build the base model draws in half of the pictures that ask for it and more, the others have an undrawn build

@@ -628,3 +628,27 @@ def test_nothing_is_told_of_the_length_where_it_is_not_known_or_no_pictures_are_
 
     assert not told(*SHORT_OF_BODIES, dataset=ADDED)
     assert not told(*SHORT_OF_BODIES, number("training.exposures", 152.0))
+
+
+# ---------------------------------------------------------------- what was measured
+
+
+@pytest.mark.parametrize("rule", ["low-weight-forgetting", "overbaked", "small-face-loss"])
+@pytest.mark.parametrize(("share", "prescribed"), [(0.5, True), (0.75, False), (None, False)])
+def test_pictures_shown_far_below_the_base_models_resolution_are_to_be_shown_at_it(
+    rule: str, share: float | None, prescribed: bool
+) -> None:
+    seen = [] if share is None else [number("training.resolution_share", share)]
+    measured = [*RULES[rule].examples["fires"][0], *seen, number("base.resolution", 1024.0)]
+    findings, _ = evaluate([RULES[rule]], measured)
+    made = prescribe(findings, TrainingSettings(resolution=512), measured)
+    assert [(c.field, c.before, c.after) for c in made.changes if c.field == "resolution"] == [
+        ("resolution", 512, 1024)
+    ] * prescribed
+    assert (findings[0].causes[0].because.startswith("The pictures were shown at a far lower")) == prescribed
+
+
+def test_a_change_to_what_was_not_measured_is_advice() -> None:
+    made = prescribe([finding({"resolution": {"at_least": {"measured": "base.resolution"}}})], TrainingSettings(), [])
+    assert made.changes == ()
+    assert any("Set resolution to base.resolution, which was not measured" in line for line in made.advice)

@@ -50,3 +50,12 @@ def test_one_picture_of_unknown_resolution_leaves_it_unknown() -> None:
 
 def test_a_picture_that_is_never_shown_does_not_count() -> None:
     assert get(audit(case_of(1, 0, sides=(512,))), "training.resolution").value == 512
+
+
+def test_our_own_trainer_shows_pictures_at_the_base_models_resolution_unless_told_otherwise() -> None:
+    case = replace(case_of(1), side=64)
+    own = replace(case, training=TrainingSettings(trainer="lora-doctor"))
+    assert get(audit(own), "training.resolution_share").value == 1.0
+    told = replace(own, training=TrainingSettings(trainer="lora-doctor", resolution=32))
+    assert get(audit(told), "training.resolution_share").value == 0.5
+    assert get(audit(replace(own, side=None)), "training.resolution").value is None
