@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fixtures.miniature.build.recipes import RECIPES
 from lora_doctor.prescription import prescribe
+from lora_doctor.rules import with_sizes
 from lora_doctor.types import Cause, Diagnosis, Finding, LabelSet, Prescription, RankedCause, Rule, TrainingSettings
 
 PRESCRIBED, PLACEBO, WRONG = ARMS = ("prescribed", "placebo", "wrong")
@@ -57,7 +58,7 @@ def _as_if(rule: Rule, planted: tuple[str, ...]) -> Finding:
 
 
 def _sure(cause: Cause) -> RankedCause:
-    return RankedCause(because=cause.because, fix=cause.fix, log_odds=1.0, evidence=())
+    return with_sizes(RankedCause(because=cause.because, fix=cause.fix, log_odds=1.0, evidence=()), 1.0, {})
 
 
 def _touches(told: Prescription) -> Iterator[str]:

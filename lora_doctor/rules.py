@@ -136,6 +136,22 @@ def _instance(rule: Rule, value: str) -> Rule:
     )  # fmt: skip
 
 
+def with_sizes(cause: RankedCause, strength: float, index: Index) -> RankedCause:
+    """The cause, whose fix has numbers for ranges, by how far the finding is beyond its threshold, and for `measured`.
+
+    `strength`: of the finding it is a cause of. What was not measured stays `{measured: NAME}`.
+    """
+    change, sizes = dict[str, Mapping[str, Any]](), dict[str, str]()
+    for name, ask in cause.fix.change.items():
+        ((how, amount),) = ask.items()
+        if is_size(amount):
+            sizes[name], amount = sized_because(amount, strength), sized(amount, strength)
+        elif isinstance(amount, Mapping) and (found := index.get(slot(amount.get("measured", ""), {}))) is not None:
+            amount = amount if found.value is None else found.value
+        change[name] = {how: amount}
+    return replace(cause, fix=replace(cause.fix, change=change), sizes=sizes)
+
+
 def failing_examples(rule: Rule) -> tuple[str, ...]:
     """The rule's own examples that come out otherwise: `fires` = confirmed, `quiet` = decided without a finding."""
     wrong = []
@@ -153,7 +169,7 @@ def failing_examples(rule: Rule) -> tuple[str, ...]:
 
 def _finding(rule: Rule, about: Where, outcome: Outcome, index: Index) -> Finding:
     seen = tuple(m for m in outcome.seen if not m.name.startswith(GUARDS))
-    ranked = (_sized(_rank(cause, index), outcome.strength, index) for cause in rule.causes)
+    ranked = (with_sizes(_rank(cause, index), outcome.strength, index) for cause in rule.causes)
     causes = sorted(ranked, key=lambda cause: -cause.log_odds)
     return Finding(
         rule=rule.id,
@@ -215,22 +231,6 @@ def _advised(cause: Cause, index: Index) -> Fix:
     """The cause's fix with the advice that holds for what was measured."""
     held = [one.says for one in cause.advise if judge_condition(one.when, index).low >= SUSPECTED]
     return replace(cause.fix, advice=" ".join(filter(None, (cause.fix.advice, *held))))
-
-
-def _sized(cause: RankedCause, strength: float, index: Index) -> RankedCause:
-    """The cause, whose fix has numbers for ranges, by how far the finding is beyond its threshold, and for `measured`.
-
-    What was not measured stays `{measured: NAME}`.
-    """
-    change, sizes = dict[str, Mapping[str, Any]](), dict[str, str]()
-    for name, ask in cause.fix.change.items():
-        ((how, amount),) = ask.items()
-        if is_size(amount):
-            sizes[name], amount = sized_because(amount, strength), sized(amount, strength)
-        elif isinstance(amount, Mapping) and (found := index.get(slot(amount.get("measured", ""), {}))) is not None:
-            amount = amount if found.value is None else found.value
-        change[name] = {how: amount}
-    return replace(cause, fix=replace(cause.fix, change=change), sizes=sizes)
 
 
 def _spoken(says: str, share: float, outcome: Outcome) -> str:
