@@ -22,6 +22,8 @@ from lora_doctor.trainers.kohya_config import (
     each,
     is_dataset,
     of_blocks,
+    still_text,
+    text_rates,
     trained_subsets,
 )
 from lora_doctor.trainers.kohya_draft import Draft
@@ -74,8 +76,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
     )
     own_ranks = of_blocks(network)
     epochs, steps = args.get("max_train_epochs"), args.get("max_train_steps")
-    text_rate = args.get("text_encoder_lr")
-    rates = [number(rate) for rate in (text_rate if isinstance(text_rate, list) else [text_rate])]
+    rates = text_rates(args)
     v_prediction = flag(args.get("v_parameterization"))
 
     def of_pictures(key: str, read: Callable[[Any], Any], default: Any) -> Any:
@@ -90,7 +91,7 @@ def read(config: ConfigFiles) -> TrainingSettings:
         epochs=number(epochs) or None,
         batch_size=whole(agreed(each(subsets, args, "batch_size"))),
         learning_rate=number(args.get("unet_lr") or args.get("learning_rate")),
-        train_text_encoder=None if unet_only is None else not unet_only,
+        train_text_encoder=None if unet_only is None else not (unet_only or still_text(args)),
         caption_token_dropout=of_pictures(TAG_DROPOUT, number, 0.0),
         caption_dropout=None if any(every) else of_pictures("caption_dropout_rate", number, 0.0),
         seed=whole(args.get("seed")),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lora_doctor.edits.by_ending import parsed
+from lora_doctor.trainers.agreed import number
 from lora_doctor.trainers.kohya_places import Args, Subset, args_of, dataset_path, subsets_of
 from lora_doctor.trainers.places import Place
 from lora_doctor.types import ConfigFiles
@@ -57,3 +58,14 @@ def of_blocks(network: Mapping[str, str]) -> dict[str, str]:
     """Field -> the argument of the network that gives every block its own, which comes before the one for all."""
     names = {"rank": "block_dims", "alpha": "block_alphas"} if "block_dims" in network else {}
     return {field: name for field, name in names.items() if name in network}
+
+
+def text_rates(args: Args) -> list[float | None]:
+    """The text encoders' own rates, one for all or one each; `[None]` where none is given: the general one holds."""
+    told = args.get("text_encoder_lr")
+    return [number(rate) for rate in (told if isinstance(told, list) else [told])]
+
+
+def still_text(args: Args) -> bool:
+    """Whether the text encoders are given rates of 0: their adapters are made, and stay as they began."""
+    return all(rate == 0 for rate in text_rates(args))

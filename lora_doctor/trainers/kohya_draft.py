@@ -14,7 +14,7 @@ from lora_doctor.captions import texts
 from lora_doctor.edits.by_ending import parsed
 from lora_doctor.edits.edit import REMOVED
 from lora_doctor.spelling import holds
-from lora_doctor.trainers.agreed import agreed, flag, side, whole
+from lora_doctor.trainers.agreed import agreed, flag, number, side, whole
 from lora_doctor.trainers.folders import Folder, repeats_for
 from lora_doctor.trainers.kept_tokens import kept_tokens
 from lora_doctor.trainers.kohya_config import (
@@ -26,6 +26,7 @@ from lora_doctor.trainers.kohya_config import (
     each,
     is_dataset,
     of_blocks,
+    still_text,
     trained_subsets,
 )
 from lora_doctor.trainers.kohya_folders import dataset_config, numbered_folders, regularisation_folders
@@ -107,6 +108,8 @@ class Draft:
             self._learning_rate(after)
         elif name == "train_text_encoder":
             self.values[self.args.place("network_train_unet_only")] = not after
+            if after and still_text(self.args):
+                self.values[self.args.place("text_encoder_lr")] = number(self.args.get("learning_rate")) or 1e-5
         else:
             self.unsupported.append(f"{name}: sd-scripts' setting for it is not known here; wanted is {after}.")
 

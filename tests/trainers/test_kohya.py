@@ -655,3 +655,21 @@ def test_rank_and_alpha_that_are_taken_from_weights_are_neither_read_nor_written
     patched = kohya.patch(config, [change("rank", 48), change("alpha", 48.0)])
     assert patched.texts == config.texts
     assert all("dim_from_weights" in said for said in patched.unsupported) and len(patched.unsupported) == 2
+
+
+@pytest.mark.parametrize(
+    ("rates", "trained"),
+    [("", True), ("text_encoder_lr = 5e-5\n", True), ("text_encoder_lr = 0\n", False), ("text_encoder_lr = 0.0\n", False),
+     ("text_encoder_lr = [0, 0.0]\n", False), ("text_encoder_lr = [0, 5e-5]\n", True)],
+)  # fmt: skip
+def test_text_encoders_with_a_rate_of_0_are_not_trained_and_get_the_general_one_when_they_are_to_be(
+    rates: str, trained: bool
+) -> None:
+    config = ConfigFiles(path=ARGS, texts={ARGS: f"network_dim = 8\nlearning_rate = 1e-4\n{rates}"})
+    assert kohya.read(config).train_text_encoder is trained
+    wanted = Change(field="train_text_encoder", before=trained, after=True, rule="", because="")
+    text = kohya.patch(config, [wanted]).texts[ARGS]
+    assert (text == config.text) == trained
+    assert kohya.read(ConfigFiles(path=ARGS, texts={ARGS: text})).train_text_encoder is True
+    if not trained:
+        assert tomllib.loads(text)["text_encoder_lr"] == 1e-4
