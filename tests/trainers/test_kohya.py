@@ -659,9 +659,15 @@ def test_rank_and_alpha_that_are_taken_from_weights_are_neither_read_nor_written
 
 @pytest.mark.parametrize(
     ("rates", "trained"),
-    [("", True), ("text_encoder_lr = 5e-5\n", True), ("text_encoder_lr = 0\n", False), ("text_encoder_lr = 0.0\n", False),
-     ("text_encoder_lr = [0, 0.0]\n", False), ("text_encoder_lr = [0, 5e-5]\n", True)],
-)  # fmt: skip
+    [
+        ("", True),
+        ("text_encoder_lr = 5e-5\n", True),
+        ("text_encoder_lr = 0\n", False),
+        ("text_encoder_lr = 0.0\n", False),
+        ("text_encoder_lr = [0, 0.0]\n", False),
+        ("text_encoder_lr = [0, 5e-5]\n", True),
+    ],
+)
 def test_text_encoders_with_a_rate_of_0_are_not_trained_and_get_the_general_one_when_they_are_to_be(
     rates: str, trained: bool
 ) -> None:
