@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.looks import ALPHA, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import ALPHA, partial_conjunction_alpha, planned_bound
 from lora_doctor.metrics.estimates import end_with_one_worse, fixed
 from lora_doctor.metrics.units import Sample
 
@@ -81,7 +81,7 @@ def simulate(lora: Truth, design: Design, rng: random.Random, *, sequential: boo
     truth = lora.means
     alpha = partial_conjunction_alpha(ALPHA, len(truth), WANTED)
     schedule = range(design.least, design.most + 1) if sequential else [design.most]
-    bound, open_ones, pictures = next_bound(alpha, (), schedule), set(range(len(truth))), 0
+    bound, open_ones, pictures = planned_bound(alpha, (), schedule), set(range(len(truth))), 0
     units: dict[str, dict[tuple[str, int], float | None]] = {str(e): {} for e in range(len(truth))}
     holding, failing, drawn = set[int](), set[int](), 0
     for rounds in schedule:

@@ -14,7 +14,7 @@ from lora_doctor.demands import demands, open_environments
 from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
-from lora_doctor.looks import ALPHA, Look, early, foreseen, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import ALPHA, SAVED, Look, early, foreseen, partial_conjunction_alpha, planned_bound
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
 from lora_doctor.rounds import (
@@ -223,13 +223,15 @@ class _Ledger:
 
     def __init__(self, run: RunFolder, alpha: float, schedule: Sequence[int]) -> None:
         stored = run.get_json(LOOKS) or {}
-        past = stored.get("looks", ()) if stored.get("alpha") == alpha else ()  # else they were at another claim
+        # Else they were at another claim, or by a plan that left nothing to go on with.
+        same = (stored.get("alpha"), stored.get("saved")) == (alpha, SAVED)
+        past = stored.get("looks", ()) if same else ()
         self._bounds = {int(rounds): float(bound) for rounds, bound in past}
         ahead = [rounds for rounds in schedule if rounds not in self._bounds]
         known = {int(rounds): float(bound) for rounds, bound in stored.get("ahead", ())} if past else {}
         if list(known) != ahead:
             taken = tuple(Look(rounds, bound) for rounds, bound in sorted(self._bounds.items()))
-            known = dict.fromkeys(ahead, next_bound(alpha, taken, ahead))
+            known = dict.fromkeys(ahead, planned_bound(alpha, taken, ahead))
         self._ahead, self._run, self._alpha, self.schedule = known, run, alpha, schedule
         self.taken: tuple[Look, ...] = ()
 
@@ -239,7 +241,7 @@ class _Ledger:
             self._bounds[rounds] = self._ahead.pop(rounds)
         self.taken = (*self.taken, Look(rounds, self._bounds[rounds]))
         looks, ahead = ([[r, bound] for r, bound in sorted(each.items())] for each in (self._bounds, self._ahead))
-        self._run.put_json(LOOKS, {"alpha": self._alpha, "looks": looks, "ahead": ahead})
+        self._run.put_json(LOOKS, {"alpha": self._alpha, "saved": SAVED, "looks": looks, "ahead": ahead})
         return self._bounds[rounds]
 
 

@@ -7,7 +7,17 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lora_doctor.looks import EARLY, FIRMEST, ONE_END, Look, early, foreseen, next_bound, partial_conjunction_alpha
+from lora_doctor.looks import (
+    EARLY,
+    FIRMEST,
+    ONE_END,
+    Look,
+    early,
+    foreseen,
+    next_bound,
+    partial_conjunction_alpha,
+    planned_bound,
+)
 from lora_doctor.types import Measurement
 
 
@@ -43,6 +53,24 @@ def test_looks_added_later_are_paid_for_by_all_looks_together() -> None:
     more = next_bound(0.05, [Look(r, bound) for r in (2, 3, 4)], [6, 8])
     assert more > bound
     assert crossing({2: bound, 3: bound, 4: bound, 6: more, 8: more}) == pytest.approx(0.05, abs=0.004)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.025, 0.05 / 3])
+def test_a_plan_leaves_enough_for_a_run_that_goes_on(alpha: float) -> None:
+    """Four rounds more make claims easier than before, another four hardly so; all looks together err as promised."""
+    first = planned_bound(alpha, (), range(2, 9))
+    taken = [Look(rounds, first) for rounds in range(2, 9)]
+    second = planned_bound(alpha, taken, range(9, 13))
+    taken += [Look(rounds, second) for rounds in range(9, 13)]
+    third = planned_bound(alpha, taken, range(13, 17))
+    taken += [Look(rounds, third) for rounds in range(13, 17)]
+    assert next_bound(alpha, (), range(2, 9)) < first < second < third < FIRMEST
+    assert second / (12 / 8) ** 0.5 < 0.85 * first and third / (16 / 12) ** 0.5 < 1.02 * second
+    assert crossing({look.rounds: look.bound for look in taken}) < alpha + 0.002
+
+
+def test_a_plan_of_one_look_saves_nothing() -> None:
+    assert planned_bound(0.05, (), [8]) == next_bound(0.05, (), [8])
 
 
 def test_once_the_error_is_spent_no_later_look_can_claim_anything() -> None:

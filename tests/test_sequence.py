@@ -12,7 +12,7 @@ import pytest
 from lora_doctor.arm_plan import ArmPlan
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges
-from lora_doctor.looks import Look, next_bound
+from lora_doctor.looks import Look, planned_bound
 from lora_doctor.metrics import identity
 from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
@@ -97,15 +97,15 @@ def test_an_environment_that_is_decided_is_rendered_no_more(tmp_path: Path) -> N
 def test_every_look_has_the_bound_of_all_that_were_planned(tmp_path: Path) -> None:
     eyes = Eyes(drawn(0.62, spread=0.25))
     went(eyes, tmp_path / "run")
-    assert set(eyes.bounds) == {next_bound(0.025, (), range(2, 9))}
+    assert set(eyes.bounds) == {planned_bound(0.025, (), range(2, 9))}
 
 
 def test_one_look_at_everything_is_cheaper_to_be_sure_of(tmp_path: Path) -> None:
     eyes = Eyes(drawn(0.62, spread=0.25))
     found = went(eyes, tmp_path / "run", replace(MATRIX, full=True))
     assert eyes.rendered == list(FULL.cells)
-    assert found.looks == (Look(8, next_bound(0.025, (), [8])),)
-    assert eyes.bounds[0] < next_bound(0.025, (), range(2, 9))
+    assert found.looks == (Look(8, planned_bound(0.025, (), [8])),)
+    assert eyes.bounds[0] < planned_bound(0.025, (), range(2, 9))
 
 
 def test_a_budget_is_never_overdrawn(tmp_path: Path) -> None:
@@ -148,7 +148,15 @@ def test_rounds_added_to_a_finished_run_have_a_firmer_bound(tmp_path: Path) -> N
     before = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", plan=short)
     after = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run")
     assert after.looks[: len(before.looks)] == before.looks
-    assert after.looks[-1].bound > before.looks[-1].bound
+    assert before.looks[-1].bound < after.looks[-1].bound < 1.2 * before.looks[-1].bound
+
+
+def test_looks_of_a_plan_that_left_nothing_to_go_on_with_are_taken_again(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as run:
+        run.put_json(LOOKS, {"alpha": 0.025, "looks": [[2, 2.44]], "ahead": [[3, 2.44]]})
+    eyes = Eyes(drawn(0.1))
+    went(eyes, tmp_path / "run")
+    assert eyes.bounds == [planned_bound(0.025, (), range(2, 9))]
 
 
 def test_looks_at_another_claim_do_not_count(tmp_path: Path) -> None:
@@ -156,7 +164,7 @@ def test_looks_at_another_claim_do_not_count(tmp_path: Path) -> None:
         run.put_json(LOOKS, {"alpha": 0.5, "looks": [[2, 0.1]]})
     eyes = Eyes(drawn(0.1))
     went(eyes, tmp_path / "run")
-    assert eyes.bounds == [next_bound(0.025, (), range(2, 9))]
+    assert eyes.bounds == [planned_bound(0.025, (), range(2, 9))]
 
 
 def arm(name: str, weight: float = 1.0) -> tuple[Cell, ...]:
