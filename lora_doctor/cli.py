@@ -227,6 +227,7 @@ def retrain(
     lora-doctor retrain yuki-checkup --config args.toml --write new   saves it, with corrected captions
     lora-doctor retrain yuki-checkup --config args.toml --run         trains with it and checks the new LoRA
     lora-doctor retrain yuki-checkup --config args.toml --until-ship  the same, up to three rounds; keeps the best
+    lora-doctor retrain ... --add new/ --mended mended/               with new pictures, and what `audit --fix` wrote
 
     --run starts sd-scripts, ai-toolkit, OneTrainer and SimpleTuner by the command their documentation names, or by
     yours: `[retrain]` in the lora-doctor.toml beside the config, with `folder` = where the trainer is, or

@@ -61,7 +61,7 @@ def next_bound(alpha: float, taken: Sequence[Look], ahead: Sequence[int]) -> flo
 
 
 def planned_bound(alpha: float, taken: Sequence[Look], ahead: Sequence[int]) -> float:
-    """As `next_bound`, with `SAVED` of the error that is left kept for a run that goes on; one look alone keeps none."""
+    """As `next_bound`, with `SAVED` of the error that is left kept for going on later; one look alone keeps none."""
     return _bound(alpha, tuple(taken), tuple(ahead), SAVED if len(ahead) > 1 else 0.0)
 
 
