@@ -71,7 +71,7 @@ def without(dataset: Dataset, left_out: Collection[Path]) -> Dataset:
 def corrected_captions(
     dataset: Dataset, fixes: Sequence[Mapping[str, Any]], trigger: str,
     seen: Mapping[Path, Mapping[str, str]] | None = None, spellings: Collection[Spelling] = (),
-    given: Mapping[Path, str] | None = None,
+    given: Mapping[Path, tuple[str, ...]] | None = None,
 ) -> dict[Path, str]:  # fmt: skip
     """Picture -> its captions, one a line, with the tokens of `Prescription.captions` added or corrected.
 
@@ -94,7 +94,7 @@ def corrected_captions(
             continue
         asked = _asked(fixes, image)
         now = said(image, subset) or ("",)
-        before = tuple(given[image.path].split("\n")) if given and image.path in given else now
+        before = (given or {}).get(image.path, now) or ("",)
         wrong = spellings if trigger and any(fix.get("add_tokens") == TRIGGER for fix in asked) else ()
         right = [_rightly_spelt(text, trigger, wrong) for text in before]
         after = [_fixed(text, asked, plan, (seen or {}).get(image.path, {}), subset) for text in right]

@@ -9,7 +9,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lora_doctor.caption_files import parts_of_wildcards
 from lora_doctor.caption_mending import CaptionPlan, Mended, mend, written_with_underscores
@@ -76,10 +76,10 @@ class Mending:
         or somebody has changed since.
         """
         _refuse(folder, self.audit.dataset)
-        names = {name_in(self.audit.dataset, each.path): each for each in self.removals}
+        places = places_in_copy(self.audit.dataset)
         texts = {
             DIFF: self.diff,
-            REMOVE: "".join(f"{name}\n" for name, each in names.items() if each.sure),
+            REMOVE: "".join(f"{line_of(places[each.path])}\n" for each in self.removals if each.sure),
             REPEATS: json.dumps(self.repeats, indent=1) + "\n",
             SHEET: sheet(self),
         }
@@ -106,6 +106,11 @@ class Mending:
                 path = beside(folder / places[image.path], ending)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+
+
+def line_of(place: PurePath) -> str:
+    """How the list of removals names a picture: one line, whatever the name holds."""
+    return bytes_shown(place.as_posix()).replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _bytes(image: DatasetImage, subset: Subset, mended: Mended | None) -> bytes | None:

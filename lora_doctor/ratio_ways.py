@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,6 +112,30 @@ def folder_groups(dataset: Dataset) -> tuple[Group, ...]:
         _group(name if names.count(name) == 1 else f"{name} ({repeats:g} repeats)", images, repeats)
         for (name, repeats), images in found.items()
     )
+
+
+def ratio_with(dataset: Dataset, told: Mapping[str, float]) -> float | None:
+    """The identity ratio where folders are given repeats, as their trainer is told them; None where nothing is shown.
+
+    `told`: folder as in `Ways.repeats`, or the end of its path. Raises KeyError with one that is no folder of the
+    dataset, or may be several.
+    """
+    groups, setting = folder_groups(dataset), _setting(dataset)
+    unit, offset = (1, 0) if setting is None else (setting.unit, 1 - setting.counts_from)
+    repeats = {group.name: group.repeats for group in groups}
+    for name, number in told.items():
+        repeats[_one_of(name, repeats)] = (number + offset) * unit
+    shown = sum(group.pictures * repeats[group.name] for group in groups)
+    return sum(group.emphasis * repeats[group.name] for group in groups) / shown if shown > 0 else None
+
+
+def _one_of(name: str, folders: Collection[str]) -> str:
+    """The folder of that name, or the one whose path ends like it; raises KeyError where none is, or several."""
+    alike = [one for one in folders if f"/{one}".endswith(f"/{name}") or f"/{name}".endswith(f"/{one}")]
+    found = [name] if name in folders else alike
+    if len(found) != 1:
+        raise KeyError(name)
+    return found[0]
 
 
 def role_groups(dataset: Dataset) -> tuple[Group, ...]:

@@ -16,7 +16,6 @@ from os.path import abspath
 from pathlib import Path
 from typing import Any
 
-from lora_doctor.article_band import article_band
 from lora_doctor.caption_source import subset_of
 from lora_doctor.captions import texts
 from lora_doctor.copy_check import Meant, as_read, captions_in, ensure_trained_on, key_of, read_known
@@ -38,12 +37,13 @@ from lora_doctor.corrected_dataset import (
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_reading import Looked, look_at
 from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown, printable
-from lora_doctor.given_mending import NOTHING_GIVEN, read_mending
+from lora_doctor.given_mending import NOTHING_GIVEN, GivenMending, read_mending
 from lora_doctor.instruments import label_sets_of
 from lora_doctor.judgement import held_diagnosis
 from lora_doctor.named_places import real
 from lora_doctor.new_lora import files_in
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
+from lora_doctor.ratio_ways import ratio_with
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import RetrainSettings, Settings, from_plain
 from lora_doctor.spelling import Spelling
@@ -312,16 +312,17 @@ def prepare(
     dataset = as_read(dataset, reading_of(own, (dataset,)))
     parts = [part for part in (dataset, added) if part is not None]
     given = NOTHING_GIVEN if mended is None else read_mending(mended, dataset)
-    if given.balances and all(change.field != "identity_ratio" for change in changes):
-        changes.append(_balance(training))
     looked = Looked(dataset=joined(dataset, added), unnamed={}, off_spec={})
     if _needs_looks(before.prescription, dataset, added):
         looked = look_at(settings, run, looked.dataset, before.character["spec"])
-    elif _needs_roles(changes, dataset, own):
+    elif given.repeats or _needs_roles(changes, dataset, own):
         with suppress(LoraDoctorError):  # the patch then says that it does not know them
             looked = look_at(settings, run, looked.dataset, before.character["spec"])
     left_out = {**pictures_to_leave_out(looked.off_spec, before.prescription.left_out), **given.left_out}
     known = without(looked.dataset, left_out)
+    if given.repeats and all(change.field != "identity_ratio" for change in changes):
+        changes.append(_balance(training, known, given, mended))
+    _refuse_emptied(dataset, left_out, own)
     fixes = before.prescription.captions
     captions = corrected_captions(
         known, fixes, settings.trigger, looked.unnamed, _spellings(known, fixes, settings), given.captions
@@ -354,12 +355,33 @@ def prepare(
     return replace(plan, to_do=(again, *plan.to_do)) if again and plan.copies else plan
 
 
-def _balance(training: TrainingSettings) -> Change:
-    """The identity ratio that the repeats of a mending bring about, as it was planned for the pictures that stay."""
+def _balance(training: TrainingSettings, known: Dataset, given: GivenMending, mended: Path | None) -> Change:
+    """The identity ratio that the repeats of a mending bring about, for the pictures that stay."""
+    try:
+        ratio = ratio_with(known, given.repeats)
+    except KeyError as error:
+        what = f"the repeats in it are of {error.args[0]!r}, which is no one folder of the dataset."
+        raise UsageError(what, path=mended, advice="Write `{}` into repeats.json for none.") from None
+    if ratio is None:
+        what = "by the repeats in it nothing is shown, or nobody can tell what the pictures show."
+        raise UsageError(what, path=mended, advice="Write `{}` into repeats.json for none.")
     return Change(
-        field="identity_ratio", before=training.identity_ratio, after=article_band().aim, rule="",
+        field="identity_ratio", before=training.identity_ratio, after=round(ratio, 3), rule="",
         because="asked for by the repeats plan of the mending",
     )  # fmt: skip
+
+
+def _refuse_emptied(dataset: Dataset, left_out: Mapping[Path, str], config: TrainingConfig) -> None:
+    """Raises UsageError where nothing would be left to train on, or, for another trainer, in one of its folders."""
+    folders = dict[Path, list[bool]]()
+    for image in dataset.images:
+        folders.setdefault(image.path.parent, []).append(image.path in left_out)
+    emptied = [folder for folder, gone in folders.items() if all(gone)]
+    if len(emptied) == len(folders) and emptied:
+        raise UsageError("no picture would be left to train on.", path=dataset.path, advice="Keep some.")
+    if emptied and hasattr(config.trainer, "writing_to"):
+        what = f"no picture would be left in {printable(str(emptied[0]))}."
+        raise UsageError(what, path=config.files.path, advice="Take that folder out of the config, or keep one.")
 
 
 def _needs_looks(prescription: Prescription, dataset: Dataset, added: Dataset | None) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+import tomllib
+from pathlib import Path, PurePath
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from PIL import Image
 from lora_doctor.caption_source import file_text, said, subset_of
 from lora_doctor.copy_check import captions_in
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.dataset_mending import CAPTIONS, REMOVE, REPEATS, SHEET, Mending
+from lora_doctor.dataset_mending import CAPTIONS, REMOVE, REPEATS, SHEET, Mending, line_of
 from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.given_mending import read_mending
@@ -54,9 +55,11 @@ def by_hand(folder: Path, captions: dict[str, str], remove: str = "", repeats: s
 def test_what_was_written_is_read_back(mending: Mending, written: Path) -> None:  # noqa: F811
     found = read_mending(written, mending.audit.dataset)
     assert mending.captions
-    assert dict(found.captions) == {path: mended.caption for path, mended in mending.captions.items()}
+    assert {path: "\n".join(told) for path, told in found.captions.items()} == {
+        path: mended.caption for path, mended in mending.captions.items()
+    }
     assert set(found.left_out) == {each.path for each in mending.removals if each.sure}
-    assert found.balances == bool(mending.repeats)
+    assert found.repeats == mending.repeats
 
 
 def test_a_mending_of_the_folder_serves_a_config_and_the_other_way_round(tmp_path: Path) -> None:
@@ -69,7 +72,7 @@ def test_a_mending_of_the_folder_serves_a_config_and_the_other_way_round(tmp_pat
         told = by_hand(tmp_path / names[0].partition("/")[0], {name: f"ohwx, {name}" for name in names})
         for dataset in (of_config, of_folder):
             found = read_mending(told, dataset).captions
-            assert {path.relative_to(data).as_posix(): text.rpartition("/")[0] for path, text in found.items()} == {
+            assert {path.relative_to(data).as_posix(): told[0].rpartition("/")[0] for path, told in found.items()} == {
                 f"{name}/01.png": f"ohwx, {names[number].rpartition('/')[0]}" for number, name in enumerate("ab")
             }
 
@@ -98,7 +101,7 @@ def test_captions_are_read_as_the_trainer_says_them(tmp_path: Path, lines: str) 
     assert wanted != said(image, subset) and text is not None
     ending = subset.caption_extensions[0]
     told = by_hand(tmp_path / "out", {f"data/01{ending}": text})
-    assert read_mending(told, dataset).captions == {image.path: "\n".join(wanted)}
+    assert read_mending(told, dataset).captions == {image.path: wanted}
 
 
 # ---------------------------------------------------------------- a person's hand
@@ -107,7 +110,9 @@ def test_captions_are_read_as_the_trainer_says_them(tmp_path: Path, lines: str) 
 def test_a_caption_that_somebody_edits_there_is_the_one_that_counts(tmp_path: Path) -> None:
     dataset = read_dataset(photos(tmp_path / "data", "01.png", "02.png"))
     told = by_hand(tmp_path / "out", {"01.txt": "ohwx, frown\n", "02.txt": "ohwx, smile\n"})
-    assert {path.name: text for path, text in read_mending(told, dataset).captions.items()} == {"01.png": "ohwx, frown"}
+    assert {path.name: told for path, told in read_mending(told, dataset).captions.items()} == {
+        "01.png": ("ohwx, frown",)
+    }
 
 
 def test_a_file_that_is_gone_leaves_its_picture_as_it_is(tmp_path: Path) -> None:
@@ -142,25 +147,74 @@ def test_a_folder_that_is_no_mending_is_refused(tmp_path: Path) -> None:
             read_mending(folder, read_dataset(data))
 
 
-def test_a_file_that_may_be_of_several_pictures_is_refused(tmp_path: Path) -> None:
-    dataset = read_dataset(photos(tmp_path / "data", "a/01.png", "b/01.png"))
-    with pytest.raises(UsageError, match=r"'01.txt' in 'captions' may be of several pictures"):
-        read_mending(by_hand(tmp_path / "out", {"01.txt": "ohwx\n"}), dataset)
+def test_a_file_of_a_picture_that_is_not_in_the_dataset_is_never_given_to_one_of_the_same_name(tmp_path: Path) -> None:
+    data = photos(tmp_path / "data", "01.png", "a/01.png", "a/03.png")
+    (data / "a" / "01.txt").unlink()
+    of_all = by_hand(tmp_path / "out", {"01.txt": "ohwx, frown\n", "a/03.txt": "ohwx\n"})
+    with pytest.raises(UsageError, match="of no picture of the dataset"):
+        read_mending(of_all, read_dataset(data / "a"))
+    found = read_mending(of_all, read_dataset(data)).captions
+    assert {path.relative_to(data).as_posix(): told for path, told in found.items()} == {
+        "01.png": ("ohwx, frown",), "a/03.png": ("ohwx",),
+    }  # fmt: skip
+
+
+def test_a_removal_below_the_root_is_not_one_of_the_same_name_deeper_down(tmp_path: Path) -> None:
+    data = photos(tmp_path / "data", "01.png", "a/01.png", "a/02.png")
+    told = by_hand(tmp_path / "out", {}, remove="01.png\r\n a/02.png \n")
+    assert [path.relative_to(data).as_posix() for path in read_mending(told, read_dataset(data)).left_out] == [
+        "01.png", "a/02.png",
+    ]  # fmt: skip
+
+
+def test_odd_names_of_removed_pictures_are_lines_of_their_own(tmp_path: Path) -> None:
+    names = ("new\nline.png", " leading.png", "se\u2028parator.png", "car\rriage.png")
+    data = photos(tmp_path / "data", *names)
+    lines = "".join(f"{line_of(PurePath(name))}\n" for name in names)
+    found = read_mending(by_hand(tmp_path / "out", {}, remove=lines), read_dataset(data)).left_out
+    assert {path.name for path in found} == set(names)
+
+
+@pytest.mark.parametrize("text", ['{"caption": "yuki", }', '{"captoin": "yuki"}', '["yuki"]', "yuki"])
+def test_a_caption_file_that_is_no_longer_json_is_refused_and_not_trained_on(tmp_path: Path, text: str) -> None:
+    data = photos(tmp_path / "data", "01.png")
+    (data / "01.txt").unlink()
+    (data / "01.json").write_text('{"caption": "yuki, smile"}')
+    config = tmp_path / "j.yaml"
+    config.write_text(
+        "job: extension\nconfig:\n  process:\n    - type: sd_trainer\n      datasets:\n"
+        f"        - folder_path: {json.dumps(str(data))}\n          caption_ext: json\n"
+    )
+    dataset = read_dataset(config)
+    assert dataset.images[0].caption == "yuki, smile"
+    sound = by_hand(tmp_path / "out", {"data/01.json": '{"caption": "yuki, frown"}'})
+    assert list(read_mending(sound, dataset).captions.values()) == [("yuki, frown",)]
+    with pytest.raises(InputRefused, match=r"01.json: holds no JSON with a text under 'caption'"):
+        read_mending(by_hand(tmp_path / "out", {"data/01.json": text}), dataset)
+
+
+@pytest.mark.parametrize(
+    "text", ["[0]", '{"a": "many"}', '{"a": -1}', '{"a": true}', '{"a": NaN}', '"x"', "[" * 99_999]
+)
+def test_repeats_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    dataset = read_dataset(photos(tmp_path / "data", "01.png"))
+    with pytest.raises(InputRefused, match=r"repeats.json"):
+        read_mending(by_hand(tmp_path / "out", {}, repeats=text), dataset)
 
 
 def test_captions_of_another_ending_than_the_trainer_reads_are_refused_with_its_own(tmp_path: Path) -> None:
     data = photos(tmp_path / "data", "01.png")
     (tmp_path / "ds.toml").write_text(f"[[datasets]]\n[[datasets.subsets]]\nimage_dir = {json.dumps(str(data))}\n")
     (tmp_path / "args.toml").write_text('dataset_config = "ds.toml"\n')
-    with pytest.raises(UsageError, match=r"looks for files that end in '.caption'"):
+    with pytest.raises(UsageError, match=r"'01.txt' .* looks for a file that ends in '.caption'"):
         read_mending(by_hand(tmp_path / "out", {"01.txt": "ohwx\n"}), read_dataset(tmp_path / "args.toml"))
 
 
-@pytest.mark.parametrize(("line", "says"), [("03.png", "names no picture"), ("01.png", "names several pictures")])
-def test_a_removal_that_names_no_one_picture_is_refused(tmp_path: Path, line: str, says: str) -> None:
+def test_a_removal_that_names_no_picture_is_refused(tmp_path: Path) -> None:
     dataset = read_dataset(photos(tmp_path / "data", "a/01.png", "b/01.png"))
-    with pytest.raises(UsageError, match=says):
-        read_mending(by_hand(tmp_path / "out", {}, remove=f"{line}\n"), dataset)
+    for line in ("03.png", "01.png"):
+        with pytest.raises(UsageError, match="names no picture of the dataset"):
+            read_mending(by_hand(tmp_path / "out", {}, remove=f"{line}\n"), dataset)
 
 
 def test_a_link_out_of_the_mending_and_broken_files_are_refused(tmp_path: Path) -> None:
@@ -227,23 +281,47 @@ def test_prescribed_tokens_come_into_the_mended_captions(
         assert set(plan.captions[path].split(", ")) == asked
 
 
-def test_its_plan_of_repeats_asks_for_the_ratio_and_roles_that_nobody_told_are_looked_at(
-    tmp_path: Path, mending: Mending  # noqa: F811
-) -> None:  # fmt: skip
+def two_folders(folder: Path, mending: Mending) -> Path:  # noqa: F811
+    """A config with a folder of nine repeats for one role and one of eighteen for the other; names say nothing."""
     roles = {image.path: image.role for image in mending.audit.dataset.images}
     subsets = ""
-    for repeats, role in enumerate(dict.fromkeys(roles.values()), 1):
-        folder = tmp_path / f"d-{repeats}"
-        folder.mkdir()
+    for number, role in enumerate(dict.fromkeys(roles.values()), 1):
+        own = folder / f"d-{number}"
+        own.mkdir()
         for path in (path for path in roles if roles[path] == role):
-            shutil.copyfile(path, folder / path.name)
-        subsets += f"[[datasets.subsets]]\nnum_repeats = {9 * repeats}\nimage_dir = {json.dumps(str(folder))}\n"
-    (tmp_path / "ds.toml").write_text(f"[[datasets]]\n{subsets}")
-    (tmp_path / "args.toml").write_text('dataset_config = "ds.toml"\n')
-    run = finished(tmp_path / "run", tmp_path / "args.toml")
-    told = by_hand(tmp_path / "out", {}, repeats='{"d-0": 3}\n')
-    plan = prepare(run, tmp_path / "args.toml", mended=told, instead=Prescription())
-    assert [(change.field, change.after) for change in plan.patch.changes] == [("identity_ratio", 0.33)]
-    assert "num_repeats" in plan.patch.diff and not any("is not known" in each for each in plan.patch.unsupported)
-    balanced = by_hand(tmp_path / "sound", {})
-    assert not prepare(run, tmp_path / "args.toml", mended=balanced, instead=Prescription()).patch.changes
+            shutil.copyfile(path, own / path.name)
+        subsets += f"[[datasets.subsets]]\nnum_repeats = {9 * number}\nimage_dir = {json.dumps(str(own))}\n"
+    (folder / "ds.toml").write_text(f"[[datasets]]\n{subsets}")
+    (folder / "args.toml").write_text('dataset_config = "ds.toml"\n')
+    return folder / "args.toml"
+
+
+def test_its_repeats_are_those_of_the_next_training_and_roles_that_nobody_told_are_looked_at(
+    tmp_path: Path, mending: Mending  # noqa: F811
+) -> None:  # fmt: skip
+    config = two_folders(tmp_path, mending)
+    run = finished(tmp_path / "run", config)
+    told = by_hand(tmp_path / "out", {}, repeats='{"d-1": 5, "d-2": 5}\n')
+    plan = prepare(run, config, mended=told, instead=Prescription())
+    assert [change.field for change in plan.patch.changes] == ["identity_ratio"]
+    assert not any("is not known" in each for each in plan.patch.unsupported)
+    subsets = tomllib.loads(plan.texts[tmp_path / "ds.toml"])["datasets"][0]["subsets"]
+    assert len({subset["num_repeats"] for subset in subsets}) == 1  # both are shown as often now
+    assert not prepare(run, config, mended=by_hand(tmp_path / "no", {}), instead=Prescription()).patch.changes
+    with pytest.raises(UsageError, match="the repeats in it are of 'nowhere', which is no one folder"):
+        prepare(run, config, mended=by_hand(tmp_path / "other", {}, repeats='{"nowhere": 5}'), instead=Prescription())
+
+
+def test_a_folder_that_would_be_emptied_is_said_before_anything_is_written(
+    tmp_path: Path, mending: Mending  # noqa: F811
+) -> None:  # fmt: skip
+    config = two_folders(tmp_path, mending)
+    run = finished(tmp_path / "run", config)
+    names = sorted(path.name for path in (tmp_path / "d-1").glob("*.png"))
+    others = sorted(path.name for path in (tmp_path / "d-2").glob("*.png"))
+    lines = "".join(f"d-1/{name}\n" for name in names)
+    with pytest.raises(UsageError, match=r"no picture would be left in .*d-1"):
+        prepare(run, config, mended=by_hand(tmp_path / "one", {}, remove=lines), instead=Prescription())
+    lines += "".join(f"d-2/{name}\n" for name in others)
+    with pytest.raises(UsageError, match="no picture would be left to train on"):
+        prepare(run, config, mended=by_hand(tmp_path / "two", {}, remove=lines), instead=Prescription())
