@@ -9,6 +9,9 @@ from lora_doctor.wording import digits
 
 SIZE_KEYS = ("from", "to", "at")
 ROUNDED_TO = "multiple_of"
+SMALL = 0.1
+"""Numbers below it have two digits instead of two decimals: a learning rate is not 0."""
+LARGEST = 1e12
 
 
 def is_size(amount: Any) -> bool:
@@ -19,13 +22,14 @@ def is_size(amount: Any) -> bool:
 def sized(amount: Mapping[str, float], strength: float) -> float:
     """`from` where the finding is just beyond its threshold, `to` where its strength is `at` or more, straight between.
 
-    `strength`: `Finding.strength`, 0 or more. To two decimals, or to the nearest `multiple_of`.
+    `strength`: `Finding.strength`, 0 or more. To two decimals, small numbers to two digits, or to the nearest
+    `multiple_of` that is not beyond either end.
     """
     share = min(1.0, max(0.0, strength) / amount["at"])
     value = amount["from"] + (amount["to"] - amount["from"]) * share
     if (step := amount.get(ROUNDED_TO)) is not None:
         return round(value / step) * step
-    return round(value, 2)
+    return float(f"{value:.2g}") if abs(value) < SMALL else round(value, 2)
 
 
 def sized_because(amount: Mapping[str, float], strength: float) -> str:
@@ -36,9 +40,33 @@ def sized_because(amount: Mapping[str, float], strength: float) -> str:
 
 def size_complaints(amount: Mapping[str, Any], at: str) -> Iterator[str]:
     """What is wrong with a range of sizes in a rule file, at this place in it."""
-    numbers = {key for key, value in amount.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    numbers = {key for key, value in amount.items() if is_number(value)}
     if not set(SIZE_KEYS) <= numbers or not set(amount) <= {*SIZE_KEYS, ROUNDED_TO} or len(numbers) < len(amount):
         wanted = f"{{{', '.join(SIZE_KEYS)}}} (and {ROUNDED_TO})"
         yield f"{at}: a number or {wanted}, all numbers, is wanted, not {amount!r}"
-    elif amount["at"] <= 0 or amount.get(ROUNDED_TO, 1) <= 0:
-        yield f"{at}: `at` and `{ROUNDED_TO}` must be above 0"
+    elif min(amount.values()) <= 0:
+        yield f"{at}: every number in it must be above 0"
+    elif (step := amount.get(ROUNDED_TO)) is not None and any(amount[end] % step for end in ("from", "to")):
+        yield f"{at}: `from` and `to` must be multiples of `{ROUNDED_TO}`, {step:g}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number that a setting can be: finite, and neither yes nor no."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def amount_complaints(operation: str, amount: Any, at: str) -> Iterator[str]:
+    """What is wrong with what a fix asks of a setting, at this place in the file."""
+    measured = amount.get("measured") if isinstance(amount, Mapping) and set(amount) == {"measured"} else None
+    if measured is not None and operation != "times":
+        if not isinstance(measured, str) or not measured.strip():
+            yield f"{at}: the name of a measurement is wanted, not {measured!r}"
+    elif operation == "set":
+        if isinstance(amount, Mapping) and set(amount) != {"off_spec"}:
+            yield f"{at}: a value, {{off_spec: <attribute>}} or {{measured: <name>}} is wanted"
+        elif isinstance(amount, float) and not is_number(amount):
+            yield f"{at}: {amount!r} is no value of a setting"
+    elif isinstance(amount, Mapping):
+        yield from size_complaints(amount, at)
+    elif not is_number(amount) or (operation == "times" and amount <= 0):
+        yield f"{at}: a number{' above 0' if operation == 'times' else ''} is wanted, not {amount!r}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lora_doctor.errors import UsageError
-from lora_doctor.fix_size import size_complaints
+from lora_doctor.fix_size import amount_complaints
 from lora_doctor.plugins import data_folder
 from lora_doctor.rule_conditions import OPERATORS, asked
 from lora_doctor.rule_yaml import parse_rule_yaml
@@ -184,15 +184,7 @@ def _fix_complaints(fix: Fix, at: str) -> Iterator[str]:
         if len(change) != 1 or not set(change) <= set(CHANGES):
             yield f"{at}.change.{name}: exactly one of {', '.join(CHANGES)} is wanted"
         for operation, amount in change.items():
-            if isinstance(amount, dict) and set(amount) == {"measured"} and isinstance(amount["measured"], str):
-                continue
-            if operation != "set" and isinstance(amount, dict):
-                yield from size_complaints(amount, f"{at}.change.{name}.{operation}")
-            elif operation != "set" and (isinstance(amount, bool) or not isinstance(amount, (int, float))):
-                yield f"{at}.change.{name}.{operation}: a number is wanted, not {amount!r}"
-            elif isinstance(amount, dict) and set(amount) != {"off_spec"}:
-                wanted = "a value, {off_spec: <attribute>} or {measured: <name>}"
-                yield f"{at}.change.{name}.{operation}: {wanted} is wanted"
+            yield from amount_complaints(operation, amount, f"{at}.change.{name}.{operation}")
     yield from _rescale_complaints(fix.rescale, f"{at}.rescale")
     for part, known in (("dataset", DATASET_KEYS), ("captions", CAPTION_KEYS)):
         if unknown := sorted(set(getattr(fix, part)) - known):

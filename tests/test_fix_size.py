@@ -31,13 +31,15 @@ RANK = {"from": 48, "to": 64, "at": 0.5, "multiple_of": 8}
         (RANK, 0.0, 48),
         (RANK, 0.2, 56),
         (RANK, 0.5, 64),
+        ({"from": 0.0001, "to": 0.00005, "at": 0.5}, 0.25, 0.000075),
+        ({"from": 0.004, "to": 0.001, "at": 0.5}, 0.5, 0.001),
     ],
 )
 def test_a_size_slides_from_one_number_to_the_other(amount: dict[str, float], strength: float, expected: float) -> None:
     assert sized(amount, strength) == expected
 
 
-numbers = st.floats(min_value=0.01, max_value=100, allow_nan=False)
+numbers = st.floats(min_value=0.0001, max_value=100, allow_nan=False)
 
 
 @given(numbers, numbers, numbers, st.floats(0, 50), st.floats(0, 50))
@@ -46,7 +48,7 @@ def test_a_size_stays_between_its_two_numbers_and_never_turns_back(
 ) -> None:
     amount = {"from": start, "to": end, "at": at}
     less, more = sized(amount, min(one, other)), sized(amount, max(one, other))
-    assert min(start, end) - 0.005 <= less <= max(start, end) + 0.005
+    assert min(start, end) * 0.94 <= less <= max(start, end) * 1.06
     assert (more - less) * (end - start) >= 0
 
 
@@ -96,7 +98,15 @@ def test_a_setting_that_is_as_low_as_the_finding_asks_is_met() -> None:
         ("{from: 0.33, to: 0.25, at: 0.5, until: 3}", "all numbers, is wanted"),
         ("{from: 0.33, to: 0.25, at: yes}", "all numbers, is wanted"),
         ("{from: 0.33, to: 0.25, at: 0}", "must be above 0"),
+        ("{from: -0.33, to: 0.25, at: 0.5}", "must be above 0"),
         ("{from: 48, to: 64, at: 0.5, multiple_of: 0}", "must be above 0"),
+        ("{from: 40, to: 44, at: 0.5, multiple_of: 32}", "must be multiples of `multiple_of`, 32"),
+        ("{from: .nan, to: 0.25, at: 0.5}", "all numbers, is wanted"),
+        ("{from: 0.33, to: .inf, at: 0.5}", "all numbers, is wanted"),
+        (f"{{from: 0.33, to: 0.25, at: 1{'0' * 400}}}", "all numbers, is wanted"),
+        (".inf", "a number is wanted"),
+        ("{measured: ''}", "the name of a measurement is wanted"),
+        ("{measured: 5}", "the name of a measurement is wanted"),
     ],
 )
 def test_a_range_that_is_none_is_refused_with_its_place(tmp_path: Path, size: str, complaint: str) -> None:
@@ -106,3 +116,23 @@ def test_a_range_that_is_none_is_refused_with_its_place(tmp_path: Path, size: st
     (tmp_path / "closeup-identity-loss.yaml").write_text(text.replace(old, size), "utf-8")
     with pytest.raises(UsageError, match=r"causes\[0\].fix.change.identity_ratio.at_least.*" + complaint):
         load_rules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ask", "complaint"),
+    [
+        ("{times: 0}", "a number above 0 is wanted"),
+        ("{times: -1.0}", "a number above 0 is wanted"),
+        ("{times: {measured: base.resolution}}", "all numbers, is wanted"),
+        ("{set: .inf}", "is no value of a setting"),
+        ("{set: {from: 1, to: 2, at: 1}}", "a value, {off_spec"),
+    ],
+)
+def test_an_amount_that_no_setting_can_be_is_refused_with_its_place(tmp_path: Path, ask: str, complaint: str) -> None:
+    text = (FOLDER / "closeup-identity-loss.yaml").read_text("utf-8")
+    old = "{at_least: {from: 0.33, to: 0.4, at: 0.5}}"
+    assert old in text
+    (tmp_path / "closeup-identity-loss.yaml").write_text(text.replace(old, ask), "utf-8")
+    with pytest.raises(UsageError, match=r"causes\[0\].fix.change.identity_ratio") as refused:
+        load_rules(tmp_path)
+    assert complaint in str(refused.value)

@@ -114,7 +114,7 @@ PARTS = {
     "lora_doctor.report": {"report_arms", "report_unmeasured"},
     "lora_doctor.comparison_files": {"run_storage"},
     "lora_doctor.before_after": {"run_storage"},
-    "lora_doctor.lora_rescaling": {"lora_kinds"},
+    "lora_doctor.lora_rescaling": {"lora_kinds", "lora_peft_config"},
     "lora_doctor.render": {"lora_merge", "memory", "render_lanes", "render_prompts", "round_trip"},
     "lora_doctor.base_models": {
         "base_classes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_number_too_large_for_the_files_precision_is_refused_and_nothing_is_wr
         "unet.x.lora_B.weight": torch.full((8, 4), 1000.0, dtype=torch.float16),
     }
     save_file(large, tmp_path / "a.safetensors")
-    with pytest.raises(InputRefused):
+    with pytest.raises(InputRefused, match="NaN or infinity"):
         rescale(tmp_path / "a.safetensors", 100.0, tmp_path / "b.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -127,3 +128,62 @@ def test_a_copy_keeps_what_its_trainer_recorded(tmp_path: Path) -> None:
     shutil.copyfile(MISA, tmp_path / "misa.safetensors")
     new = rescale(tmp_path / "misa.safetensors", 0.8, tmp_path / "b.safetensors")
     assert read_lora(new).record == read_lora(MISA).record
+
+
+def peft(folder: Path, rank: int = 4, alpha: float = 16.0) -> Path:
+    """A LoRA as peft saves it: its scale stands in the config beside it alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        "base_model.model.unet.x.lora_A.weight": torch.ones(rank, 8),
+        "base_model.model.unet.x.lora_B.weight": torch.ones(8, rank),
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
+    told = {"peft_type": "LORA", "r": rank, "lora_alpha": alpha}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    return folder / "adapter_model.safetensors"
+
+
+def test_a_scale_that_stands_beside_the_file_goes_with_it(tmp_path: Path) -> None:
+    model = peft(tmp_path / "mine")
+    (tmp_path / "new").mkdir()
+    new = rescale(model, 1.3, tmp_path / "new" / "b.safetensors")
+    (old,), (module,) = read_lora(model).modules, read_lora(new).modules
+    assert old.scale == module.scale == 4.0
+    assert torch.allclose(tensors_of(new)[0][module.keys["up"]], torch.tensor(1.3))
+    assert (new.parent / "adapter_config.json").read_bytes() == (model.parent / "adapter_config.json").read_bytes()
+    assert read_lora(rescale(model, 1.3, model.with_name("b.safetensors"))).modules[0].scale == 4.0
+
+
+def test_a_folder_with_another_loras_scale_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    model, other = peft(tmp_path / "mine"), peft(tmp_path / "other", alpha=1.0)
+    told = (other.parent / "adapter_config.json").read_bytes()
+    with pytest.raises(UsageError, match=r"another scale: the adapter_config\.json beside it is not this LoRA's"):
+        rescale(model, 1.3, other.with_name("b.safetensors"))
+    assert (other.parent / "adapter_config.json").read_bytes() == told
+    assert sorted(path.name for path in other.parent.iterdir()) == ["adapter_config.json", other.name]
+
+
+@pytest.mark.parametrize("trainer", ["kohya", "ai-toolkit"])
+def test_what_another_trainer_recorded_is_still_read_as_its_own(tmp_path: Path, trainer: str) -> None:
+    tensors = {
+        "lora_unet_x.lora_down.weight": torch.ones(4, 8), "lora_unet_x.lora_up.weight": torch.ones(8, 4),
+        "lora_unet_x.alpha": torch.tensor(2.0),
+    }  # fmt: skip
+    told = {"ss_network_module": "networks.lora", "ss_learning_rate": "0.0001", "ss_max_train_steps": "2000"}
+    if trainer == "ai-toolkit":
+        told = {"software": json.dumps({"name": "ai-toolkit"}), "training_info": json.dumps({"step": 2000, "epoch": 3})}
+    save_file(tensors, tmp_path / "a.safetensors", told)
+    before = read_lora(tmp_path / "a.safetensors").record
+    after = read_lora(rescale(tmp_path / "a.safetensors", 1.3, tmp_path / "b.safetensors")).record
+    assert after == before and before.settings.trainer not in (None, "lora-doctor")
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2"])
+def test_eight_bits_a_number_are_too_few_for_the_product(tmp_path: Path, kind: str) -> None:
+    dtype = getattr(torch, kind)
+    tensors = {"unet.x.lora_A.weight": torch.ones(4, 8).to(dtype), "unet.x.lora_B.weight": torch.rand(8, 4).to(dtype)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    up, _ = tensors_of(rescale(tmp_path / "a.safetensors", 1.3, tmp_path / "b.safetensors"))
+    wanted = tensors["unet.x.lora_B.weight"].float() * 1.3
+    assert torch.allclose(up["unet.x.lora_B.weight"].float(), wanted, rtol=1e-3)
+    assert up["unet.x.lora_A.weight"].dtype == dtype

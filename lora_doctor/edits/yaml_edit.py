@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lora_doctor.edits.edit import REMOVED, Keys, edit
+from lora_doctor.edits.edit import REMOVED, Keys, edit, shown
 from lora_doctor.edits.yaml_aliases import Alias, aliases_in
 from lora_doctor.errors import UsageError
 
@@ -23,7 +23,10 @@ def edited(text: str, changes: Mapping[Keys, Any]) -> str:
     A value that aliases say in other places too is changed in its own place alone: an alias gives way to the value, or
     where a table's entry changes to `{<<: *table, entry: value}`; of an anchor, its aliases are written out first.
     """
-    return edit(text, changes, loaded, _step)
+    try:
+        return edit(text, changes, loaded, _step)
+    except RecursionError:
+        raise UsageError("an alias in the config stands for something that holds it.") from None
 
 
 def loaded(text: str) -> Any:
@@ -37,6 +40,18 @@ def loaded(text: str) -> Any:
 
 
 def _step(text: str, keys: Keys, value: Any) -> str:
+    """The text with one change; UsageError where a step of it is no YAML any more."""
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return _changed(text, keys, value)
+    except YAMLError:
+        raise UsageError(
+            f"{shown(keys)} cannot be changed without changing something else.", advice="Change it by hand."
+        ) from None
+
+
+def _changed(text: str, keys: Keys, value: Any) -> str:
     from ruamel.yaml import YAML
 
     aliases = aliases_in(text)
@@ -83,6 +98,8 @@ def _written_out(text: str, keys: Keys, aliases: Mapping[Keys, Alias]) -> str:
     if anchor is None:
         return text
     bare = text[anchor.end() : end]
+    if "&" in bare or "*" in bare:  # written twice, an anchor in it would be another
+        return text
     said = [one for one in aliases.values() if one.name == node.anchor and one.start > end]
     for one in sorted(said, key=lambda one: -one.start):
         text = text[: one.start] + bare + text[one.end :]
