@@ -117,7 +117,7 @@ def _without(line: str, before: str, after: str) -> str | None:
 
     A comma that the config begins its last words with may follow without the trainer's space before it.
     """
-    start, end = " ".join(before.split()), " ".join(after.split())
+    start, end = (part if part in line else " ".join(part.split()) for part in (before.strip(), after.strip()))
     if not (line.startswith(start) and line.endswith(end) and len(line) >= len(start) + len(end)):
         return None
     bare = line[len(start) : len(line) - len(end)]

@@ -86,3 +86,11 @@ def test_where_a_table_holds_the_captions_no_file_is_missed(tmp_path: Path) -> N
     dataset = job(tmp_path, {"0.caption": "a hat"})
     table = Subset(folder=tmp_path / "set", captions={"0.png": "a hat"}, caption_extensions=())
     assert left_alone(dataset.images[0], table) == ()
+
+
+def test_words_of_the_config_with_two_spaces_in_them_are_found_in_front_of_a_caption(tmp_path: Path) -> None:
+    image = DatasetImage(path=tmp_path / "1.png", sha256="", width=8, height=8, caption=None)
+    subset = Subset(folder=tmp_path, prefix="photo  of ", suffix=", very  best")
+    for said_by in ("photo  of yuki, smile, very  best", "photo of yuki, smile, very best"):
+        assert file_text(said_by, image, subset) == "yuki, smile\n"
+    assert file_text("picture of yuki, smile, very best", image, subset) is None
