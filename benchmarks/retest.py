@@ -6,8 +6,8 @@
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients, and the healthy ones of
 them at other strengths, `benchmarks.strengths`): a check-up with seed 0, and one with each other seed, which draws
 other noise and other environments that are new to the dataset. Every pair of check-ups of one LoRA agrees or does not.
-A verdict that is open after all rounds says how to go on (`most_replicates`): where it does, the check-up goes on for
-four more rounds, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable; what was measured is kept
+A verdict that is open after all rounds says how to go on (`most_replicates`): where it does, the check-up goes on, four
+rounds at a time and three times at most, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable; what was measured is kept
 in `benchmarks/results/retest` (and `retest-on`), and judged by the rules of today, also without the LoRAs (`--kept`).
 With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside the LoRA.
 """
@@ -33,8 +33,8 @@ from lora_doctor.settings import load_settings
 from lora_doctor.types import Diagnosis
 from lora_doctor.wording import how_to_go_on
 
-MORE = 4
-"""Rounds that a verdict which is open goes on for: what `how_to_go_on` tells."""
+MORE, TIMES = 4, 3
+"""Rounds that a verdict which is open goes on for, as `how_to_go_on` tells, and how often at most."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,19 @@ def _told(job: Job, seed: int) -> dict[str, Any]:
 
 
 def _gone_on(job: Job, seed: int, diagnosis: Diagnosis) -> str:
-    """The verdict after four more rounds, where it is open for want of rounds; else the one there is."""
-    if not how_to_go_on(diagnosis):
-        return diagnosis.verdict.outcome
-    kept = job.went_on(seed)
-    if not kept.is_file() and job.folder != Path():
-        print(f"{job.name} seed {seed} goes on", file=sys.stderr, flush=True)
-        model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
+    """The verdict after more rounds, where it is open for want of rounds; else the one there is."""
+    kept, first = job.went_on(seed), diagnosis.matrix["rounds"]["at_most"]
+    model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
+    now = recall(kept) if kept.is_file() else diagnosis
+    while how_to_go_on(now) and job.folder != Path() and now.matrix["rounds"]["at_most"] < first + TIMES * MORE:
+        more = now.matrix["rounds"]["at_most"] + MORE
+        print(f"{job.name} seed {seed} goes on to {more} rounds", file=sys.stderr, flush=True)
         if not out.is_dir():  # of another benchmark's: what is as it was is drawn again as it was
             run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
-        more = diagnosis.matrix["rounds"]["at_most"] + MORE
         run_checkup(load_settings(model, {"out": str(out), "seed": seed, "matrix.most_replicates": more}))
         keep(out, kept)
-    return recall(kept).verdict.outcome if kept.is_file() else diagnosis.verdict.outcome
+        now = recall(kept)
+    return now.verdict.outcome
 
 
 def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
