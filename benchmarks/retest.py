@@ -7,9 +7,10 @@ For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bun
 them at other strengths, `benchmarks.strengths`): a check-up with seed 0, and one with each other seed, which draws
 other noise and other environments that are new to the dataset. Every pair of check-ups of one LoRA agrees or does not.
 A verdict that is open after all rounds says how to go on (`most_replicates`): where it does, the check-up goes on, four
-rounds at a time and three times at most, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable; what was measured is kept
-in `benchmarks/results/retest` (and `retest-on`), and judged by the rules of today, also without the LoRAs (`--kept`).
-With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside the LoRA.
+rounds at a time and three times at most, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable;
+what was measured is kept in `benchmarks/results/retest` (and `retest-on`), and judged by the rules of today, also
+without the LoRAs (`--kept`). With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside
+the LoRA.
 """
 
 from __future__ import annotations
