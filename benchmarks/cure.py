@@ -32,7 +32,7 @@ from lora_doctor.checkup import run_checkup
 from lora_doctor.diagnosis import from_json
 from lora_doctor.judgement import DIAGNOSIS, STORED, training_and_labels
 from lora_doctor.plugins import data_folder
-from lora_doctor.retrain_plan import prepare
+from lora_doctor.retrain_prepare import prepare
 from lora_doctor.retraining import train_and_check
 from lora_doctor.rule_files import load_rules
 from lora_doctor.run_folder import RunFolder

@@ -241,7 +241,7 @@ def retrain(
     if train or until_ship:
         given = {"seed": seed, "add": add, "mended": mended}
         sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, given))
-    from lora_doctor.retrain_plan import prepare
+    from lora_doctor.retrain_prepare import prepare
 
     plan = prepare(run, config, seed=seed, add=add, mended=mended)
     _show_plan(plan)

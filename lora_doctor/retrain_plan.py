@@ -1,74 +1,44 @@
-"""The plan of a retraining: prescription -> patched config and captions, in a folder of their own.
+"""The plan of a retraining, and how it is written: patched config and captions, in a folder of their own.
 
 The user's own files are read and never written.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from os.path import abspath
 from pathlib import Path
-from typing import Any
 
 from lora_doctor.caption_source import subset_of
-from lora_doctor.captions import texts
-from lora_doctor.copy_check import Meant, as_read, captions_in, ensure_trained_on, key_of, read_known
+from lora_doctor.copy_check import Meant, captions_in, ensure_trained_on, key_of, read_known
 from lora_doctor.corrected_dataset import (
-    TRIGGER,
-    caption_diff,
     caption_texts,
     copied_to,
     copy_dataset,
-    corrected_captions,
     folders_in_copy,
     homes,
-    joined,
-    pictures_to_leave_out,
-    still_said,
     table_of_captions,
-    without,
 )
-from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.dataset_reading import Looked, look_at
-from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown, printable
-from lora_doctor.given_mending import NOTHING_GIVEN, GivenMending, read_mending
-from lora_doctor.instruments import label_sets_of
-from lora_doctor.judgement import held_diagnosis
+from lora_doctor.errors import LoraDoctorError, UsageError, bytes_shown
 from lora_doctor.named_places import real
 from lora_doctor.new_lora import files_in
-from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
-from lora_doctor.ratio_ways import ratio_with
-from lora_doctor.run_folder import RunFolder
-from lora_doctor.settings import RetrainSettings, Settings, from_plain
-from lora_doctor.spelling import Spelling
-from lora_doctor.text_encoder_rate import kept_rate
-from lora_doctor.training_config import TrainingConfig, read_training_config
+from lora_doctor.picture_rows import CaptionTable, present_rows
+from lora_doctor.settings import RetrainSettings, Settings
+from lora_doctor.training_config import TrainingConfig
 from lora_doctor.training_note import contents_of, refuse_other
-from lora_doctor.trigger import spelt_otherwise
 from lora_doctor.types import (
-    Change,
     ConfigFiles,
     Dataset,
     Diagnosis,
     Patch,
-    Prescription,
     Subset,
-    TrainingSettings,
 )
-from lora_doctor.wording import FOR_NEW
 from lora_doctor.written_folder import DATASET, digest_of, put, refuse, refuse_sources, staging
 
-_ONE_PROMPT = (
-    "Corrected captions are not read: every picture has the one prompt. Give the trainer a dataset with metadata.jsonl "
-    "and its caption column."
-)
-_IN_SENTENCES = "Correct by hand what sentences say against the character, which are left as they are, in"
 TABLE = "metadata.jsonl"
 OUTPUT = "output"
 """Folder of what another trainer writes, in the folder of the new training."""
@@ -285,145 +255,6 @@ class RetrainPlan:
         return table_of_captions(images, self.captions, self.rows, table.column, files)
 
 
-def prepare(
-    run: Path, config: Path, *, seed: int | None = None, add: Path | None = None, mended: Path | None = None,
-    instead: Prescription | None = None, start: RetrainSettings | None = None,
-) -> RetrainPlan:  # fmt: skip
-    """Read a finished run and a training config, and work out the patch.
-
-    `seed` also asks for another training seed; `add` is a folder of new pictures to train on as well; `mended` one of
-    an `audit --fix`, whose captions, removals and repeats take part; `instead` is followed in place of what the run
-    prescribes; `start` as in the plan. Raises InputRefused for an unfinished run or
-    a folder without pictures, UsageError for a config no trainer recognises.
-    """
-    with RunFolder(run, create=False, write=False) as folder:
-        stored = folder.get_json("settings") or {}
-    before = held_diagnosis(run)
-    if instead is not None:
-        before = replace(before, prescription=instead)
-    own = read_training_config(config)
-    training = own.settings
-    changes = list(before.prescription.changes)
-    if seed is not None and seed != training.seed:
-        asked = Change(field="seed", before=training.seed, after=seed, rule="", because="asked on the command line")
-        changes.append(asked)
-    settings = from_plain(stored, run=run)
-    dataset, added = read_dataset(settings.dataset), None if add is None else read_dataset(add)
-    dataset = as_read(dataset, reading_of(own, (dataset,)))
-    parts = [part for part in (dataset, added) if part is not None]
-    given = NOTHING_GIVEN if mended is None else read_mending(mended, dataset)
-    looked = Looked(dataset=joined(dataset, added), unnamed={}, off_spec={})
-    if _needs_looks(before.prescription, dataset, added):
-        looked = look_at(settings, run, looked.dataset, before.character["spec"])
-    elif given.repeats or _needs_roles(changes, dataset, own):
-        with suppress(LoraDoctorError):  # the patch then says that it does not know them
-            looked = look_at(settings, run, looked.dataset, before.character["spec"])
-    left_out = {**pictures_to_leave_out(looked.off_spec, before.prescription.left_out), **given.left_out}
-    known = without(looked.dataset, left_out)
-    if given.repeats and all(change.field != "identity_ratio" for change in changes):
-        changes.append(_balance(training, known, given, mended))
-    _refuse_emptied(dataset, left_out, own)
-    fixes = before.prescription.captions
-    captions = corrected_captions(
-        known, fixes, settings.trigger, looked.unnamed, _spellings(known, fixes, settings), given.captions
-    )
-    made = [change for change in changes if change.field != "learning_rate" or training.why_no_rate is None]
-    kept = (f"learning_rate: {training.why_no_rate} and it stays.",) if len(made) < len(changes) else ()
-    patched = own.trainer.patch(own.files, made, _to_train(known, dataset, added, captions), settings.trigger)
-    trained = own.trainer.read(replace(own.files, texts={**own.files.texts, **patched.texts}))
-    notes = (*patched.notes, *filter(None, [kept_rate(training, trained)]))
-    diff = "".join(_diff(path, own.files.texts.get(path, ""), text) for path, text in patched.texts.items())
-    patch = Patch(
-        path=config, text=patched.texts[config], changes=tuple(changes),
-        diff=diff + caption_diff(captions, parts, left_out), unsupported=(*kept, *patched.unsupported),
-    )  # fmt: skip
-    wanted = () if added else _wanted(before.prescription)
-    table = own.trainer.caption_table(own.files) if hasattr(own.trainer, "caption_table") else None
-    if wrong := still_said(known, fixes, captions):
-        shown = f"{bytes_shown(wrong[0].name)}{' ...' * (len(wrong) > 1)}"
-        wanted = (f"{_IN_SENTENCES} {len(wrong)} caption{'s' * (len(wrong) != 1)} ({shown}).", *wanted)
-    if captions and not reads_captions(own):
-        wanted = (_ONE_PROMPT, *wanted)
-    plan = RetrainPlan(
-        run=run, before=before, settings=settings, config=own, patch=patch, texts=patched.texts,
-        dataset=without(dataset, left_out), left_out=left_out,
-        captions=captions, added=None if added is None else without(added, left_out), known=known,
-        to_do=(*notes, *wanted, *before.prescription.advice),
-        table=table, rows={} if table is None else _rows(known, table, changes), start=start,
-    )  # fmt: skip
-    again = getattr(own.trainer, "OF_A_COPY", None)
-    return replace(plan, to_do=(again, *plan.to_do)) if again and plan.copies else plan
-
-
-def _balance(training: TrainingSettings, known: Dataset, given: GivenMending, mended: Path | None) -> Change:
-    """The identity ratio that the repeats of a mending bring about, for the pictures that stay."""
-    try:
-        ratio = ratio_with(known, given.repeats)
-    except KeyError as error:
-        what = f"the repeats in it are of {error.args[0]!r}, which is no one folder of the dataset."
-        raise UsageError(what, path=mended, advice="Write `{}` into repeats.json for none.") from None
-    if ratio is None:
-        what = "by the repeats in it nothing is shown, or nobody can tell what the pictures show."
-        raise UsageError(what, path=mended, advice="Write `{}` into repeats.json for none.")
-    return Change(
-        field="identity_ratio", before=training.identity_ratio, after=round(ratio, 3), rule="",
-        because="asked for by the repeats plan of the mending",
-    )  # fmt: skip
-
-
-def _refuse_emptied(dataset: Dataset, left_out: Mapping[Path, str], config: TrainingConfig) -> None:
-    """Raises UsageError where nothing would be left to train on, or, for another trainer, in one of its folders."""
-    folders = dict[Path, list[bool]]()
-    for image in dataset.images:
-        folders.setdefault(image.path.parent, []).append(image.path in left_out)
-    emptied = [folder for folder, gone in folders.items() if all(gone)]
-    if len(emptied) == len(folders) and emptied:
-        raise UsageError("no picture would be left to train on.", path=dataset.path, advice="Keep some.")
-    if emptied and hasattr(config.trainer, "writing_to"):
-        what = f"no picture would be left in {printable(str(emptied[0]))}."
-        raise UsageError(what, path=config.files.path, advice="Take that folder out of the config, or keep one.")
-
-
-def _needs_looks(prescription: Prescription, dataset: Dataset, added: Dataset | None) -> bool:
-    """Whether the plan depends on what pictures show: captions, pictures that go, new ones that find their folder."""
-    several = len({image.path.parent for image in dataset.images}) > 1
-    return bool(prescription.captions or prescription.left_out) or (added is not None and several)
-
-
-def _needs_roles(changes: Sequence[Change], dataset: Dataset, config: TrainingConfig) -> bool:
-    """Whether repeats, or rows of a table, have to bring about an identity ratio, and nobody has told every role.
-
-    Our own trainer is told the ratio itself.
-    """
-    unknown = any(image.role is None for image in dataset.images)
-    return unknown and hasattr(config.trainer, "writing_to") and any(c.field == "identity_ratio" for c in changes)
-
-
-def _wanted(prescription: Prescription) -> tuple[str, ...]:
-    """The new pictures that are asked for, and the changes that do harm without them."""
-    only = [(c.field, c.because.partition(FOR_NEW)[2]) for c in prescription.changes if FOR_NEW in c.because]
-    says = (each.says for each in prescription.dataset)
-    return (*says, *(f"{name} is {FOR_NEW}{without}. Give them with --add." for name, without in only))
-
-
-def _spellings(dataset: Dataset, fixes: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Spelling, ...]:
-    """How captions write the trigger otherwise, where it is to be added to those that lack it."""
-    if all(fix.get("add_tokens") != TRIGGER for fix in fixes):
-        return ()
-    said = [text for image in dataset.images for text in texts(image)]
-    return spelt_otherwise(said, settings.trigger, label_sets_of(settings.instruments))
-
-
-def _to_train(known: Dataset, dataset: Dataset, added: Dataset | None, captions: Mapping[Path, str]) -> Dataset:
-    """The pictures with corrected captions, the new ones in the folders that they go to: they have their repeats."""
-    roles = {image.path: image.role for image in known.images}
-    into = {} if added is None else homes(dataset, added, roles)
-    lines = {path: tuple(text.split("\n")) for path, text in captions.items()}
-    return replace(known, images=tuple(
-        replace(i, path=into.get(i.path, i.path), variants=lines.get(i.path, i.variants)) for i in known.images
-    ))  # fmt: skip
-
-
 def reading_of(config: TrainingConfig, known: Sequence[Dataset]) -> Dataset | None:
     """The dataset as the trainer of a config sees it; None where it cannot be read, and for our own trainer."""
     if not hasattr(config.trainer, "writing_to"):
@@ -434,20 +265,7 @@ def reading_of(config: TrainingConfig, known: Sequence[Dataset]) -> Dataset | No
         return None
 
 
-def _rows(known: Dataset, table: CaptionTable, changes: Sequence[Change]) -> Mapping[Path, int]:
-    """Picture -> its rows in the table of captions, for the identity ratio that is asked for, if one is."""
-    target = next((change.after for change in changes if change.field == "identity_ratio"), None)
-    found = None if target is None else rows_for(known, table, target)
-    return present_rows(known, table) if found is None else found.rows
-
-
 def reads_captions(config: TrainingConfig) -> bool:
     """Whether every picture has a caption of its own for this trainer, as this config has it."""
     trainer = config.trainer
     return not hasattr(trainer, "caption_table") or trainer.caption_table(config.files) is not None
-
-
-def _diff(path: Path, before: str, after: str) -> str:
-    name = printable(path.name)
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name} (prescribed)")
-    return "".join(lines)

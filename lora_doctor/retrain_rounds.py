@@ -16,7 +16,8 @@ from lora_doctor.comparison_files import compare_folders, write
 from lora_doctor.comparison_words import difference_text, quantity_name
 from lora_doctor.errors import LoraDoctorError
 from lora_doctor.instruments import Progress, silent
-from lora_doctor.retrain_plan import RetrainPlan, prepare
+from lora_doctor.retrain_plan import RetrainPlan
+from lora_doctor.retrain_prepare import prepare
 from lora_doctor.retraining import train_and_check
 from lora_doctor.run_lock import lock
 from lora_doctor.settings import load_retrain

@@ -18,7 +18,7 @@ from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.given_mending import read_mending
 from lora_doctor.instrument_choice import BUNDLED
-from lora_doctor.retrain_plan import prepare
+from lora_doctor.retrain_prepare import prepare
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.types import Prescription

@@ -49,6 +49,7 @@ JOINERS = [
     "lora_doctor.checkup",
     "lora_doctor.copy_check",
     "lora_doctor.retrain_plan",
+    "lora_doctor.retrain_prepare",
     "lora_doctor.before_after",
     "lora_doctor.retraining",
     "lora_doctor.retrain_rounds",

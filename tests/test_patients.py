@@ -16,7 +16,7 @@ from fixtures.miniature.build.recipes import PATIENTS, RECIPES
 from fixtures.miniature.world.character import Character
 from lora_doctor.checkup import run_checkup
 from lora_doctor.plugins import data_folder
-from lora_doctor.retrain_plan import prepare
+from lora_doctor.retrain_prepare import prepare
 from lora_doctor.settings import load_settings
 
 NOT_YET: dict[str, str] = {}

@@ -16,7 +16,8 @@ from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.diagnosis import to_json
 from lora_doctor.errors import UsageError
 from lora_doctor.picture_rows import CaptionTable, present_rows, rows_for
-from lora_doctor.retrain_plan import RetrainPlan, prepare, reading_of
+from lora_doctor.retrain_plan import RetrainPlan, reading_of
+from lora_doctor.retrain_prepare import prepare
 from lora_doctor.training_config import read_training_config
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, Dataset, Patch, Prescription
 from lora_doctor.wording import FOR_NEW
