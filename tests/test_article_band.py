@@ -26,12 +26,13 @@ def prescribed() -> Iterator[tuple[str, str, float]]:
                 yield from ((rule.id, way, number) for way, number in change.items())
 
 
-def test_rules_prescribe_the_aim_or_an_end_of_the_band() -> None:
+def test_rules_prescribe_the_aim_or_go_from_it_to_an_end_of_the_band() -> None:
     band, found = article_band(), list(prescribed())
     assert {way for _, way, _ in found} == {"set", "at_least", "at_most"}
     assert [each for each in found if each[1] == "set" and each[2] != band.aim] == []
-    assert [each for each in found if each[1] == "at_most" and each[2] != band.low] == []
-    assert [each for each in found if each[1] == "at_least" and each[2] != band.high] == []
+    for way, end in (("at_most", band.low), ("at_least", band.high)):
+        ranges = [(amount["from"], amount["to"]) for _, each, amount in found if each == way]
+        assert ranges and set(ranges) == {(band.aim, end)}
 
 
 @pytest.mark.parametrize(
