@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from lora_doctor.lora_rescaling import rescale
 from lora_doctor.plugins import data_folder
 
 HEALTHY = ("echo", "yuki")
@@ -25,16 +26,9 @@ def all_severities(work: Path) -> list[Path]:
 
 def scaled(folder: Path, strength: float, work: Path) -> Path:
     """A copy of a patient in `work` whose LoRA is `strength` times as strong; one that is there is kept."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     copy = work / f"{folder.name}-x{strength:g}"
     model = copy / "lora.safetensors"
     if not model.is_file():
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(model.name, "*-checkup"), dirs_exist_ok=True)
-        with safe_open(folder / model.name, framework="pt") as held:
-            tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
-            metadata = held.metadata()
-        ups = [name for name in tensors if name.endswith("lora_B.weight")]
-        save_file(tensors | {name: tensors[name] * strength for name in ups}, model, metadata)
+        rescale(folder / model.name, strength, model)
     return copy

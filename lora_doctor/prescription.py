@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.new_pictures import Request, answers, new_pictures, seen_with_new, together, undiluted, with_new
 from lora_doctor.present_training import INTEGERS, Patient
-from lora_doctor.training_dose import Asked, once, rescaled, times_as_strong
+from lora_doctor.training_dose import Asked, once, rescaled, times_as_strong, way_of
 from lora_doctor.types import (
     Change,
     Finding,
@@ -234,7 +234,8 @@ def _settle(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
         chosen, *others = sorted(rivals, key=lambda one: -one.finding.strength)
         settled.append(chosen)
         for other in others:
-            if not _same(chosen.change.after, other.change.after) and not _one_way(chosen.change, other.change):
+            one_way = way_of(chosen.change) * way_of(other.change) > 0
+            if not _same(chosen.change.after, other.change.after) and not one_way:
                 winner, loser = chosen.finding, other.finding
                 chose, asked_for = setting_text(chosen.change.after), setting_text(other.change.after)
                 times = f"{winner.strength:.2f} against {loser.strength:.2f} times"
@@ -264,14 +265,6 @@ def _with_alpha(changes: Sequence[Change], patient: Patient) -> list[Change]:
     others = [change for change in changes if change.field != "alpha"]
     at = others.index(rank) + 1
     return [*others[:at], *([] if _same(alpha, follower.after) else [follower]), *others[at:]]
-
-
-def _one_way(one: Change, other: Change) -> bool:
-    """Whether both make the setting larger, or both smaller."""
-    numbers = [one.before, one.after, other.after]
-    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
-        return False
-    return bool((one.after - one.before) * (other.after - other.before) > 0)
 
 
 def _same(one: Any, other: Any) -> bool:

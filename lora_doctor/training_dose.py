@@ -34,7 +34,7 @@ def once(asked: Sequence[Asked]) -> tuple[list[Asked], list[str]]:
     """
     kept, told = list(asked), list[str]()
     for way, word in ((-1, "cut"), (1, "raised")):
-        moved = [one for one in asked if _goes(one.change) == way]
+        moved = [one for one in asked if one.change.field in _HANDLES and way_of(one.change) == way]
         if len({_HANDLES[one.change.field] for one in moved}) < 2:
             continue
         chosen = max(moved, key=lambda one: (one.log_odds, one.finding.strength))
@@ -81,9 +81,9 @@ def rescaled(ask: Mapping[str, float], curve: Mapping[float, float]) -> str:
     )
 
 
-def _goes(change: Change) -> int:
-    """-1 for a cut of the dose, 1 for a raise, 0 for what is neither or not known."""
-    if change.field not in _HANDLES or change.before is None:
+def way_of(change: Change) -> int:
+    """-1 for a smaller number, 1 for a larger one, 0 for what is neither, no number, or not known before."""
+    if any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in (change.before, change.after)):
         return 0
     return int(change.after > change.before) - int(change.after < change.before)
 
