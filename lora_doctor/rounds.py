@@ -62,6 +62,16 @@ def worth_a_look(weighed: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in weighed if finding.effect == "leaves open")
 
 
+def is_explained(weighed: Sequence[Finding]) -> bool:
+    """Whether a finding says why a release is held; a proven failure of a demand alone says that, not why."""
+    return any(finding.effect == "holds" for finding in weighed)
+
+
+def may_explain(weighed: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Suspected findings that would say something of a LoRA which is held, be it a warning."""
+    return tuple(f for f in weighed if f.effect == "leaves open" or (f.effect == "warns" and f.state == "suspected"))
+
+
 def within_reach(suspected: Sequence[Finding], foreseen: Sequence[Finding]) -> tuple[Finding, ...]:
     """Suspected findings that the last round would confirm, if pictures went on as so far: `foreseen` is judged so."""
     confirmed = {(finding.rule, *sorted(finding.about.items())) for finding in foreseen if finding.state == "confirmed"}

@@ -14,7 +14,7 @@ from lora_doctor.demands import demands, open_environments
 from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
-from lora_doctor.looks import ALPHA, SAVED, Look, early, foreseen, partial_conjunction_alpha, planned_bound
+from lora_doctor.looks import ALPHA, LUCK, SAVED, Look, early, foreseen, partial_conjunction_alpha, planned_bound
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
 from lora_doctor.rounds import (
@@ -23,6 +23,8 @@ from lora_doctor.rounds import (
     deciding_weights,
     first_round,
     is_decided,
+    is_explained,
+    may_explain,
     next_of_arms,
     next_round,
     within_reach,
@@ -142,15 +144,18 @@ class _View:
         """The findings, the rules that were not evaluated, and the suspicions that are worth more pictures.
 
         A finding that is confirmed, but not by as much as an early look takes, is worth them like a suspected one. Once
-        the LoRA is held for something else, only a suspicion that all rounds would confirm is.
+        the LoRA is held for something else, only a suspicion that all rounds would confirm is; one that they may
+        confirm with some luck, a warning too, while no finding says why it is held.
         """
         rules, policy = self.judges.rules, self.judges.policy
         findings, not_evaluated = evaluate(rules, [early(one) for one in self.measurements], policy.weights)
-        suspected = worth_a_look(weigh(findings, policy, today=today(), lora=self.lora))
-        if self.verdict(findings, not_evaluated).outcome == "HOLD":
-            at_last = [foreseen(one, rounds, of) for one in self.measurements]
-            suspected = within_reach(suspected, evaluate(rules, at_last, policy.weights)[0])
-        return findings, not_evaluated, suspected
+        weighed = weigh(findings, policy, today=today(), lora=self.lora)
+        if self.verdict(findings, not_evaluated).outcome != "HOLD":
+            return findings, not_evaluated, worth_a_look(weighed)
+        told = is_explained(weighed)
+        at_last = [foreseen(one, rounds, of, 0.0 if told else LUCK) for one in self.measurements]
+        asked = worth_a_look(weighed) if told else may_explain(weighed)
+        return findings, not_evaluated, within_reach(asked, evaluate(rules, at_last, policy.weights)[0])
 
     def verdict(self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]) -> Verdict:
         """The verdict; HOLD only where the demands that are looked at as often fail as clearly as findings must."""

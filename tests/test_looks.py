@@ -10,6 +10,7 @@ import pytest
 from lora_doctor.looks import (
     EARLY,
     FIRMEST,
+    LUCK,
     ONE_END,
     Look,
     early,
@@ -113,6 +114,28 @@ def test_what_is_foreseen_is_the_interval_that_so_many_pictures_would_have() -> 
     assert foreseen(so_far, 8, 8) == so_far
     deviation = np.random.default_rng(3).standard_normal((20_000, 8)).cumsum(1) / np.arange(1, 9)
     assert deviation[:, 7].std() / deviation[:, 1].std() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("rounds", [2, 4, 6])
+def test_with_luck_a_limit_is_foreseen_to_be_passed_where_one_run_in_six_does(rounds: int) -> None:
+    """Estimates whose foreseen end just meets the limit: of runs that go on from there, so many end beyond it."""
+    whole = 8
+    so_far = Measurement(name="x", value=0.0, interval=(-ONE_END / rounds**0.5, ONE_END / rounds**0.5))
+    limit = foreseen(so_far, rounds, whole, LUCK).interval[0]
+    rng = np.random.default_rng(5)
+    truth = rng.standard_normal(200_000) / rounds**0.5  # what the rounds so far leave possible
+    to_come = truth + rng.standard_normal(200_000) / (whole - rounds) ** 0.5
+    ends = to_come * (whole - rounds) / whole - ONE_END / whole**0.5
+    if limit < 0:  # else even a narrow miss is hoped for
+        assert (ends > limit).mean() == pytest.approx(0.159, abs=0.005)
+    else:
+        assert (ends > limit).mean() > 0.1
+
+
+def test_luck_takes_no_end_beyond_the_estimate_and_adds_nothing_at_the_last_round() -> None:
+    so_far = Measurement(name="x", value=0.3, interval=(0.1, 0.7))
+    assert foreseen(so_far, 1, 8, LUCK).interval == (0.3, 0.3)
+    assert foreseen(so_far, 8, 8, LUCK) == so_far
 
 
 @pytest.mark.parametrize("value", [0.3, None])

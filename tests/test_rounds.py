@@ -8,7 +8,16 @@ from pathlib import Path
 from lora_doctor.effects import weigh
 from lora_doctor.matrix import plan_cells
 from lora_doctor.policy import load_policy
-from lora_doctor.rounds import deciding_weights, first_round, is_decided, next_round, within_reach, worth_a_look
+from lora_doctor.rounds import (
+    deciding_weights,
+    first_round,
+    is_decided,
+    is_explained,
+    may_explain,
+    next_round,
+    within_reach,
+    worth_a_look,
+)
 from lora_doctor.rule_files import load_rules
 from lora_doctor.types import Finding, Measurement, Verdict
 
@@ -58,6 +67,19 @@ def test_only_suspicions_that_would_hold_a_release_are_worth_pictures() -> None:
     found = [finding("a"), finding("b", state="confirmed"), finding("c", severity="note"), finding("d"), borne]
     policy = replace(POLICY, rules={"d": "ignore"})
     assert [f.rule for f in worth_a_look(weigh(found, policy, today=None))] == ["a"]
+
+
+def test_a_warning_that_is_suspected_may_explain_a_hold_and_one_that_is_confirmed_asks_for_no_picture() -> None:
+    found = [finding("a"), finding("b", severity="warning"), finding("c", state="confirmed", severity="warning")]
+    found += [finding("d", severity="note"), finding("e")]
+    weighed = weigh(found, replace(POLICY, rules={"e": "ignore"}), today=None)
+    assert [f.rule for f in may_explain(weighed)] == ["a", "b"]
+
+
+def test_a_hold_is_explained_by_a_confirmed_blocker_and_by_no_warning() -> None:
+    blocker, warning = (finding("a", "confirmed", severity) for severity in ("blocker", "warning"))
+    assert is_explained(weigh([warning, blocker], POLICY, today=None))
+    assert not is_explained(weigh([warning, finding("b")], POLICY, today=None))
 
 
 def test_a_suspicion_is_within_reach_if_the_last_round_would_confirm_it_for_the_same_slice() -> None:

@@ -228,21 +228,40 @@ def test_an_arm_that_is_rendered_to_its_end_is_no_clear_verdict(tmp_path: Path) 
     assert went_with_arms(ArmEyes(leak=(0.1, 0.4, 0.7)), tmp_path / "run").stopped == "nothing left"
 
 
-def held_with_a_suspicion(leak: tuple[float, float, float], folder: Path) -> tuple[Sequenced, set[int]]:
+def held_with_a_suspicion(
+    leak: tuple[float, float, float], folder: Path, *rules: Rule, leaks: Rule = LEAK
+) -> tuple[Sequenced, set[int]]:  # fmt: skip
     """A LoRA that is held for its identity, and how many rounds of the arm were rendered for what it may leak."""
     eyes = ArmEyes(leak=leak)
     eyes.score = drawn(0.1)
-    found = went_with_arms(eyes, folder)
+    with RunFolder(folder) as run:
+        found = until_decided(FULL.cells, MATRIX, replace(JUDGES, rules=(leaks, *rules)), eyes, run, beside=BESIDE)
     return found, {cell.replicate for cell in eyes.rendered if cell.arm == "no-trigger"}
 
 
+WEAK = replace(LEAK, id="weak", when=Condition(measurement="identity.score", where={"weight": "ship"}, below=0.6))
+"""A rule that the LoRA below clearly breaks: its hold has a reason."""
+
+
 def test_a_held_lora_is_rendered_on_for_a_suspicion_that_more_pictures_would_confirm(tmp_path: Path) -> None:
-    _, rounds = held_with_a_suspicion((0.1, 0.5, 0.9), tmp_path / "run")
+    _, rounds = held_with_a_suspicion((0.1, 0.5, 0.9), tmp_path / "run", replace(WEAK, shows={}))
     assert rounds == {0, 1, 2, 3}
 
 
 def test_a_held_lora_is_not_rendered_on_for_a_suspicion_that_all_rounds_would_leave_one(tmp_path: Path) -> None:
-    found, rounds = held_with_a_suspicion((0.0, 0.22, 0.5), tmp_path / "run")
+    found, rounds = held_with_a_suspicion((0.0, 0.25, 0.5), tmp_path / "run", replace(WEAK, shows={}))
+    assert (found.stopped, rounds) == ("decided", {0, 1})
+
+
+@pytest.mark.parametrize("severity", ["blocker", "warning"])
+def test_a_hold_that_nothing_explains_is_rendered_on_for_what_may_explain_it(tmp_path: Path, severity: str) -> None:
+    """Whoever is held wants to know why: what all rounds may show with some luck is worth them."""
+    _, rounds = held_with_a_suspicion((0.0, 0.25, 0.5), tmp_path / "run", leaks=replace(LEAK, severity=severity))
+    assert rounds == {0, 1, 2, 3}
+
+
+def test_a_hold_that_nothing_explains_is_not_rendered_on_for_a_mere_note(tmp_path: Path) -> None:
+    found, rounds = held_with_a_suspicion((0.0, 0.25, 0.5), tmp_path / "run", leaks=replace(LEAK, severity="note"))
     assert (found.stopped, rounds) == ("decided", {0, 1})
 
 
