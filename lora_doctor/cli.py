@@ -209,6 +209,12 @@ def rescale(model: Path, times: float, out: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Start the trainer without asking (needed where nobody can be asked).")
 @click.option("--seed", type=int, help="Train with another seed.")
 @click.option(
+    "--most-replicates",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Rounds of pictures at most in the new LoRA's check-up, where its verdict is open; as before, if not given.",
+)
+@click.option(
     "--add", type=click.Path(path_type=Path), help="A folder of new pictures, those that the prescription asks for."
 )
 @click.option(
@@ -218,7 +224,7 @@ def rescale(model: Path, times: float, out: Path | None) -> None:
 )
 def retrain(
     run: Path, config: Path, write: Path | None, train: bool, until_ship: bool, max_rounds: int, yes: bool,
-    seed: int | None, add: Path | None, mended: Path | None,
+    seed: int | None, most_replicates: int | None, add: Path | None, mended: Path | None,
 ) -> None:  # fmt: skip
     """Show what the prescription of RUN changes in a training config, as a diff; the config itself is never touched.
 
@@ -239,7 +245,7 @@ def retrain(
     something is and nothing is worse. Exits as `check` does, for the LoRA that is kept.
     """
     if train or until_ship:
-        given = {"seed": seed, "add": add, "mended": mended}
+        given = {"seed": seed, "most_replicates": most_replicates, "add": add, "mended": mended}
         sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, given))
     from lora_doctor.retrain_prepare import prepare
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_doctor.before_after import story, tell
@@ -20,7 +20,7 @@ from lora_doctor.retrain_plan import RetrainPlan
 from lora_doctor.retrain_prepare import prepare
 from lora_doctor.retraining import train_and_check
 from lora_doctor.run_lock import lock
-from lora_doctor.settings import load_retrain
+from lora_doctor.settings import Settings, load_retrain
 from lora_doctor.trainer_process import Told
 from lora_doctor.types import Diagnosis
 
@@ -71,7 +71,8 @@ class Rounds:
 
 def retrain_until_ship(
     run: Path, config: Path, folder: Path, *, most: int = 3, seed: int | None = None, add: Path | None = None,
-    mended: Path | None = None, progress: Progress = silent, told: Told = lambda line, again: None,
+    mended: Path | None = None, most_replicates: int | None = None,
+    progress: Progress = silent, told: Told = lambda line, again: None,
     announce: Callable[[RetrainPlan, Path], None] = lambda plan, folder: None,
     ended: Callable[[Round], None] = lambda one: None,
 ) -> Rounds:  # fmt: skip
@@ -80,7 +81,8 @@ def retrain_until_ship(
     Every round starts from the best run and its config, in a folder of its own below `folder` (`round-1` ...; `folder`
     itself where there is only one), and its trainer as the lora-doctor.toml beside `config` says. Stops when a LoRA
     ships, when nothing is left to change, when a round brings no gain over the best before it, and when one fails
-    behind a round that is kept. `announce` is called before a round writes anything and may raise; `ended` after it.
+    behind a round that is kept. `most_replicates`: rounds of pictures that a new LoRA's check-up may take, None = as
+    many as that of `run`. `announce` is called before a round writes anything and may raise; `ended` after it.
     Called again, it goes on where it was. Raises the children of LoraDoctorError while no round is kept, FolderBusy
     where another process trains there.
     """
@@ -102,6 +104,8 @@ def retrain_until_ship(
             announce(plan, place)
             with _alone_in(place):
                 plan.write(place)
+                if most_replicates is not None:
+                    plan = replace(plan, settings=with_rounds(plan.settings, most_replicates))
                 rounds.append(_round(number, plan, place, progress, told))
         except LoraDoctorError as error:
             if best is None:
@@ -161,6 +165,15 @@ def _alone_in(place: Path) -> Iterator[None]:
             if [path.name for path in place.iterdir()] == [LOCK]:
                 (place / LOCK).unlink()
                 place.rmdir()
+
+
+def with_rounds(settings: Settings, most: int) -> Settings:
+    """The settings with so many rounds of pictures at most, whatever budget the check-up before had.
+
+    Never fewer than are rendered before the first look.
+    """
+    matrix = settings.matrix
+    return replace(settings, matrix=replace(matrix, most_replicates=max(most, matrix.replicates), budget=None))
 
 
 def _round(number: int, plan: RetrainPlan, place: Path, progress: Progress, told: Told) -> Round:

@@ -16,8 +16,12 @@ def how_to_go_on(diagnosis: Diagnosis) -> str:
     rounds = diagnosis.matrix.get("rounds") or {}
     if diagnosis.verdict.outcome != "INCONCLUSIVE" or rounds.get("stopped") not in ("all rounds", "budget"):
         return ""
-    more = f"`most_replicates = {rounds['at_most'] + 4}` under [matrix] in lora-doctor.toml"
-    what = "a larger --budget" if rounds["stopped"] == "budget" else more
+    most = rounds["at_most"] + 4
+    if diagnosis.before:  # of a retraining, which takes the settings of the check-up before it
+        what = f"`--most-replicates {most}`"
+    else:
+        in_settings = f"`most_replicates = {most}` under [matrix] in lora-doctor.toml"
+        what = "a larger --budget" if rounds["stopped"] == "budget" else in_settings
     return f"More pictures may decide it: with {what} the same command goes on, and keeps what is rendered."
 
 

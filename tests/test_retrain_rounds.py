@@ -12,8 +12,9 @@ import pytest
 from lora_doctor import retrain_rounds
 from lora_doctor.comparison import Contrast
 from lora_doctor.errors import EnvironmentFailure, FolderBusy
-from lora_doctor.retrain_rounds import LOCK, Rounds, judged, retrain_until_ship
+from lora_doctor.retrain_rounds import LOCK, Rounds, judged, retrain_until_ship, with_rounds
 from lora_doctor.run_lock import lock
+from lora_doctor.settings import MatrixSettings, Settings
 from lora_doctor.types import Diagnosis, Measurement
 from tests.make_diagnosis import make_diagnosis
 
@@ -135,6 +136,15 @@ def test_nothing_left_to_change_trains_nothing(monkeypatch: pytest.MonkeyPatch, 
     assert len(done.rounds) == 1 and len(started) == 2 and "changes nothing" in done.stopped
     none, _ = trained(monkeypatch, tmp_path, changes=0)
     assert none.rounds == () and none.best is None
+
+
+def test_a_new_lora_is_looked_at_for_as_many_rounds_as_asked_and_no_budget_ends_them() -> None:
+    settings = Settings(
+        model=Path("m"), trigger="yuki", dataset=Path("d"), out=Path("o"), matrix=MatrixSettings(budget=700)
+    )
+    matrix = with_rounds(settings, 12).matrix
+    assert (matrix.replicates, matrix.most_replicates, matrix.budget) == (2, 12, None)
+    assert with_rounds(settings, 1).matrix.most_replicates == 2
 
 
 def test_two_trainings_in_one_folder_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

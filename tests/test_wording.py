@@ -72,6 +72,15 @@ def test_more_pictures_are_advised_only_where_their_number_ended_the_rendering(
     assert (told in how_to_go_on(one)) if told else how_to_go_on(one) == ""
 
 
+@pytest.mark.parametrize("stopped", ["all rounds", "budget"])
+def test_after_a_retraining_more_pictures_are_an_option_of_its_command(tmp_path: Path, stopped: str) -> None:
+    """Its check-up takes the settings of the one before, not those of a lora-doctor.toml."""
+    one = make_diagnosis(tmp_path)
+    matrix = {**one.matrix, "rounds": {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}}
+    one = replace(one, verdict=replace(one.verdict, outcome="INCONCLUSIVE"), matrix=matrix, before={"outcome": "HOLD"})
+    assert "with `--most-replicates 12` the same command goes on" in how_to_go_on(one)
+
+
 @pytest.mark.parametrize(
     ("fix", "text"),
     [
