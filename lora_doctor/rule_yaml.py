@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
+
+from lora_doctor.unique_yaml import parsed, unique
 
 _SCALARS = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -25,16 +27,7 @@ def parse_rule_yaml(text: str) -> Any:
 
     Raises ValueError in one line, with the place, for what is no YAML and for a key that is named twice.
     """
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=_loader())
-    except yaml.MarkedYAMLError as error:
-        where = error.problem_mark
-        at = f" in line {where.line + 1}, column {where.column + 1}" if where is not None else ""
-        raise ValueError(f"{error.problem}{at}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    return parsed(text, _loader())
 
 
 @lru_cache(maxsize=1)
@@ -42,22 +35,9 @@ def _loader() -> Any:
     """PyYAML's safe loader with the scalars of YAML 1.2; in C where libyaml is there, as it is in every wheel."""
     import yaml
 
-    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(safe):  # type: ignore[misc]
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen = set()
-            for key, _ in node.value:
-                if (name := (key.tag, key.value if isinstance(key.value, str) else id(key))) in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value} is there twice", key.start_mark
-                    )
-                seen.add(name)
-            return super().construct_mapping(node, deep)
-
+    loader = unique(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loader.yaml_implicit_resolvers = {}
     for tag, pattern, first in _SCALARS:
-        Loader.add_implicit_resolver(tag, re.compile(rf"^(?:{pattern})$"), first)
-    Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
-    return Loader
+        loader.add_implicit_resolver(tag, re.compile(rf"^(?:{pattern})$"), first)
+    loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+    return loader

@@ -176,6 +176,8 @@ SHARED = {
     "lora_doctor.edits.command_words",
     "lora_doctor.edits.edit",
     "lora_doctor.edits.toml_edit",
+    "lora_doctor.trainer_yaml",
+    "lora_doctor.unique_yaml",
     "lora_doctor.ratio_ways",
     "lora_doctor.repeats_plan",
     "lora_doctor.rival_labels",

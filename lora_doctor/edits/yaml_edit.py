@@ -10,6 +10,7 @@ from typing import Any
 from lora_doctor.edits.edit import REMOVED, Keys, edit, shown
 from lora_doctor.edits.yaml_aliases import Alias, aliases_in
 from lora_doctor.errors import UsageError
+from lora_doctor.trainer_yaml import parse_trainer_yaml
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
@@ -30,11 +31,9 @@ def edited(text: str, changes: Mapping[Keys, Any]) -> str:
 
 
 def loaded(text: str) -> Any:
-    """What the text says. Raises UsageError for what is no YAML."""
-    from ruamel.yaml import YAML
-
+    """What the text says to its trainer. Raises UsageError for what is no YAML."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return parse_trainer_yaml(text)
     except Exception as error:  # the parser raises many kinds
         raise UsageError(f"the config is not YAML: {' '.join(str(error).split())[:200]}.") from None
 

@@ -1,7 +1,4 @@
-"""A config's text -> what it says, as dicts, lists, texts and numbers: JSON, TOML, YAML 1.2. Bounded, never executed.
-
-YAML 1.2 takes `1e-4` for a number, as ai-toolkit's patched loader does (toolkit/config.py) and PyYAML does not.
-"""
+"""A config's text -> what it says, as dicts, lists, texts and numbers: JSON, TOML, YAML. Bounded, never executed."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from typing import Any
 
 from lora_doctor.errors import InputRefused, LoraDoctorError, UsageError
 from lora_doctor.regular_file import check_regular_file, opened, read_at
+from lora_doctor.trainer_yaml import parse_trainer_yaml
 
 MAX_CONFIG = 2**22
 """Bytes. OneTrainer writes statistics of each concept into its file; a hundred concepts have some 500 KB."""
@@ -94,13 +92,11 @@ def _toml(text: str) -> Any:
 
 
 def _yaml(text: str) -> Any:
-    from ruamel.yaml import YAML
-
     if len(text) > MAX_YAML:
         raise ValueError(f"a YAML config may have {MAX_YAML} characters, this one has {len(text)}")
     if _MERGED.search(text):
         raise ValueError("it merges several tables into one (`<<`), which is not read here")
-    return _shallow(YAML(typ="safe", pure=True).load(text))
+    return _shallow(parse_trainer_yaml(text))
 
 
 def _shallow(value: Any) -> Any:
