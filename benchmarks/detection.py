@@ -38,6 +38,8 @@ BESIDE_SEEDS = {
     "varied": (426, 427, 429, 430, 432, 433, 434, 435, 438, 439, 441, 442),
     "varied-long": (),
     "varied-slow": (),
+    "plenty-short": (),
+    "plenty-long": (),
     "plenty": (443, 444, 445, 446, 447, 451, 454, 455, 457, 458, 459, 460),
     "undrawn-build": (425, 428, 431, 436),
     "flip-augmentation": (605, 611, 607, 612),
