@@ -82,11 +82,10 @@ def gap_check(book: Book, policy: Policy) -> Check:
 
 def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) -> list[Check]:
     """Identity over the ship weights, by weight, framing and environment; proves nothing while the gap is open."""
-    limit, scores = policy.identity_at_least, book.environments()
-    checks = [_overall(book, policy)]
+    scores = book.environments()
+    checks = [_over_places(book, policy, "ship", "identity over the ship weights", policy.identity_claim)]
     for weight in policy.weights:
-        score = book.get("identity.score", weight=f"{weight:g}")
-        checks.append(claim_check(score, f"identity at weight {weight:g}", limit, policy.weight_claim))
+        checks.append(_over_places(book, policy, f"{weight:g}", f"identity at weight {weight:g}", policy.weight_claim))
     checks += _framings(book, policy)
     checks.append(_environments(scores, policy, policy.environments, "environments"))
     fresh = {name: m for name, m in scores.items() if name in novel}
@@ -97,11 +96,10 @@ def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) ->
     return [replace(check, state="open") for check in checks if check.state != "holds"]
 
 
-def _overall(book: Book, policy: Policy) -> Check:
-    """Identity over the ship weights; where the places themselves differ, no picture makes its interval shorter."""
-    limit, what = policy.identity_at_least, "identity over the ship weights"
-    check = claim_check(book.get("identity.score", weight="ship"), what, limit, policy.identity_claim)
-    states = _states(book.environments(), policy)
+def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Claim) -> Check:
+    """Identity over all places at a weight; where places themselves differ, no picture makes its interval shorter."""
+    check = claim_check(book.get("identity.score", weight=weight), what, policy.identity_at_least, claim)
+    states = _states(book.environments(weight), policy)
     below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
     if check.state != "open" or not below or not any(state == "holds" for _, state in states.values()):
         return check

@@ -158,9 +158,11 @@ class _View:
         return findings, not_evaluated, within_reach(asked, evaluate(rules, at_last, policy.weights)[0])
 
     def verdict(self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]) -> Verdict:
-        """The verdict; HOLD only where the demands that are looked at as often fail as clearly as findings must."""
+        """The verdict; HOLD and SHIP only where demands that are looked at as often fail or hold as clearly as findings
+        must, whatever else they rest on.
+        """
         at_once = self._decided(findings, not_evaluated, self.measurements)
-        if at_once.outcome != "HOLD":
+        if at_once.outcome == "INCONCLUSIVE":
             return at_once
         return self._decided(findings, not_evaluated, [early(m) if _unbounded(m) else m for m in self.measurements])
 
@@ -176,10 +178,10 @@ class _View:
     ) -> frozenset[int | str] | None:
         """What is open and no picture settles; None = something is open that pictures may settle.
 
-        Demands, by their place in the policy's order, and the rules that were not evaluated. A HOLD that is not firm
-        yet is something that they settle.
+        Demands, by their place in the policy's order, and the rules that were not evaluated. A HOLD or SHIP that is not
+        firm yet is something that they settle.
         """
-        if self._decided(findings, not_evaluated, self.measurements).outcome == "HOLD":
+        if self._decided(findings, not_evaluated, self.measurements).outcome != "INCONCLUSIVE":
             return None
         policy = self.judges.policy
         checks = enumerate(demands(Book(self.measurements), policy, self.novel))

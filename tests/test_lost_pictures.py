@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from lora_doctor.image_states import UNREADABLE
 from lora_doctor.metrics import identity
 from lora_doctor.policy import load_policy
-from lora_doctor.types import Cell, Study
+from lora_doctor.types import FRAMINGS, Cell, Study
 from lora_doctor.verdict import decide
 from tests.examples import many
-from tests.metrics.make_study import make_study
+from tests.metrics.make_study import SPEC, make_study, reading
 
 FOLDER = Path(__file__).parents[1] / "rules"
 POLICIES = {name: load_policy(FOLDER, name) for name in ("lenient", "standard", "strict")}
@@ -77,4 +77,32 @@ def test_lost_pictures_of_the_base_model_never_ship_what_does_not_ship_with_them
     whole = make_study(identity=score, weights=weights)
     gone = make_study(identity=score, weights=weights, missing=looks_alike)
     less = replace(gone, missing=dict.fromkeys(gone.missing, UNREADABLE))
+    assert ships(whole, policy) or not ships(less, policy)
+
+
+@settings(max_examples=many(100), deadline=None)
+@given(
+    seed=st.integers(0, 10**6), level=st.floats(0.5, 0.9), lost=st.integers(1, 12), best=st.booleans(),
+    policy=st.sampled_from(sorted(POLICIES)),
+)  # fmt: skip
+@example(seed=1, level=0.62, lost=6, best=True, policy="standard")
+@example(seed=1, level=0.55, lost=12, best=True, policy="lenient")
+def test_dataset_pictures_that_cannot_be_read_never_ship_what_does_not_ship_with_them(
+    seed: int, level: float, lost: int, best: bool, policy: str
+) -> None:
+    """Without those that are most like the character the ceiling falls, and every score rises."""
+    luck = random.Random(seed)
+    cosines = [min(0.97, max(0.5, luck.gauss(0.8, 0.1))) for _ in range(18)]
+    shown = [
+        reading(cosine=cosine, noise=2 + i, labels={**SPEC, "environment": "library", "framing": FRAMINGS[i % 3]})
+        for i, cosine in enumerate(cosines)
+    ]
+
+    def score(cell: Cell) -> float:
+        return random.Random(f"{seed}/{cell.key}").gauss(0, 0.05) + (level if cell.weight else 0.0)
+
+    whole = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), refs=tuple(shown))
+    order = sorted(range(len(shown)), key=lambda i: -cosines[i]) if best else luck.sample(range(len(shown)), len(shown))
+    gone = set(order[:lost])
+    less = replace(whole, references=tuple(None if i in gone else one for i, one in enumerate(whole.references)))
     assert ships(whole, policy) or not ships(less, policy)

@@ -297,6 +297,16 @@ def test_identity_over_all_holds_a_release_early_only_where_it_is_three_standard
     assert [look.rounds for look in found.looks] == looks
 
 
+@pytest.mark.parametrize(("lower", "looks"), [(0.605, list(range(2, 9))), (0.64, [2])])
+def test_identity_at_a_weight_ships_early_only_where_it_is_three_standard_errors_above(
+    tmp_path: Path, lower: float, looks: list[int]
+) -> None:
+    """All else is clear; right at the limit at 0.7, seven looks at one interval would ship one LoRA in seven."""
+    at_a_weight = Measurement(name="identity.score", where={"weight": "0.7"}, value=0.67, interval=(lower, 0.7), n=60)
+    found = went(Overall(at_a_weight, drawn(0.95, spread=0.02)), tmp_path / "run")
+    assert [look.rounds for look in found.looks] == looks
+
+
 def test_what_the_policy_demands_and_the_plan_has_not_is_said_before_anything_is_rendered() -> None:
     assert not list(never_judged(FULL.cells, BY_INTERVAL))
     few = [c for c in FULL.cells if c.weight != 0.7 and c.framing != "full_body" and c.environment in ("beach", "snow")]

@@ -167,8 +167,15 @@ def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_th
         where = {"weight": "ship", "framing": "full_body"}
         return dataclasses.replace(number("identity.no_face", 0.0, 0.02, **where), reach=(0.0, high))
 
-    assert outcome(at("0.7", 0.61)) == "SHIP" and outcome(faceless(0.1)) == "SHIP"
-    assert outcome(at("0.7", 0.59)) == "INCONCLUSIVE" and outcome(faceless(0.4)) == "INCONCLUSIVE"
+    points = dataclasses.replace(STANDARD, weight_claim="point")
+    assert outcome(at("0.7", 0.61), policy=points) == "SHIP" and outcome(faceless(0.1)) == "SHIP"
+    assert outcome(at("0.7", 0.59), policy=points) == "INCONCLUSIVE" and outcome(faceless(0.4)) == "INCONCLUSIVE"
+
+
+def test_a_weight_at_which_identity_is_too_close_to_the_limit_ships_by_no_mean_with_another() -> None:
+    """0.62 at weight 0.7 and 0.85 at 1 and over both: whoever loads it at 0.7 may as well get somebody else."""
+    assert outcome(score(0.62, 0.05, weight="0.7")) == "INCONCLUSIVE"
+    assert outcome(score(0.62, 0.01, weight="0.7")) == "SHIP"
 
 
 def test_a_mean_over_weights_does_not_hide_a_weight_at_which_environments_are_lost() -> None:
@@ -438,9 +445,7 @@ def test_what_the_policy_asks_for_and_nobody_rendered_is_not_said_to_be_covered(
         m for m in ship_readings() if m.where.get("weight") != "0.7" and m.where.get("framing") in (None, "close-up")
     ]
     told = decide((), (), seen, STANDARD, novel=NOVEL).limits
-    assert (
-        told[0] == "Weights: 1 (asked for by the policy, not rendered: 0.7); each judged by its point estimate alone."
-    )
+    assert told[0] == "Weights: 1 (asked for by the policy, not rendered: 0.7); each judged by its whole interval."
     assert told[1] == "Framings: close-up (asked for by the policy, not rendered: upper_body, full_body)."
     blind = replaced(seen, score(None, weight="1"), score(None, weight="ship", framing="close-up"))
     told = decide((), (), blind, STANDARD, novel=NOVEL).limits

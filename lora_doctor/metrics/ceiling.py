@@ -7,14 +7,14 @@ ceiling, and counted twice it would pull the centroid its way. So copies are lef
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.face_boxes import short_side
 from lora_doctor.face_views import NATIVE_FACE
 from lora_doctor.metrics import intervals
-from lora_doctor.metrics.estimates import Estimate, join
+from lora_doctor.metrics.estimates import Estimate, join, moved
 from lora_doctor.metrics.likeness import Likeness, to_centroid, to_each
 from lora_doctor.metrics.units import framings_of
 from lora_doctor.types import FaceReading, Reading, Study
@@ -104,6 +104,19 @@ def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
         enough = len(own) >= MIN_REFERENCES
         ceilings[framing] = replace(_plain(own), reason=out) if enough else replace(pooled, reason=join(few, out))
     return ceilings
+
+
+def raised_ceilings(study: Study, ceilings: Mapping[str, Estimate]) -> dict[str, Estimate] | None:
+    """The ceilings with every dataset picture that could not be read as alike as can be (1); None = all were read.
+
+    Of what framing they are is not known, so each framing's ceiling is raised by all of them. A picture that was read
+    and shows no face is taken at its word.
+    """
+    lost = sum(reading is None for reading in study.references)
+    if not lost:
+        return None
+    shares = {framing: lost / (lost + one.n) for framing, one in ceilings.items()}
+    return {f: moved(one, (one.value or 0.0) * (1 - shares[f]) + shares[f]) for f, one in ceilings.items()}
 
 
 def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = None) -> tuple[Array, list[float]]:

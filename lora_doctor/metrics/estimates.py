@@ -59,6 +59,13 @@ def join(*notes: str | None) -> str | None:
     return "; ".join(dict.fromkeys(note for note in notes if note)) or None
 
 
+def moved(estimate: Estimate, value: float) -> Estimate:
+    """The estimate at another value, with its own width: moving it is not allowed to look like knowledge."""
+    shift = value - (estimate.value or 0.0)
+    ends = estimate.interval
+    return replace(estimate, value=value, interval=(ends[0] + shift, ends[1] + shift) if ends else None)
+
+
 def mean(*samples: Sample) -> Estimate:
     """The mean over environments of each environment's mean; with several samples, the mean of their means.
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from lora_doctor.metrics.estimates import Estimate, join, mean
+from lora_doctor.metrics.estimates import Estimate, join, mean, moved
 from lora_doctor.metrics.likeness import Likeness
 from lora_doctor.metrics.units import framings_of, pick, sample
 from lora_doctor.types import Cell, Study
@@ -69,10 +69,3 @@ def shrink(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:
     between = max(0.0, statistics.variance(means.values()) - statistics.fmean(errors.values()))
     trust = {name: between / (between + error) if between + error > 0 else 0.0 for name, error in errors.items()}
     return {name: centre + trust[name] * (value - centre) for name, value in means.items()}
-
-
-def moved(estimate: Estimate, value: float) -> Estimate:
-    """The estimate at the shrunk value, with its own width: shrinking is not allowed to look like knowledge."""
-    shift = value - (estimate.value or 0.0)
-    ends = estimate.interval
-    return replace(estimate, value=value, interval=(ends[0] + shift, ends[1] + shift) if ends else None)

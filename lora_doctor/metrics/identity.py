@@ -102,7 +102,7 @@ def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, l
 
 
 def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:
-    """The measurement with the lower ends of `worst`, that on the highest floor that missing renders at weight 0 allow.
+    """The measurement with the lower ends of `worst`, that on the highest marks that missing pictures allow.
 
     Where that is not measured, of 0: what the base model draws.
     """
@@ -115,7 +115,9 @@ def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:
     reach = found.reach or (cast(float, found.value), cast(float, found.value))
     least = worst.value if worst.reach is None else worst.reach[0]
     one_worse = None if found.one_worse is None else lower(found.one_worse, worst.one_worse)
-    note = "renders at weight 0 are missing: the lower end is that of the highest floor they allow"
+    note = (
+        "pictures of the base model or the dataset are missing: the lower end is that of the highest marks they allow"
+    )
     return replace(
         found, interval=interval, reach=(lower(reach[0], least), reach[1]), one_worse=one_worse,
         reason=join(found.reason, note),

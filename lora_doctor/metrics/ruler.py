@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lora_doctor.image_states import NO_LIMITS, Limits, came_out_empty, limits_of, unscorable
 from lora_doctor.metrics import intervals
-from lora_doctor.metrics.ceiling import References, ceilings_of, references_of
+from lora_doctor.metrics.ceiling import References, ceilings_of, raised_ceilings, references_of
 from lora_doctor.metrics.estimates import Estimate, join
 from lora_doctor.metrics.floor import floors_of, raised_floors
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample
@@ -42,8 +42,9 @@ class Ruler:
     limits: Limits
     """The faces that can be scored."""
     at_worst: Ruler | None = None
-    """The same with every render that is missing at weight 0 taken for a picture of the person: its floor lies higher,
-    and every score lower. None = none is missing."""
+    """The same with every render that is missing at weight 0 taken for a picture of the person, and every picture of
+    the dataset that could not be read for as alike as can be: floor and ceiling lie higher, and every score lower.
+    None = nothing is missing."""
 
     def score(self, reading: Reading, framing: str) -> float:
         """The identity score of a render; 0 where no face was found (intention to treat).
@@ -74,13 +75,14 @@ def build_ruler(study: Study) -> Ruler | str:
     whole_picture = study.least_face <= 0  # an instrument that does not look at faces has no limits for them
     limits = NO_LIMITS if whole_picture else limits_of((one.face for one in references.known), study.least_face)
 
-    def ruled(lows: Mapping[str, Estimate], at_worst: Ruler | None) -> Ruler:
-        whole = _mark(lows[""], ceilings[""], None)
-        marks = {f: _mark(lows[f], ceilings[f], whole.problem) for f in framings_of(study)}
+    def ruled(lows: Mapping[str, Estimate], highs: Mapping[str, Estimate], at_worst: Ruler | None) -> Ruler:
+        whole = _mark(lows[""], highs[""], None)
+        marks = {f: _mark(lows[f], highs[f], whole.problem) for f in framings_of(study)}
         return Ruler(references=references, whole=whole, framings=marks, limits=limits, at_worst=at_worst)
 
-    raised = raised_floors(study, floors)
-    return ruled(floors, None if raised is None else ruled(raised, None))
+    floor, ceiling = raised_floors(study, floors), raised_ceilings(study, ceilings)
+    worst = None if floor is None and ceiling is None else ruled(floor or floors, ceiling or ceilings, None)
+    return ruled(floors, ceilings, worst)
 
 
 def scores(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> tuple[Sample, str | None]:

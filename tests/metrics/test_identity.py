@@ -206,4 +206,4 @@ def test_lost_renders_of_the_base_model_make_no_score_firmer() -> None:
         assert after.value is not None and before.value is not None and after.value > before.value + 0.04
         assert after.interval is not None and before.interval is not None and after.interval[0] < before.interval[0]
         assert after.reach is not None and after.reach[0] < before.value
-        assert "weight 0 are missing" in (after.reason or "")
+        assert "pictures of the base model or the dataset are missing" in (after.reason or "")

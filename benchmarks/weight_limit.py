@@ -1,0 +1,181 @@
+"""How often does a LoRA ship that holds at weight 1 and is right at the limit at weight 0.7?
+
+    python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.13]
+                                     [--weight-correlation 0.61]
+
+Scores of every (environment, framing, replicate) are drawn around a true mean at each weight; environments differ among
+themselves by a standard deviation of 0.03 or of 0.06. Rounds, looks, demands and the rule `low-weight-forgetting` are
+those of a check-up with the standard policy, or with its weights judged by their point estimates alone. Spread and
+correlation are those of a full check-up of the healthy patient yuki (`benchmarks.sequential_design --measured`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, cast
+
+from lora_doctor.judgement import Judges
+from lora_doctor.matrix import plan_cells
+from lora_doctor.metrics.estimates import Estimate, end_with_one_worse, fixed, mean, told
+from lora_doctor.metrics.units import Sample
+from lora_doctor.plugins import data_folder
+from lora_doctor.policy import Claim, load_policy
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import evaluate
+from lora_doctor.run_folder import RunFolder
+from lora_doctor.sequence import until_decided
+from lora_doctor.settings import MatrixSettings
+from lora_doctor.types import Cell, Dataset, Measurement, Study
+from lora_doctor.verdict import decide
+
+PLACES = (("a", True), ("b", True), ("c", False), ("d", False), ("e", False))
+LIFTS = {"close-up": 0.08, "upper_body": 0.03, "full_body": -0.11}
+"""By how much framings differ from the mean."""
+WEIGHTS = {0.7: "0.7", 1.0: "1"}
+TRUTHS = ((0.60, 0.80), (0.60, 0.90), (0.58, 0.80), (0.64, 0.78), (0.67, 0.80), (0.70, 0.80), (0.74, 0.84))
+"""Mean identity at weight 0.7 and at 1; the first two are right at the limit, 0.60, the third must not ship either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How scores scatter."""
+
+    spread: float = 0.13
+    """Standard deviation between replicates, at one weight."""
+    correlation: float = 0.61
+    """Between the scores of a unit at its weights."""
+    places: float = 0.03
+    """Standard deviation between environments."""
+
+
+@dataclass
+class Memory:
+    """Stands in for a run folder: remembers looks."""
+
+    held: dict[str, Any] = field(default_factory=dict)
+
+    def get_json(self, name: str) -> Any:
+        """What was put there."""
+        return self.held.get(name)
+
+    def put_json(self, name: str, value: Any) -> None:
+        """Remember it."""
+        self.held[name] = value
+
+
+@cache
+def judges(claim: Claim) -> Judges:
+    """The standard policy with weights judged so, and the rule about weak LoRAs."""
+    rules = data_folder("rules")
+    weak = tuple(rule for rule in load_rules(rules) if rule.id == "low-weight-forgetting")
+    policy = replace(load_policy(rules, "standard"), weight_claim=claim)
+    return Judges(policy=policy, rules=weak, dataset_rules=(), file_rules=())
+
+
+def check(truth: tuple[float, float], design: Design, claim: Claim, seed: str) -> tuple[str, int]:
+    """The verdict on one LoRA, and how many rounds it took."""
+    plan = plan_cells(
+        weights=tuple(WEIGHTS), environments=list(PLACES), framings=tuple(LIFTS), replicates=8,
+        prompt_of=lambda place, framing: "", negative_prompt="", seed=0,
+    )  # fmt: skip
+    known, seen = judges(claim), []
+
+    def see(cells: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
+        study = Study(
+            cells=tuple(cells), renders={}, missing={}, dataset=Dataset(path=data_folder("rules"), images=()),
+            references=(), label_sets={}, spec={}, ship_weights=tuple(WEIGHTS), asked=(), bound=bound,
+        )  # fmt: skip
+        seen[:] = measured(cells, truth, design, seed, bound)
+        return study, tuple(seen)
+
+    matrix = MatrixSettings(weights=(0.0, *WEIGHTS), arms=())
+    done = until_decided(plan, matrix, known, see, cast(RunFolder, Memory()))
+    findings, not_evaluated = evaluate(known.rules, seen, known.policy.weights)
+    novel = tuple(place for place, trained in PLACES if not trained)
+    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel)
+    return verdict.outcome, done.looks[-1].rounds
+
+
+def measured(
+    cells: Sequence[Cell], truth: tuple[float, float], design: Design, seed: str, bound: float
+) -> Iterator[Measurement]:
+    """What a check-up would measure of these cells, as far as the policy and the rule ask for it."""
+    tables: dict[str, dict[str, dict[tuple[str, int], float | None]]] = {
+        weight: {place: {} for place, _ in PLACES} for weight in ("ship", *WEIGHTS.values())
+    }
+    for cell in cells:
+        if cell.weight != 0:
+            score = _score(cell, truth, design, seed)
+            tables[WEIGHTS[cell.weight]][cell.environment][cell.framing, cell.replicate] = score
+    for place, units in tables["ship"].items():
+        both = [tables[weight][place] for weight in WEIGHTS.values()]
+        units.update({key: statistics.fmean(cast(float, one[key]) for one in both) for key in both[0]})
+    samples = {weight: Sample(rate=False, units=units) for weight, units in tables.items()}
+    yield Measurement(name="identity.gap", value=0.9, interval=(0.85, 0.95), n=9)
+    for weight, every in samples.items():
+        yield told(mean(every), "identity.score", {"weight": weight}, "score")
+        for place, units in every.units.items():
+            one = Sample(rate=False, units={place: units})
+            own = told(fixed(one, every, bound), "identity.score", {"weight": weight, "environment": place}, "score")
+            yield replace(own, one_worse=end_with_one_worse(one, every, bound))
+    yield from _of_framings(samples["ship"])
+    yield told(mean(samples["1"]), "dose.plateau", {}, "score")
+    for name, where, value in (
+        ("dose.low_weight_ratio", {}, 0.45), ("identity.framing_gap", {"framing": "close-up"}, -0.1),
+        ("identity.environment_gap", {}, 0.0), ("identity.small_face_loss", {}, 0.2),
+        ("environment.planned", {"environment_kind": "trained"}, 2.0),
+    ):  # fmt: skip
+        yield told(Estimate(value=value, interval=(value - 0.05, value + 0.05), n=9), name, where, "")
+
+
+def _of_framings(every: Sample) -> Iterator[Measurement]:
+    for framing in LIFTS:
+        units = {place: {k: v for k, v in own.items() if k[0] == framing} for place, own in every.units.items()}
+        where = {"weight": "ship", "framing": framing}
+        yield told(mean(Sample(rate=False, units=units)), "identity.score", where, "score")
+        yield told(Estimate(value=0.0, interval=(0.0, 0.05), n=30), "identity.no_face", where, "share")
+
+
+def _score(cell: Cell, truth: tuple[float, float], design: Design, seed: str) -> float:
+    """The same for a cell whenever it is asked; what a unit's weights share, and what a place's units share."""
+    of_place = random.Random(f"{seed}/{cell.environment}").gauss(0, design.places)
+    unit = f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}"
+    shared, own = random.Random(unit).gauss(0, 1), random.Random(f"{unit}/{cell.weight}").gauss(0, 1)
+    scatter = design.correlation**0.5 * shared + (1 - design.correlation) ** 0.5 * own
+    level = truth[list(WEIGHTS).index(cell.weight)]
+    return level + LIFTS[cell.framing] + of_place + design.spread * scatter
+
+
+def row(truth: tuple[float, float], design: Design, claim: Claim, trials: int) -> str:
+    """One line of the table."""
+    found = [check(truth, design, claim, f"{truth}/{design.places}/{trial}") for trial in range(trials)]
+    counts, rounds = Counter(outcome for outcome, _ in found), statistics.fmean(looks for _, looks in found)
+    shares = " | ".join(f"{counts[outcome] / trials:.3f}" for outcome in ("SHIP", "INCONCLUSIVE", "HOLD"))
+    return f"| {truth[0]:.2f} | {truth[1]:.2f} | {design.places:.2f} | {claim} | {shares} | {rounds:.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--claim", nargs="*", default=["interval"], choices=["interval", "point"])
+    parser.add_argument("--spread", type=float, default=0.13)
+    parser.add_argument("--weight-correlation", type=float, default=0.61)
+    asked = parser.parse_args()
+    print("| at weight 0.7 | at 1 | places differ by | judged by | SHIP | INCONCLUSIVE | HOLD | rounds |")
+    print("|---" * 8 + "|")
+    for claim in asked.claim:
+        for places in (0.03, 0.06):
+            design = Design(asked.spread, asked.weight_correlation, places)
+            for truth in TRUTHS:
+                print(row(truth, design, claim, asked.trials), flush=True)
+
+
+if __name__ == "__main__":
+    main()
