@@ -98,12 +98,21 @@ def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) ->
 
 def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Claim) -> Check:
     """Identity over all places at a weight; where places themselves differ, no picture makes its interval shorter."""
-    check = claim_check(book.get("identity.score", weight=weight), what, policy.identity_at_least, claim)
+    score = book.get("identity.score", weight=weight)
+    check = claim_check(score, what, policy.identity_at_least, claim)
+    if check.state != "open" or score is None or score.value is None:
+        return check
     states = _states(book.environments(weight), policy)
     below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
-    if check.state != "open" or not below or not any(state == "holds" for _, state in states.values()):
+    if below and any(state == "holds" for _, state in states.values()):
+        text = f"{check.text}; it depends on the place ({below}), which more pictures do not change"
+        return Check("open", text, by_pictures=False)
+    limit = policy.identity_at_least
+    units = _units_needed(score, limit, 1 if score.value > limit else -1)
+    if units is None:
         return check
-    return Check("open", f"{check.text}; it depends on the place ({below}), which more pictures do not change", False)
+    text = _would_decide(units, policy, "{} more pictures would decide it at best: how places differ stays as it is")
+    return Check("open", f"{check.text}; {text}")
 
 
 def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
@@ -180,10 +189,16 @@ def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int
     units = units_to_decide(left, policy.identity_at_least, *lacking)
     if units is None:
         return Check("open", text)
+    would = _would_decide(units, policy, "about {} more pictures would decide it, if the values stay where they are")
+    return Check("open", f"{text}; {would}")
+
+
+def _would_decide(units: int, policy: Policy, would: str) -> str:
+    """What so many units more cost in pictures, each at every weight of the policy and at 0, put into `would`."""
     pictures = units * (len(policy.weights) + 1)
     if pictures > RENDERABLE:
-        return Check("open", f"{text}; so close to the limit that more than {RENDERABLE} pictures would be needed")
-    return Check("open", f"{text}; about {pictures} more pictures would decide it, if the values stay where they are")
+        return f"so close to the limit that more than {RENDERABLE} pictures would be needed"
+    return would.format(pictures)
 
 
 def _states(scores: Mapping[str, Measurement], policy: Policy) -> dict[str, tuple[Measurement, State]]:

@@ -99,3 +99,18 @@ def test_so_many_units_more_bring_the_interval_to_the_limit_and_one_fewer_does_n
     assert more is not None and more >= 1
     assert half * math.sqrt(n / (n + more)) <= distance + 1e-6
     assert more == 1 or half * math.sqrt(n / (n + more - 1)) > distance - 1e-6
+
+
+def test_identity_at_a_weight_that_is_too_close_to_call_says_how_many_pictures_would_decide_it_at_best() -> None:
+    """0.65 less 0.08 has to be 0.60: (0.08 / 0.05) ** 2 times as many units, three pictures each."""
+    own = Measurement(name="identity.score", where={"weight": "0.7"}, value=0.65, interval=(0.57, 0.73), n=100)
+    known = Book([Measurement(name="identity.gap", value=0.5, interval=(0.4, 0.6)), own])
+    (check,) = [one for one in demands(known, STANDARD, ()) if "at weight 0.7" in one.text and one.state == "open"]
+    assert "about" not in check.text and "468 more pictures would decide it at best" in check.text
+
+
+def test_so_close_to_the_limit_that_nobody_would_wait_is_said_in_place_of_a_number() -> None:
+    own = Measurement(name="identity.score", where={"weight": "0.7"}, value=0.601, interval=(0.57, 0.63), n=100)
+    known = Book([Measurement(name="identity.gap", value=0.5, interval=(0.4, 0.6)), own])
+    (check,) = [one for one in demands(known, STANDARD, ()) if "at weight 0.7" in one.text and one.state == "open"]
+    assert check.text.endswith("so close to the limit that more than 2000 pictures would be needed")
