@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.dose_response import half_effect_weight
+from lora_doctor.metrics.estimates import paired_difference, welch_difference
 from lora_doctor.metrics.intervals import LEVEL, Interval
 from lora_doctor.metrics.units import Sample
 
@@ -119,13 +120,43 @@ def _differences() -> Iterator[Scenario]:
 
         return table
 
+    def beside(environments: int, units: int, first: float, second: float) -> Draw:
+        """Rates of the same places, with the LoRA and without it."""
+
+        def table(rng: random.Random) -> Interval | None:
+            return paired_difference(*(_shares(rng, environments, units, rate) for rate in (first, second))).interval
+
+        return table
+
+    def apart(sizes: tuple[int, int], first: float, second: float) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            both = zip(sizes, (first, second), strict=True)
+            return welch_difference(*(_shares(rng, count, 12, rate) for count, rate in both)).interval
+
+        return table
+
     for count in (3, 4, 8):
         yield Scenario("paired difference (t)", f"{count} environments", 0.2, paired(count))
     for sizes in ((2, 2), (2, 3), (4, 4)):
         yield Scenario("unpaired difference (Welch)", f"{sizes[0]} and {sizes[1]} environments", 0.4, unpaired(*sizes))
+    for count, units in ((3, 12), (5, 4), (5, 12), (10, 4)):
+        for first, second in ((0.9, 0.75), (0.98, 0.9), (0.5, 0.3)):
+            where = f"{count} environments of {units}, rates {first:g} and {second:g}"
+            yield Scenario("paired difference of rates", where, first - second, beside(count, units, first, second))
+    for sizes in ((2, 2), (2, 3)):
+        for first, second in ((0.95, 0.8), (0.9, 0.5)):
+            where = f"{sizes[0]} and {sizes[1]} environments of 12, rates {first:g} and {second:g}"
+            yield Scenario("unpaired difference of rates", where, first - second, apart(sizes, first, second))
     for first, second in ((0.8, 0.3), (0.95, 0.05)):
         where = f"rates {first:g} and {second:g} of 48"
         yield Scenario("difference of two intervals", where, first - second, of_rates(first, second))
+
+
+def _shares(rng: random.Random, environments: int, units: int, truth: float) -> Sample:
+    """Yes and no in places that differ: their units correlate by 0.1."""
+    rates = [rng.betavariate(truth * 9, (1 - truth) * 9) for _ in range(environments)]
+    table = {f"e{i}": {("", j): float(rng.random() < rate) for j in range(units)} for i, rate in enumerate(rates)}
+    return Sample(rate=True, units=table)
 
 
 def _ratios() -> Iterator[Scenario]:

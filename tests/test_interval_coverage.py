@@ -1,4 +1,4 @@
-"""No interval promises more than it holds, with the sizes that check-ups have."""
+"""No interval promises more than it holds, with the sizes that check-ups have, and none hides behind width."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ import pytest
 from benchmarks.interval_coverage import Scenario, coverage, scenarios
 
 TRIALS = 600
+EXPECTED = (0.88, 0.92)
+DISCRETE = {
+    "rate (Wilson with t)": (0.87, 0.985),
+    "paired difference of rates": (0.85, 0.965),
+    "unpaired difference of rates": (0.91, 0.99),
+}
+"""Rates of few units have few values, and miss any level by what lies between two of them."""
+CAUTIOUS = {"unpaired difference (Welch)": (0.88, 0.95)}
+"""Two places a side leave one or two degrees of freedom, which Welch's formula rounds down."""
 
 
 @pytest.mark.parametrize("scenario", list(scenarios()), ids=lambda one: f"{one.kind}, {one.where}")
 def test_nine_of_ten_intervals_hold_the_truth(scenario: Scenario) -> None:
-    """Within three standard errors; a rate of few units has few values, so it misses the level by up to 0.03."""
-    claimed = 0.87 if scenario.kind.startswith("rate") else 0.9
-    assert coverage(scenario, TRIALS) >= claimed - 3 * (claimed * (1 - claimed) / TRIALS) ** 0.5
+    """Within three standard errors of so many trials."""
+    low, high = (DISCRETE | CAUTIOUS).get(scenario.kind, EXPECTED)
+    found = coverage(scenario, TRIALS)
+    assert low - 3 * (low * (1 - low) / TRIALS) ** 0.5 <= found <= high + 3 * (high * (1 - high) / TRIALS) ** 0.5

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from lora_doctor.image_states import NO_LIMITS, State, came_out_empty, state_of
 from lora_doctor.metrics.estimates import mean, paired_difference, ratio, told
 from lora_doctor.metrics.units import Sample, alike, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, PixelFacts, Reading, Study
@@ -17,6 +18,8 @@ from lora_doctor.types import Cell, Measurement, PixelFacts, Reading, Study
 FULL_SCALE = {"chroma": 130.0, "lightness_spread": 50.0, "detail": 1.0, "clipped": 1.0}
 """The largest value of each, so that numbers lie between 0 and 1, where a missing picture is bounded."""
 ARM = "strong"
+WRECKS: tuple[State, ...] = ("no face", "several people", "broken")
+"""States of a render that are artefacts where the base model draws a person at the same seed."""
 RANGE = 0.95
 """The share of the dataset's pictures that make its range."""
 
@@ -45,6 +48,9 @@ def _at(study: Study, weight: str, cells: Sequence[Cell]) -> Iterator[Measuremen
     right, asked = (_adherence(study, one) for one in (cells, base))
     lost = paired_difference(asked.masked(right), right.masked(asked))
     yield told(lost, "overbake.adherence_loss", where, "share", caveat)
+    wrecks, without = (_wrecks(study, one) for one in (cells, base))
+    more = paired_difference(wrecks.masked(without), without.masked(wrecks))
+    yield told(more, "overbake.artefacts", where, "share", caveat)
 
 
 _UNREAD = Sample(rate=True, absent="the pixels of no training picture were read")
@@ -88,5 +94,17 @@ def _adherence(study: Study, cells: Sequence[Cell]) -> Sample:
                   if kind in sets and label in sets[kind].labels]  # fmt: skip
         read = [reading.top_label(labels) == label for labels, label in wanted]
         return sum(read) / len(read) if read else None
+
+    return sample(cells, of, rate=True)
+
+
+def _wrecks(study: Study, cells: Sequence[Cell]) -> Sample:
+    """Pictures that no prompt asks for: nobody's face, two people where one was asked for, nothing at all."""
+
+    def of(cell: Cell) -> float | None:
+        reading, reason = study.renders.get(cell.key), study.missing.get(cell.key)
+        if reading is None and not came_out_empty(cell, reason):
+            return None
+        return float(state_of(reading, reason, cell.weight, None, NO_LIMITS, None) in WRECKS)
 
     return sample(cells, of, rate=True)

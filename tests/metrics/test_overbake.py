@@ -12,6 +12,7 @@ from lora_doctor.types import Cell, PixelFacts, Study
 from tests.metrics.make_arm import with_arm
 from tests.metrics.make_study import get, make_study
 
+BESIDE = (400.0, 100.0, 500.0, 356.0)
 PLAIN = PixelFacts(colour=(50, 0, 0), lightness_spread=20, chroma=20, detail=0.02, clipped=0.05)
 
 
@@ -76,4 +77,28 @@ def test_pictures_whose_pixels_were_not_read_have_a_reason() -> None:
                  for beyond in ("", "_beyond")}  # fmt: skip
     assert {one.name for one in found if one.value is None} == of_pixels
     assert all(one.reason and "read" in one.reason for one in found if one.value is None)
-    assert {one.name for one in found if one.value is not None} == {"overbake.adherence_loss"}
+    assert {one.name for one in found if one.value is not None} == {"overbake.adherence_loss", "overbake.artefacts"}
+
+
+def test_artefacts_are_pictures_that_came_out_where_the_base_model_draws_a_person() -> None:
+    study = make_study(identity=lambda cell: None if cell.weight == 1.0 and cell.replicate == 0 else cell.weight)
+    found = measure(study)
+    assert get(found, "overbake.artefacts", weight="1").value == pytest.approx(0.5)
+    assert get(found, "overbake.artefacts", weight="0.7").value == 0.0
+
+
+def test_what_the_base_model_wrecks_as_well_is_no_artefact_of_the_lora() -> None:
+    found = measure(make_study(identity=lambda cell: None if cell.replicate == 0 else cell.weight))
+    assert get(found, "overbake.artefacts", weight="1").value == 0.0
+
+
+def test_two_people_where_one_was_asked_for_and_an_empty_picture_are_artefacts() -> None:
+    study = make_study(missing=lambda cell: cell.weight == 0.7)  # flat: the LoRA made nothing of it
+    study = replace(study, missing=dict.fromkeys(study.missing, "the picture is flat: one colour everywhere"))
+    two = {
+        key: replace(one, face=replace(one.face, faces=2, boxes=(one.face.box, BESIDE))) if "w1.00" in key else one
+        for key, one in study.renders.items()
+    }
+    found = measure(replace(study, renders=two))
+    assert get(found, "overbake.artefacts", weight="0.7").value == pytest.approx(1.0)
+    assert get(found, "overbake.artefacts", weight="1").value == pytest.approx(1.0)
