@@ -74,6 +74,12 @@ def test_every_kept_lora_is_one_of_the_table_and_can_be_judged() -> None:
     assert unseen == NOT_EVEN_SUSPECTED
 
 
+def test_of_twelve_healthy_loras_one_symptom_is_confirmed_at_most() -> None:
+    """New characters, chosen with their recipe before any was trained."""
+    told = [outcome(job, recall(job.kept)) for job in kept_jobs(Job.results) if job.fault == "plenty"]
+    assert len(told) == 12 and sum(len(one.confirmed) for one in told) <= 1
+
+
 def test_every_kept_trial_is_read_and_has_its_name() -> None:
     trials = kept_trials(Trial.results)
     assert len(trials) >= 64 and {one.fault for one in trials} <= set(RECIPES)
