@@ -29,7 +29,7 @@ from lora_doctor.verdict import decide
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
-NO_SYMPTOM = "No symptom is proven that says why: what is prescribed is what the dataset's own findings ask for."
+NO_SYMPTOM = "No symptom is proven that says why: what the dataset's own findings ask for is prescribed."
 SUSPECTED = "No symptom is proven that says why: what is suspected and has a likely cause is treated, as a guess."
 BEFORE = "before"
 """Name of the document in a run folder, and of the folder of pictures, that tell of the LoRA before a retraining."""
@@ -217,15 +217,15 @@ def _treated(
 ) -> tuple[Sequence[Finding], tuple[str, ...]]:
     """The findings that are prescribed for, and what is to be said of the choice.
 
-    Those that the pictures prove; where a LoRA does not ship and they prove none, what is `about` its dataset and makes
-    ill. Where nothing proven holds it and the dataset does not tell either, suspected blockers with a likely cause too.
+    Those that the pictures prove; where a LoRA does not ship and nothing proven holds it, what is `about` its dataset and
+    makes ill as well, or where that tells nothing, suspected blockers with a likely cause.
     """
     proven = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
     if outcome == "SHIP" or any(finding.severity == "blocker" for finding in proven):
         return findings, ()
     harmful = [finding for finding in about if finding.state == "confirmed" and finding.predicts]
-    if harmful and not proven:
-        return harmful, (NO_SYMPTOM,)
+    if harmful:
+        return [*proven, *harmful], (NO_SYMPTOM,)
     blockers = [finding for finding in findings if finding.state == "suspected" and finding.severity == "blocker"]
     likely = [finding for finding in blockers if any(cause.log_odds > 0 for cause in finding.causes)]
     guessed = [replace(finding, state="confirmed") for finding in likely]

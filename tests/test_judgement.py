@@ -99,6 +99,14 @@ def test_beside_a_proven_warning_which_holds_nothing_what_is_suspected_is_treate
     assert any("outfit-baked-in" in line for line in told.prescription.advice)
 
 
+def test_beside_a_proven_warning_which_holds_nothing_what_the_dataset_shows_is_treated_too(tmp_path: Path) -> None:
+    dressed = number("control.loss", 0.6, 0.1, kind="outfit")
+    told = judge_run(make_finished_run(tmp_path / "ill", replaced(healthy(), *WEAK, UNSURE, dressed, *CLOSE_UPS)))
+    assert told.confirmed == ("outfit-baked-in",) and told.verdict.outcome == "HOLD"
+    assert ("identity_ratio", "too-much-identity-emphasis") in [(c.field, c.rule) for c in told.prescription.changes]
+    assert told.prescription.advice[0] == NO_SYMPTOM
+
+
 def test_what_is_too_close_to_call_is_treated_as_a_guess_as_well(tmp_path: Path) -> None:
     close = (score(0.59, 0.03, weight="0.7"), score(0.59, 0.03, weight="0.7", framing="close-up"))
     told = judge_run(make_finished_run(tmp_path / "close", replaced(healthy(), *close)))
