@@ -217,8 +217,8 @@ def _treated(
 ) -> tuple[Sequence[Finding], tuple[str, ...]]:
     """The findings that are prescribed for, and what is to be said of the choice.
 
-    Those that the pictures prove; where a LoRA does not ship and nothing proven holds it, what is `about` its dataset and
-    makes ill as well, or where that tells nothing, suspected blockers with a likely cause.
+    Those that the pictures prove; where a LoRA does not ship and nothing proven holds it, what is `about` its dataset
+    and makes ill as well, or where that tells nothing, suspected blockers with a likely cause.
     """
     proven = [finding for finding in findings if finding.state == "confirmed" and finding.causes]
     if outcome == "SHIP" or any(finding.severity == "blocker" for finding in proven):
