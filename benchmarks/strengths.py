@@ -1,4 +1,4 @@
-"""LoRAs of all severities without any training: the bundled patients, and the healthy ones of them at other strengths.
+"""LoRAs of all severities without any training: the bundled patients, and two without an illness at other strengths.
 
 A LoRA whose update is half as large is one that was trained too weakly by half: at weight 1 it draws what the whole
 one draws at 0.5. One that is too large overbakes.
@@ -18,7 +18,7 @@ STRENGTHS = (0.35, 0.5, 0.65, 0.8, 0.9, 1.25)
 
 
 def all_severities(work: Path) -> list[Path]:
-    """Folders with a LoRA and its settings: the eight patients where they lie, twelve made of two of them in `work`."""
+    """Folders with a LoRA and its settings: the nine patients where they lie, twelve made of two of them in `work`."""
     patients = sorted(path.parent for path in (data_folder("miniature") / "patients").glob("*/lora-doctor.toml"))
     healthy = [folder for folder in patients if folder.name in HEALTHY]
     return [*patients, *(scaled(folder, strength, work) for folder in healthy for strength in STRENGTHS)]

@@ -30,6 +30,6 @@ def test_it_has_the_dataset_and_settings_of_its_patient(tmp_path: Path) -> None:
     assert len(list(settings.dataset.glob("*.png"))) == len(list((YUKI / "dataset").glob("*.png")))
 
 
-def test_there_are_twenty_of_different_names(tmp_path: Path) -> None:
+def test_there_are_twenty_one_of_different_names(tmp_path: Path) -> None:
     folders = all_severities(tmp_path)
-    assert len({folder.name for folder in folders}) == len(folders) == 8 + len(HEALTHY) * len(STRENGTHS) == 20
+    assert len({folder.name for folder in folders}) == len(folders) == 9 + len(HEALTHY) * len(STRENGTHS) == 21
