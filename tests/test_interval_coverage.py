@@ -7,14 +7,15 @@ import pytest
 from benchmarks.interval_coverage import Scenario, coverage, scenarios
 
 TRIALS = 600
-EXPECTED = (0.88, 0.92)
+EXPECTED = (0.90, 0.92)
+"""No less than is claimed, as far as so few trials tell, and little more."""
 DISCRETE = {
     "rate (Wilson with t)": (0.87, 0.985),
     "paired difference of rates": (0.85, 0.965),
     "unpaired difference of rates": (0.91, 0.99),
 }
 """Rates of few units have few values, and miss any level by what lies between two of them."""
-CAUTIOUS = {"unpaired difference (Welch)": (0.88, 0.95)}
+CAUTIOUS = {"unpaired difference (Welch)": (0.90, 0.95)}
 """Two places a side leave one or two degrees of freedom, which Welch's formula rounds down."""
 
 
