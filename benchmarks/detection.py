@@ -44,6 +44,19 @@ BESIDE_SEEDS = {
     "undrawn-build": (425, 428, 431, 436),
     "flip-augmentation": (605, 611, 607, 612),
     "low-resolution": (701, 702, 703, 704),
+    "two-people": (801, 821, 841),
+    "crowd": (802, 822, 842),
+    "no-trigger": (803, 823, 843),
+    "leak": (804, 824, 844),
+    "bleed": (805, 825, 845),
+    "copies": (806, 826, 846),
+    "few-pictures": (807, 827, 847),
+    "one-light": (808, 828, 848),
+    "one-outfit": (809, 829, 849),
+    "over-trained": (810, 830, 850),
+    "under-trained": (811, 831, 851),
+    "sibling-base": (812, 832, 852),
+    "dead-blocks": (813, 833, 853),
 }
 """Characters of the recipes without a bundled patient, chosen before any training. From 425 on those are healthy whose
 build the base model draws in half of the pictures that ask for it and more, the others have an undrawn build
@@ -98,7 +111,7 @@ class Outcome:
     def found(self) -> bool:
         """Whether verdict and first finding are as planted."""
         recipe = FAULTS[self.job.fault]
-        return self.verdict == recipe.verdict and self.first == (recipe.finding or self.verdict)
+        return self.verdict == recipe.verdict and self.first in (recipe.finding or self.verdict, *recipe.as_good)
 
     @property
     def explained(self) -> bool:

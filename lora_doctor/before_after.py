@@ -36,7 +36,7 @@ def story(
         "dataset": list(_besides(plan)),
         "contrasts": [
             {"quantity": quantity_name(c.quantity), "state": c.state, "difference": difference_text(c.difference)}
-            for c in contrasts if c.weight == "ship" and c.state in ("better", "worse")
+            for c in contrasts if c.whole and c.state in ("better", "worse")
         ],
         "pairs": _pairs(before, after, comparison),
     }  # fmt: skip

@@ -34,8 +34,10 @@ class ComparedRun:
     """Key -> cell, of all that were rendered or have a reason why not."""
     renders: Mapping[str, Reading]
     missing: Mapping[str, str]
+    arms: Mapping[str, Cell] = field(default_factory=dict)
+    """Key -> cell, of what was rendered beside the matrix; their readings are in `renders` and `missing` too."""
     labels: Mapping[str, Mapping[str, str]]
-    """Cell key -> attribute -> label read, for the attributes that its framing shows."""
+    """Cell key (of arms too) -> attribute -> label read, for the attributes that its framing shows."""
     references: Mapping[str, Reading]
     """Name of a dataset picture's content -> reading."""
     copies: tuple[tuple[str, ...], ...] = ()
@@ -57,8 +59,12 @@ class Terms:
 
     shared: frozenset[str]
     """Keys of the cells that every run has."""
+    beside: frozenset[str] = frozenset()
+    """Keys of the cells beside the matrix that every run has, with the same prompts and seeds."""
     spec: Mapping[str, str]
     same_dataset: bool
+    with_others: bool = False
+    """Whether every run was declared to be for pictures of other people too."""
     unreadable: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Attribute -> the framings in which some run's dataset shows that CLIP cannot tell it."""
     notes: tuple[str, ...] = field(default=())
@@ -103,9 +109,23 @@ def agree_on_terms(runs: Sequence[ComparedRun]) -> Terms:
         notes.append("the runs claim different ship weights: each version is offered at its own")
     unreadable = {name: _unreadable(runs, name) for name in spec}
     return Terms(
-        shared=frozenset(shared), spec=spec, same_dataset=same, notes=tuple(notes),
+        shared=frozenset(shared), beside=_shared_beside(runs), with_others=all(map(_with_others, runs)), spec=spec,
+        same_dataset=same, notes=tuple(notes),
         unreadable={name: framings for name, framings in unreadable.items() if framings},
     )  # fmt: skip
+
+
+def _shared_beside(runs: Sequence[ComparedRun]) -> frozenset[str]:
+    """The cells of arms that every run has, asked for the same with the same seed."""
+    first = runs[0].arms
+    return frozenset(
+        key for key in set.intersection(*(set(run.arms) for run in runs))
+        if all(_asked(run.arms[key]) == _asked(first[key]) for run in runs)
+    )  # fmt: skip
+
+
+def _with_others(run: ComparedRun) -> bool:
+    return any(m.name == "use.with_others" and m.value == 1 for m in run.diagnosis.measurements)
 
 
 def _unreadable(runs: Sequence[ComparedRun], attribute: str) -> frozenset[str]:

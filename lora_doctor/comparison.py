@@ -13,8 +13,19 @@ from functools import cache, reduce
 from typing import Literal
 
 from lora_doctor.compared_run import ComparedRun, Terms, agree_on_terms
+from lora_doctor.comparison_beside import TOP, beside_cells
 from lora_doctor.comparison_choice import Candidate, Choice, ParetoRow, choose, pareto
-from lora_doctor.comparison_samples import IDENTITY, WHOLE, common_scale, quantities, sample_of, sign, unit_of
+from lora_doctor.comparison_samples import (
+    IDENTITY,
+    SHIP,
+    WHOLE,
+    common_scale,
+    quantities,
+    sample_of,
+    sign,
+    slices_of,
+    unit_of,
+)
 from lora_doctor.metrics.estimates import mean, paired_difference, told
 from lora_doctor.metrics.units import Sample
 from lora_doctor.smallest_effects import SmallestEffects
@@ -33,14 +44,21 @@ class Contrast:
     """One version minus another, in one quantity and slice."""
 
     quantity: str
-    """`identity`, `body`, `outfit`, `environment`, `framing`, `no_face`, or `attribute:<name>`."""
+    """`identity`, `body`, `outfit`, `environment`, `framing`, `no_face`, one of `comparison_beside`, or
+    `attribute:<name>`."""
     weight: str
-    """`0.7`, or `ship` = the mean over the shared ship weights; two of them (`1 and 0.7`) where they differ."""
+    """`0.7`, or `ship` = the mean over the shared ship weights; two of them (`1 and 0.7`) where they differ; `top` =
+    what is rendered beside the matrix, at the highest ship weight."""
     run: str
     against: str
     difference: Measurement
-    """In identity scores or shares; for `no_face` less is better."""
+    """In identity scores or shares; of some less is better (`comparison_samples.sign`)."""
     state: State
+
+    @property
+    def whole(self) -> bool:
+        """Whether it sums up its quantity, and is of no single weight."""
+        return self.weight in (SHIP, TOP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +124,11 @@ def compare(runs: Sequence[ComparedRun], effects: SmallestEffects) -> Comparison
     terms = agree_on_terms(runs)
     book = _Book(runs, terms)
     first, names = runs[0], quantities(terms)
-    slices = (*book.weights, *(("ship",) if book.ship else ()))
-    standings = tuple(_standing(run, book, names, slices) for run in runs)
+    slices = {quantity: slices_of(quantity, book.weights, book.ship) for quantity in names}
+    standings = tuple(_standing(run, book, slices) for run in runs)
     contrasts = tuple(
         book.contrast(run, first, quantity, weight, weight, effects)
-        for run in runs[1:] for quantity in names for weight in slices
+        for run in runs[1:] for quantity in names for weight in slices[quantity]
     )  # fmt: skip
     candidates = [
         Candidate(run=run.name, weight=weight, outcome=run.diagnosis.verdict.outcome, levels=_levels(standing, weight))
@@ -120,7 +138,8 @@ def compare(runs: Sequence[ComparedRun], effects: SmallestEffects) -> Comparison
 
     def rivalry(one: Candidate, other: Candidate, quantity: str) -> Contrast:
         sides = by_name[one.run], by_name[other.run]
-        return book.contrast(*sides, quantity, one.weight, other.weight, effects)
+        weights = (one.weight, other.weight) if book.weights[0] in slices[quantity] else (TOP, TOP)
+        return book.contrast(*sides, quantity, *weights, effects)
 
     choice = choose(candidates, lambda one, other: rivalry(one, other, IDENTITY).difference, effects.identity)
     rivals: tuple[Contrast, ...] = ()
@@ -176,7 +195,10 @@ class _Book:
         return self._sample_of(run.name, quantity, weight)
 
     def _sample(self, name: str, quantity: str, weight: str) -> Sample:
-        wanted = self.ship if weight == "ship" else (weight,)
+        if weight == TOP:
+            run = self._runs[name]
+            return sample_of(run, quantity, beside_cells(run, quantity, self.terms), self.scale, self.terms)
+        wanted = self.ship if weight == SHIP else (weight,)
         cells = [cell for cell in self._cells[name] if f"{cell.weight:g}" in wanted]
         return sample_of(self._runs[name], quantity, cells, self.scale, self.terms)
 
@@ -223,10 +245,10 @@ def state_of(difference: Measurement, effect: float, direction: int) -> State:
     return "alike" if low >= -effect and high <= effect else "open"
 
 
-def _standing(run: ComparedRun, book: _Book, names: Iterable[str], slices: Sequence[str]) -> Standing:
+def _standing(run: ComparedRun, book: _Book, slices: Mapping[str, Iterable[str]]) -> Standing:
     levels = tuple(
         told(mean(book.of(run, quantity, weight)), f"compare.{quantity}", {"weight": weight}, unit_of(quantity))
-        for quantity in names for weight in slices
+        for quantity, weights in slices.items() for weight in weights
     )  # fmt: skip
     verdict = run.diagnosis.verdict
     sha256 = str(run.fingerprint.get("lora") or "")

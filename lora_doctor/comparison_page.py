@@ -69,13 +69,13 @@ def _versions(comparison: Comparison) -> Table:
 def _changes(contrasts: Sequence[Contrast]) -> Table:
     """What got worse, better, and the rest; single weights only where they show what the whole does not."""
     table = pairs(indent=2)
-    overall = {c.quantity: c for c in contrasts if c.weight == "ship"}
+    overall = {c.quantity: c for c in contrasts if c.whole}
     for state, style in _STATES:
         found = [c for c in overall.values() if c.state == state]
         if state in ("worse", "better"):
             for each in found:
                 table.add_row(f"[{style}]{state}[/]", _told(each))
-            single = [c for c in contrasts if c.weight != "ship" and c.state == state
+            single = [c for c in contrasts if not c.whole and c.state == state
                       and (c.quantity not in overall or overall[c.quantity].state != state)]  # fmt: skip
             for each in single:
                 table.add_row(f"[{style}]{state}[/]", f"{_told(each)} [dim]{place(each.weight)}[/]")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.album import Album, Image
 from lora_doctor.charts import apart, scale
-from lora_doctor.comparison_samples import WHOLE
+from lora_doctor.comparison_beside import ARM_OF, PICTURES
+from lora_doctor.comparison_samples import IN_SCORES, WHOLE
 from lora_doctor.comparison_words import difference_text, level_text, place, quantity_name
 from lora_doctor.report import draw_page
 from lora_doctor.run_folder import image_name
@@ -34,7 +35,8 @@ def render_comparison(comparison: Comparison, *, templates: Path, folders: Mappi
     leading = _leading(comparison)
     albums = {name: Album(folders.get(name)) for name in leading}
     context = {
-        "c": comparison, "whole": WHOLE, "leading": leading,
+        "c": comparison, "whole": WHOLE, "leading": leading, "arms": ARM_OF, "scores": IN_SCORES,
+        "beside": [quantity for quantity in comparison.effects if quantity in (*PICTURES, *ARM_OF)],
         "quantities": tuple(comparison.effects), "contrasts": _by_run(comparison),
         "strips": [_strip(cell, leading, albums) for cell in comparison.changed],
         "chart": _chart(comparison, leading), "quantity_name": quantity_name, "place": place,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lora_doctor import comparison_beside as beside
 from lora_doctor.compared_run import ComparedRun, Terms
 from lora_doctor.image_states import came_out_empty
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
@@ -15,12 +16,19 @@ from lora_doctor.types import Cell, Dataset, Reading, Study
 IDENTITY, NO_FACE = "identity", "no_face"
 WHOLE = (IDENTITY, "body", "outfit", "environment", "framing", NO_FACE)
 """The quantities that every comparison has; the character's attributes come on top, as `attribute:<name>`."""
-LOWER_IS_BETTER = (NO_FACE,)
+LOWER_IS_BETTER = (NO_FACE, *beside.LOWER_IS_BETTER)
+IN_SCORES = (IDENTITY, *beside.WITH_OTHERS)
+SHIP = "ship"
 
 
 def quantities(terms: Terms) -> tuple[str, ...]:
     """The names of all quantities, in the order they are shown."""
-    return *WHOLE, *(f"attribute:{name}" for name in terms.spec)
+    return *WHOLE, *beside.beside_quantities(terms), *(f"attribute:{name}" for name in terms.spec)
+
+
+def slices_of(quantity: str, weights: Sequence[str], ship: Sequence[str]) -> tuple[str, ...]:
+    """Where the quantity is told: at every weight and over the ship weights of the matrix, or beside it."""
+    return (beside.TOP,) if quantity in beside.ARM_OF else (*weights, *((SHIP,) if ship else ()))
 
 
 def sign(quantity: str) -> int:
@@ -29,8 +37,8 @@ def sign(quantity: str) -> int:
 
 
 def unit_of(quantity: str) -> str:
-    """`score` for identity, `share` for all others."""
-    return "score" if quantity == IDENTITY else "share"
+    """`score` for identity and what others have of it, `share` for all else."""
+    return "score" if quantity in IN_SCORES else "share"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +86,8 @@ def sample_of(run: ComparedRun, quantity: str, cells: Sequence[Cell], scale: Sca
     """One number per unit of the run's `cells`; None where it has no reading."""
     if quantity == IDENTITY:
         return scores(replace(scale.study, renders=run.renders, missing=run.missing), scale.ruler, cells)[0]
+    if quantity in beside.PICTURES or quantity in beside.ARM_OF:
+        return beside.beside_sample(run, quantity, cells, scale.study, scale.ruler)
     value_of, readable, absent = _reader(run, quantity, scale, terms)
     if absent:
         return Sample(rate=True, absent=absent)

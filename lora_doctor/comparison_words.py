@@ -7,6 +7,11 @@ from lora_doctor.types import Measurement
 _NAMES = {
     "identity": "identity", "body": "body as a whole", "outfit": "outfit as a whole",
     "environment": "environment asked for", "framing": "framing asked for", "no_face": "no face",
+    "burnt": "burnt pictures", "copies": "copies of training pictures",
+    "replays": "training pictures drawn again", "outfits": "other outfits asked for",
+    "poses": "poses asked for", "expressions": "expressions asked for", "others": "other people's traits",
+    "places": "places without anybody", "intruders": "somebody in empty places", "bleed": "character in other people",
+    "leak": "character without the trigger",
 }  # fmt: skip
 
 
@@ -17,9 +22,11 @@ def quantity_name(quantity: str) -> str:
 
 
 def place(weight: str) -> str:
-    """`at ship weights`, `at weight 0.7`, `at weights 1 and 0.7`."""
+    """`at ship weights`, `at weight 0.7`, `at weights 1 and 0.7`, `beside the matrix`."""
     if weight == "ship":
         return "at ship weights"
+    if weight == "top":
+        return "beside the matrix"
     return f"at weight{'s' if ' ' in weight else ''} {weight}"
 
 

@@ -143,8 +143,8 @@ def judged(before: Diagnosis, after: Diagnosis, contrasts: Sequence[Contrast] | 
 
 
 def _named(contrasts: Sequence[Contrast] | None, state: str) -> str:
-    """What is in the state over the ship weights, with its difference and interval."""
-    found = [one for one in contrasts or () if one.state == state and one.weight == "ship"]
+    """What is in the state over the ship weights or beside the matrix, with its difference and interval."""
+    found = [one for one in contrasts or () if one.state == state and one.whole]
     return ", ".join(f"{quantity_name(one.quantity)} {difference_text(one.difference)}" for one in found)
 
 

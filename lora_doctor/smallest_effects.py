@@ -18,12 +18,24 @@ class SmallestEffects:
     identity: float
     """Identity score: 0 = base model, 1 = the character's own pictures."""
     body: float
-    """This and the rest: shares of renders."""
+    """This and the rest, but for the last two: shares of renders."""
     outfit: float
     attribute: float
     framing: float
     environment: float
     no_face: float
+    burnt: float
+    copies: float
+    replays: float
+    outfits: float
+    poses: float
+    expressions: float
+    others: float
+    places: float
+    intruders: float
+    bleed: float
+    """This and the next in identity scores."""
+    leak: float
 
     def of(self, quantity: str) -> float:
         """The effect of a quantity; each single attribute of the character (`attribute:hair`) has the same."""

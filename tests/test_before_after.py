@@ -28,7 +28,7 @@ def plan(before: Diagnosis, **more: Any) -> Any:
 
 def comparison(*keys: str, **contrast: Any) -> Any:
     difference = SimpleNamespace(value=0.2, unit="score", interval=(0.1, 0.3), reason=None)
-    told = [SimpleNamespace(quantity="identity", weight="ship", state="better", difference=difference)] * bool(contrast)
+    told = [SimpleNamespace(quantity="identity", whole=True, state="better", difference=difference)] * bool(contrast)
     return SimpleNamespace(contrasts=told, changed=[SimpleNamespace(key=key) for key in keys])
 
 

@@ -33,6 +33,7 @@ JOINERS = [
     "lora_doctor.judgement",
     "lora_doctor.policy_page",
     "lora_doctor.sequence",
+    "lora_doctor.comparison_beside",
     "lora_doctor.comparison_samples",
     "lora_doctor.comparison",
     "lora_doctor.comparison_runs",

@@ -23,7 +23,7 @@ def measure(study: Study) -> list[Measurement]:
     found = []
     for kind, arm in ARMS.items():
         where = {"kind": kind}
-        base, lora = (_asked(study, kind, pick(study, {"arm": arm, "weight": w})) for w in ("0", "top"))
+        base, lora = (asked_for(study, kind, pick(study, {"arm": arm, "weight": w})) for w in ("0", "top"))
         drawn = mean(base)
         found += [
             told(mean(lora), "control.match", where, "share"),
@@ -47,7 +47,7 @@ def _chance(study: Study, kind: str) -> float:
     return sum(1 / count for count in counts) / len(counts) if counts else 0.0
 
 
-def _asked(study: Study, kind: str, cells: Sequence[Cell]) -> Sample:
+def asked_for(study: Study, kind: str, cells: Sequence[Cell]) -> Sample:
     """The share of the labels of this kind that were asked for and are read."""
     sets = [labels for labels in study.label_sets.values() if labels.kind == KINDS[kind]]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
-CONTROL = "recombined"
+REPLAYED, CONTROL = "captions", "recombined"
 FEWEST = 10
 """Training pictures without a copy below which their own neighbours tell nothing."""
 RARELY = 0.99
@@ -39,17 +39,25 @@ def measure(study: Study) -> list[Measurement]:
     found, alike = [], _alike(study, line)
     for arm, lora, base in (
         ("matrix", {"weight": "ship"}, {"weight": "0"}),
-        ("captions", {"arm": "captions", "weight": "top"}, {"arm": "captions", "weight": "0"}),
+        (REPLAYED, {"arm": REPLAYED, "weight": "top"}, {"arm": REPLAYED, "weight": "0"}),
     ):
         drawn, plain = pick(study, lora), pick(study, base)
         with_lora, without = (_near(study, rows, line, _units(cells), arm) for cells in (drawn, plain))
         where = {"arm": arm}
         found.append(told(_why_lost(mean(with_lora), study, drawn), "copies.share", where, "share"))
         with_lora, without = with_lora.masked(without), without.masked(with_lora)
-        excess = _beyond(with_lora, without, alike) if arm == "captions" else paired_difference(with_lora, without)
+        excess = _beyond(with_lora, without, alike) if arm == REPLAYED else paired_difference(with_lora, without)
         excess = _why_lost(excess, study, (*drawn, *plain))
         found.append(told(excess, "copies.excess", where, "share"))
     return [*found, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+
+
+def near(study: Study, cells: Sequence[Cell], arm: str) -> Sample:
+    """1 where a render of the arm is nearer to a training picture than nearly all of those are to each other, else 0.
+
+    `arm`: of the cells, for what is said where there are none.
+    """
+    return _near(study, _known(study), _line(study), _units(cells), arm)
 
 
 def _why_lost(estimate: Estimate, study: Study, cells: Sequence[Cell]) -> Estimate:

@@ -34,7 +34,7 @@ def measure(study: Study) -> list[Measurement]:
         absent = Estimate(reason=not_rendered(ARM))
         return [told(absent, f"drift.{name}", {}, unit) for name, unit in UNITS.items()]
     (before, _), (after, unnamed) = (drawn_as_asked(study, labels_of_places(study), cells) for cells in (base, lora))
-    faces = [_faces(study, cells) for cells in (base, lora)]
+    faces = [with_faces(study, cells) for cells in (base, lora)]
     away, seeds = _away(study, lora, base), _seeds(study, base)
     found = {
         "place_loss": paired_difference(before.masked(after), after.masked(before)),
@@ -50,7 +50,9 @@ def measure(study: Study) -> list[Measurement]:
 UNITS = {"place_loss": "share", "people": "share", "distance": "distance", "seeds": "distance", "relative": "ratio"}
 
 
-def _faces(study: Study, cells: Sequence[Cell]) -> Sample:
+def with_faces(study: Study, cells: Sequence[Cell]) -> Sample:
+    """1 where a render shows a face, else 0."""
+
     def of(cell: Cell) -> float | None:
         reading = study.renders.get(cell.key)
         return None if reading is None else float(reading.face.faces > 0)

@@ -53,6 +53,14 @@ def _at(study: Study, weight: str, cells: Sequence[Cell]) -> Iterator[Measuremen
     yield told(more, "overbake.artefacts", where, "share", caveat)
 
 
+def burnt(study: Study, cells: Sequence[Cell]) -> Sample:
+    """1 where a render goes beyond the dataset's range in chroma, contrast, detail or clipping, else 0."""
+    highest = {fact: limit for fact in FULL_SCALE if (limit := _highest(study, fact)) is not None}
+    if not highest:
+        return _UNREAD
+    return _sample(study, cells, lambda pixels: float(any(_above(f, v)(pixels) for f, v in highest.items())), rate=True)
+
+
 _UNREAD = Sample(rate=True, absent="the pixels of no training picture were read")
 
 
