@@ -23,7 +23,7 @@ from benchmarks.jobs import run_jobs
 from benchmarks.kept import ENDING, RESULTS, keep, kept_names, recall
 from benchmarks.tables import number
 from fixtures.miniature.build.patients import build_patient
-from fixtures.miniature.build.recipes import BESIDE, RECIPES
+from fixtures.miniature.build.recipes import ANY, BESIDE, RECIPES
 from lora_doctor.checkup import run_checkup
 from lora_doctor.errors import LoraDoctorError
 from lora_doctor.metrics.intervals import wilson
@@ -48,6 +48,7 @@ BESIDE_SEEDS = {
     "crowd": (802, 822, 842),
     "no-trigger": (803, 823, 843),
     "leak": (804, 824, 844),
+    "nobody-else": (814, 834, 854),
     "bleed": (805, 825, 845),
     "copies": (806, 826, 846),
     "few-pictures": (807, 827, 847),
@@ -111,7 +112,7 @@ class Outcome:
     def found(self) -> bool:
         """Whether verdict and first finding are as planted."""
         recipe = FAULTS[self.job.fault]
-        return self.verdict == recipe.verdict and self.first in (recipe.finding or self.verdict, *recipe.as_good)
+        return recipe.verdict in (ANY, self.verdict) and self.first in (recipe.finding or self.verdict, *recipe.as_good)
 
     @property
     def explained(self) -> bool:

@@ -157,6 +157,20 @@ class _View:
         asked = worth_a_look(weighed) if told else may_explain(weighed)
         return findings, not_evaluated, within_reach(asked, evaluate(rules, at_last, policy.weights)[0])
 
+    def arms_worth_asking(self, arms: Sequence[Cell], rounds: int) -> frozenset[str]:
+        """The arms that may settle, with some luck, a suspicion which would only warn: their few pictures are targeted.
+
+        One that is confirmed now needs none.
+        """
+        rules, policy = self.judges.rules, self.judges.policy
+        of = 0 if not arms else _rounds(arms)
+        if rounds >= of:
+            return frozenset()
+        weighed = weigh(evaluate(rules, self.measurements, policy.weights)[0], policy, today=today(), lora=self.lora)
+        at_last = [foreseen(one, rounds, of, LUCK) for one in self.measurements]
+        reached = within_reach(may_explain(weighed), evaluate(rules, at_last, policy.weights)[0])
+        return asked_arms(reached, rules) - {""}
+
     def verdict(self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]) -> Verdict:
         """The verdict; HOLD and SHIP only where demands that are looked at as often fail or hold as clearly as findings
         must, whatever else they rest on.
@@ -210,19 +224,22 @@ class _Asker:
         view = _View(measurements=measurements, judges=self._judges, novel=novel, lora=self._lora)
         findings, not_evaluated, suspected = view.judged(rounds, _rounds(self._plan))
         gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
+        along = view.arms_worth_asking(self._arms, rounds)
         if is_decided(view.verdict(findings, not_evaluated), suspected, gap):
-            return "no ruler" if gap is not None and gap.value is None else "decided"
+            without = gap is not None and gap.value is None
+            return "no ruler" if without else next_of_arms(self._arms, rounds, along) or "decided"
         self._stuck.append(None if suspected else view.beyond_pictures(findings, not_evaluated))
         if len(self._stuck) >= PATIENCE and self._stuck[-1] is not None and len(set(self._stuck[-PATIENCE:])) == 1:
             return "nothing left"
         asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)
         beside = next_of_arms(self._arms, rounds, asked - {""})
+        with_warnings = next_of_arms(self._arms, rounds, asked - {""} | along)
         told = [finding for finding in findings if finding.state != "suspected"]
         if asked and "" not in asked and not still_open and view.verdict(told, not_evaluated).outcome != "INCONCLUSIVE":
-            return beside or "nothing left"  # the matrix itself has told all it can
+            return with_warnings if beside else "nothing left"  # the matrix itself has told all it can
         environments = () if "" in asked else still_open
         weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, rules)
-        return *next_round(self._plan, rounds, environments, weights), *beside
+        return *next_round(self._plan, rounds, environments, weights), *with_warnings
 
 
 class _Ledger:

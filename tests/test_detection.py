@@ -29,6 +29,13 @@ def test_a_healthy_lora_is_found_when_it_ships_without_a_confirmed_finding() -> 
     assert not outcome("healthy", "INCONCLUSIVE").found
 
 
+def test_a_fault_that_only_warns_is_found_whatever_the_verdict_and_by_a_rule_that_is_as_good() -> None:
+    again = "The training set holds the same picture several times."
+    assert outcome("copies", "INCONCLUSIVE", "memorised", "pose-rigidity", cause=again).explained
+    assert outcome("copies", "SHIP", "copied-face", cause="Pictures are in the dataset more than once, and").explained
+    assert not outcome("copies", "SHIP", "pose-rigidity", "memorised", cause=again).found
+
+
 def test_the_confusion_matrix_has_a_row_for_each_fault_and_counts_everybody() -> None:
     lines = list(confusion([outcome("low-rank", "HOLD", "low-weight-forgetting"), outcome("low-rank", "INCONCLUSIVE")]))
     assert lines[0] == "| planted | INCONCLUSIVE | low-weight-forgetting |"

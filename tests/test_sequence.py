@@ -260,6 +260,28 @@ def test_a_hold_that_nothing_explains_is_rendered_on_for_what_may_explain_it(tmp
     assert rounds == {0, 1, 2, 3}
 
 
+WARNS = replace(LEAK, severity="warning")
+
+
+def warned(leak: tuple[float, float, float], folder: Path) -> tuple[Sequenced, list[Cell]]:
+    """A LoRA that ships, but for a warning in an arm; what was rendered after the first round, probes left out."""
+    eyes = ArmEyes(leak=leak)
+    with RunFolder(folder) as run:
+        found = until_decided(FULL.cells, MATRIX, replace(JUDGES, rules=(WARNS,)), eyes, run, beside=BESIDE)
+    return found, [cell for cell in eyes.rendered if cell.replicate >= 2 and cell.arm != "strong"]
+
+
+def test_a_suspected_warning_in_an_arm_buys_pictures_of_that_arm_alone_though_the_lora_ships(tmp_path: Path) -> None:
+    found, later = warned((0.15, 0.4, 0.65), tmp_path / "run")
+    assert {(cell.arm, cell.replicate) for cell in later} == {("no-trigger", 2), ("no-trigger", 3)}
+    assert found.stopped == "decided"
+
+
+@pytest.mark.parametrize("leak", [(0.0, 0.21, 0.5), (0.25, 0.4, 0.55)], ids=["out of reach", "confirmed already"])
+def test_a_warning_that_pictures_would_not_change_buys_none(leak: tuple[float, float, float], tmp_path: Path) -> None:
+    assert warned(leak, tmp_path / "run")[1] == []
+
+
 def test_a_hold_that_nothing_explains_is_not_rendered_on_for_a_mere_note(tmp_path: Path) -> None:
     found, rounds = held_with_a_suspicion((0.0, 0.25, 0.5), tmp_path / "run", leaks=replace(LEAK, severity="note"))
     assert (found.stopped, rounds) == ("decided", {0, 1})
