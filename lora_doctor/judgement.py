@@ -196,9 +196,10 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     novel = [e["name"] for e in facts.matrix["environments"] if not e["trained"]]
     lora = facts.inputs.get("lora", "")
     about = evaluate(judges.dataset_rules, facts.measurements)[0]
+    top = max(facts.matrix["ship_weights"], default=None)
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
-        failing_at=confirmed_at(rules, facts.measurements), noted=facts.verdict.warnings,
+        failing_at=confirmed_at(rules, facts.measurements, top), noted=facts.verdict.warnings,
     )  # fmt: skip
     treated, why = _treated(findings, about, verdict.outcome)
     prescription = prescribe(treated, training, facts.measurements, spec=spec, label_sets=labels)

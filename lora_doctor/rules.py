@@ -65,9 +65,21 @@ def evaluate(
     return tuple(sorted(findings, key=_urgency)), tuple(unjudged)
 
 
-def confirmed_at(rules: Sequence[Rule], measurements: Sequence[Measurement]) -> dict[float, tuple[str, ...]]:
-    """Weight -> the rules with `by_weight` that are confirmed there, as they would be if it were a ship weight."""
+def confirmed_at(
+    rules: Sequence[Rule], measurements: Sequence[Measurement], top: float | None = None
+) -> dict[float, tuple[str, ...]]:
+    """Weight -> the rules that end the working range there.
+
+    Those with `by_weight` where they are confirmed as they would be if it were a ship weight; those with `ends_range`
+    at `top`, the highest ship weight (None = not known), or at the highest weight that was looked at for damage.
+    """
     found: dict[float, tuple[str, ...]] = {}
+    looked_at = [float(m.where["weight"]) for m in measurements if m.where.get("weight", "ship") != "ship"]
+    beyond = max((weight for weight in looked_at if top is not None and weight > top), default=None)
+    for rule in (one for one in rules if one.ends_range):
+        end = top if rule.ends_range == "top" else beyond
+        if end is not None and any(f.state == "confirmed" for f in evaluate([rule], measurements)[0]):
+            found[end] = (*found.get(end, ()), rule.id)
     for rule in (one for one in rules if one.by_weight):
         names = {name for name, _ in asked(rule.when)}
         known = {m.where["weight"] for m in measurements if m.name in names and "weight" in m.where}

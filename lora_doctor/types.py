@@ -807,6 +807,9 @@ class Rule:
     by_weight: bool = False
     """Whether it is judged at each weight too, not over the ship weights together alone: it holds at any weight of the
     policy, and at the others tells where the working range ends."""
+    ends_range: Literal["", "top", "beyond"] = ""
+    """Where the working range ends once it is confirmed, of a rule that is judged at one weight alone: at the highest
+    ship weight, where arms are rendered, or at the weight beyond it."""
     probes: tuple[str, ...] = ()
     """Files of `arms/` that are rendered only once this symptom is seen: they tell its causes apart."""
 

@@ -617,6 +617,15 @@ def test_a_rule_by_weight_is_confirmed_at_the_weights_where_it_would_be_at_the_s
     assert confirmed_at(list(RULES.values()), found) == {1.2: ("overbaked",)}
 
 
+@pytest.mark.parametrize(("rule", "ends"), [("base-damage", 1.0), ("memorised", 1.0), ("peaks-early", 1.2)])
+def test_what_is_looked_at_in_one_weight_alone_ends_the_range_there(rule: str, ends: float) -> None:
+    beyond = number("overbake.detail", 1.0, (0.9, 1.1), weight="1.2")
+    found = [*RULES[rule].examples["fires"][0], beyond]
+    assert confirmed_at([RULES[rule]], found, 1.0) == {ends: (rule,)}
+    assert confirmed_at([RULES[rule]], found) == {}
+    assert confirmed_at([RULES[rule]], [*RULES[rule].examples["quiet"][0], beyond], 1.0) == {}
+
+
 def test_without_per_weight_measurements_the_range_has_no_end() -> None:
     assert confirmed_at(list(RULES.values()), []) == {}
 
