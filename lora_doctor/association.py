@@ -49,10 +49,14 @@ def corrected_v(first: Array, second: Array) -> float:
 
 
 def permutation_p(first: Array, second: Array) -> float:
-    """p-value of independence: how often shuffled pictures go together as strongly; never 0, equal for equal input."""
+    """p-value of independence: how often shuffled pictures go together as strongly; never 0, equal for equal input.
+
+    Chance knows only how often each value is there: neither the pictures' order nor what values are called matters.
+    """
     import numpy as np
 
     random, seen = np.random.default_rng(SEED), chi_squared(first, second)
+    first, second = _margin_alone(first), _margin_alone(second)
     reached, tried = 0, 0
     for rounds in ROUNDS:
         reached += _reached(first, second, seen, rounds, random)
@@ -69,6 +73,14 @@ def holm(values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, values[index] * (len(values) - rank)))
         corrected[index] = least
     return corrected
+
+
+def _margin_alone(codes: Array) -> Array:
+    """(n,) as many of each value, the most frequent first and called 0."""
+    import numpy as np
+
+    counts = np.sort(np.bincount(codes))[::-1]
+    return np.repeat(np.arange(len(counts)), counts)
 
 
 def _reached(first: Array, second: Array, seen: float, rounds: int, random: Any) -> int:

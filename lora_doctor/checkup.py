@@ -163,7 +163,9 @@ def run_checkup(
             copies = copies_among(dataset, references)
         with clock.stage("dataset"):
             redrawn = read_redrawn(
-                dataset, pictures_to_redraw(references, instruments.label_sets, copies),
+                dataset, pictures_to_redraw(
+                    [image.sha256 for image in dataset.images], references, instruments.label_sets, copies
+                ),
                 renderer.redraw, instruments, run, progress, drawn_by=decoder_digest(fingerprint),
             )  # fmt: skip
         choices: list[Choice] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from lora_doctor.types import LabelSet, Reading
@@ -12,17 +11,20 @@ ENOUGH = 12
 
 
 def pictures_to_redraw(
-    references: Sequence[Reading | None], label_sets: Mapping[str, LabelSet], copies: Sequence[Sequence[int]]
+    contents: Sequence[str],
+    references: Sequence[Reading | None],
+    label_sets: Mapping[str, LabelSet],
+    copies: Sequence[Sequence[int]],
 ) -> list[int]:
-    """Indexes of dataset pictures with a face, `ENOUGH` of each framing at most, spread over the dataset; no copies."""
-    labels, extra = label_sets.get("framing"), {index for group in copies for index in sorted(group)[1:]}
+    """Indexes of dataset pictures with a face, `ENOUGH` of each framing at most, one of each group of copies.
+
+    `contents`: SHA-256 of each picture. Which ones are chosen depends on these, as a draw, and not on their order.
+    """
+    labels = label_sets.get("framing")
+    extra = {index for group in copies for index in sorted(group, key=contents.__getitem__)[1:]}
     by_framing: dict[str, list[int]] = {}
     for index, reading in enumerate(references):
         if reading is not None and reading.face.faces and index not in extra:
             by_framing.setdefault(reading.top_label(labels) or "", []).append(index)
-    return sorted(index for indexes in by_framing.values() for index in _spread(indexes))
-
-
-def _spread(indexes: Sequence[int]) -> list[int]:
-    step = max(1.0, len(indexes) / ENOUGH)
-    return [indexes[math.floor(place * step)] for place in range(min(ENOUGH, len(indexes)))]
+    chosen = (sorted(indexes, key=contents.__getitem__)[:ENOUGH] for indexes in by_framing.values())
+    return sorted(index for indexes in chosen for index in indexes)

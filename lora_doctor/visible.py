@@ -143,10 +143,11 @@ class Visible:
 
     def draws(self, count: int, seed: int) -> Array:
         """(count, n) label indexes: what the pictures may show, drawn from their probabilities; equal for equal
-        seeds."""
+        seeds, in whatever order the pictures are."""
         import numpy as np
 
-        chance = np.random.default_rng(seed).random((count, len(self)))
+        place = np.argsort(np.lexsort(self.probability.T))
+        chance = np.random.default_rng(seed).random((count, len(self)))[:, place]
         upto = np.cumsum(self.probability, axis=1)
         drawn: Array = np.stack([(upto < row[:, None]).sum(axis=1) for row in chance])
         return np.minimum(drawn, len(self.labels.labels) - 1)

@@ -27,6 +27,14 @@ def test_v_is_symmetric_and_bounded() -> None:
         assert 0 <= corrected_v(one, other) <= 1
 
 
+def test_chance_does_not_depend_on_order_or_names() -> None:
+    random = np.random.default_rng(4)
+    for _ in range(5):
+        one, other, order = random.integers(0, 4, 30), random.integers(0, 3, 30), random.permutation(30)
+        named = (np.array([2, 0, 3, 1])[one], np.array([1, 2, 0])[other])
+        assert permutation_p(one, other) == permutation_p(named[0][order], named[1][order])
+
+
 def test_what_does_not_vary_goes_with_nothing() -> None:
     assert corrected_v(np.zeros(9, int), np.arange(9) % 3) == 0
 

@@ -155,3 +155,9 @@ def test_draws_are_repeatable_and_follow_the_probabilities() -> None:
     one, again = seen.draws(300, 3), seen.draws(300, 3)
     assert (one == again).all()
     assert float((one[:, 0] == 0).mean()) == pytest.approx(float(seen.probability[0, 0]), abs=0.06)
+
+
+def test_what_a_picture_is_drawn_as_does_not_depend_on_its_place() -> None:
+    readings = [sure(0, 0.9), sure(1, 0.7), sure(0, 0.6), sure(1, 0.95)]
+    there, back = hair(readings * 3).draws(200, 3), hair((readings * 3)[::-1]).draws(200, 3)
+    assert sorted(map(tuple, there.T)) == sorted(map(tuple, back.T))
