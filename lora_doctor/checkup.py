@@ -169,6 +169,7 @@ def run_checkup(
                 renderer.redraw, instruments, run, progress, drawn_by=decoder_digest(fingerprint),
             )  # fmt: skip
         choices: list[Choice] = []
+        same_from = instruments.same_from
 
         def see(known: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
             run.put_plan(fingerprint, known, free=HOW)
@@ -185,11 +186,11 @@ def run_checkup(
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=person.asked, bound=bound,
                 with_others=settings.character.with_others, held=judges.policy.identity_at_least,
-                copies=copies, least_face=least_face, redrawn=redrawn,
+                copies=copies, least_face=least_face, redrawn=redrawn, same_from=same_from[instruments.face.name],
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
-                study = choices[-1].study
+                study = replace(choices[-1].study, same_from=same_from[choices[-1].chosen])
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
@@ -327,7 +328,10 @@ def _facts(
 
     study, measurements = done.study, done.measurements
     ruler = build_ruler(study)
-    score_of, limits = (None, NO_LIMITS) if isinstance(ruler, str) else (ruler.score_if_framed, ruler.limits)
+    told: dict[str, Any] = {"score_of": None, "limits": NO_LIMITS}
+    if not isinstance(ruler, str):
+        told = {"score_of": ruler.score_if_framed, "limits": ruler.limits, "verified": ruler.verified}
+    renders, beside = run.renders(), [cell for cells in study.arms.values() for cell in cells]
     environments = {cell.environment: cell.trained for cell in study.cells}
     return Diagnosis(
         format_version=diagnosis_file.FORMAT_VERSION,
@@ -363,10 +367,8 @@ def _facts(
             "guidance": renderer.guidance,
             "seed": settings.seed,
         },
-        cells=dossier.describe_cells(study.cells, study, run.renders(), run.path, score_of, limits),
-        arms=dossier.describe_cells(
-            [cell for cells in study.arms.values() for cell in cells], study, run.renders(), run.path, score_of, limits
-        ),
+        cells=dossier.describe_cells(study.cells, study, renders, run.path, **told),
+        arms=dossier.describe_cells(beside, study, renders, run.path, **told),
         dataset=dossier.describe_dataset(
             study.dataset,
             study.references,

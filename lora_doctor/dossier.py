@@ -51,18 +51,20 @@ def describe_cells(
     folder: Path,
     score_of: ScoreOf | None,
     limits: Limits = NO_LIMITS,
+    verified: Callable[[Reading], bool | None] = lambda reading: None,
 ) -> tuple[dict[str, Any], ...]:
     """One mapping for each of these cells of the study, in their order.
 
-    `limits`: the faces that can be scored; they tell the state alone.
+    `limits`: the faces that can be scored; `verified`: whether a render is the character by the instrument's own mark.
+    They tell the state alone.
     """
     images = {render.cell.key: render for render in renders}
-    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, limits) for cell in cells)
+    return tuple(_cell(cell, images.get(cell.key), study, folder, score_of, limits, verified) for cell in cells)
 
 
 def _cell(
     cell: Cell, render: Render | None, study: Study, folder: Path, score_of: ScoreOf | None,
-    limits: Limits,
+    limits: Limits, verified: Callable[[Reading], bool | None],
 ) -> dict[str, Any]:  # fmt: skip
     reading, reason = study.renders.get(cell.key), study.missing.get(cell.key)
     image = render.image.relative_to(folder).as_posix() if render is not None and render.image is not None else None
@@ -71,7 +73,9 @@ def _cell(
         "key": cell.key, "weight": cell.weight, "environment": cell.environment, "trained": cell.trained,
         "framing": cell.framing, "replicate": cell.replicate, "image": image,
         "reason": reason, "identity": None if identity is None else round(identity, 4),
-        "state": state_of(reading, reason, cell.weight, identity, limits, study.held),
+        "state": state_of(
+            reading, reason, cell.weight, identity, limits, study.held, None if reading is None else verified(reading)
+        ),
         "labels": {} if reading is None else labels_read(reading, study.label_sets, cell.framing),
         "faces": 0 if reading is None else reading.face.faces,
         # No prompt: an arm may replay captions of the training set, which are nobody else's business.

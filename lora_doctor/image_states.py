@@ -94,8 +94,13 @@ def state_of(
     identity: float | None,
     limits: Limits,
     held: float | None,
+    verified: bool | None = None,
 ) -> State:
-    """The state of one render. `identity`: its score, None where there is no ruler; `held`: the score that is asked."""
+    """The state of one render.
+
+    `identity`: its score, None where there is no ruler; `held`: the score that is asked; `verified`: whether the
+    instrument's own mark calls it the character too, None where it has none.
+    """
     if broken(reading, reason):
         return "broken"
     if reading is None:
@@ -108,7 +113,7 @@ def state_of(
         return "base"
     if identity is None or held is None:
         return "not measured"
-    return "held" if identity >= held else "drift"
+    return "held" if identity >= held and verified is not False else "drift"
 
 
 def _turn(face: FaceReading) -> float | None:

@@ -77,6 +77,12 @@ class Instruments:
         return {one.name: one.similarity for one in self.identity}
 
     @property
+    def same_from(self) -> dict[str, float | None]:
+        """Each that may measure identity -> the similarity from which two pictures show one person; None = not told."""
+        readers = {self.face.name: self.face, **{one.name: one.reader for one in self.identity}}
+        return {name: getattr(reader, "same_from", None) for name, reader in readers.items()}
+
+    @property
     def described(self) -> dict[str, Any]:
         """Their names, hashes and licences, as records and reports tell them."""
         readers = {"face": self.face, "clip": self.clip, "tagger": self.tagger, "body": self.body}

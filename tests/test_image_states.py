@@ -40,6 +40,9 @@ def state(reading: Reading | None, **other: Any) -> str:
     [
         (seen(face()), {}, "held"),
         (seen(face()), {"identity": 0.59}, "drift"),
+        (seen(face()), {"verified": False}, "drift"),
+        (seen(face()), {"verified": True}, "held"),
+        (seen(face()), {"verified": True, "identity": 0.59}, "drift"),
         (seen(face()), {"weight": 0.0}, "base"),
         (seen(face(found=False)), {}, "no face"),
         (seen(face(19.0)), {}, "too small"),

@@ -113,7 +113,9 @@ def healthy() -> list[Measurement]:
 
 
 def judge(measurements: list[Measurement], policy: Policy = STANDARD) -> Verdict:
-    return decide(*evaluate(RULES, measurements, policy.weights), measurements, policy, novel=NOVEL, today=TODAY, lora=LORA)
+    return decide(
+        *evaluate(RULES, measurements, policy.weights), measurements, policy, novel=NOVEL, today=TODAY, lora=LORA
+    )
 
 
 def replaced(measurements: list[Measurement], *new: Measurement) -> list[Measurement]:

@@ -44,6 +44,11 @@ class CcipReader:
         self.threshold = threshold
         """Pairs that differ by no more show one character, its makers say: where precision and recall balance."""
 
+    @property
+    def same_from(self) -> float:
+        """The similarity of two pictures from which they show one character."""
+        return 1.0 - self.threshold
+
     def embed(self, images: Sequence[Image.Image]) -> Array:
         """(images, d) float32 features, of no particular length."""
         import numpy as np

@@ -31,8 +31,15 @@ _LICENCES = {
 }
 
 
+SAME_FROM = 0.28
+"""Cosine of two faces from which insightface calls them one person (deepinsight/insightface,
+web-demos/src_recognition/main.py, for buffalo_l)."""
+
+
 class FaceReader:
     """Finds faces and embeds the largest one."""
+
+    same_from = SAME_FROM
 
     def __init__(
         self, analysis: Any, name: str, licence: str, digest: str, *, rescue: bool = True, on_gpu: bool = False

@@ -37,9 +37,14 @@ OVERLAP = 0.3
 """Boxes that overlap by more are one face (intersection over union): OpenCV's default."""
 
 
+SAME_FROM = 0.363
+"""Cosine of two faces from which OpenCV calls them one person (opencv/samples/dnn/face_detect.py)."""
+
+
 class SFaceReader:
     """Finds faces and embeds the largest one."""
 
+    same_from = SAME_FROM
     least_face = LEAST_FACE
 
     def __init__(

@@ -7,7 +7,7 @@ ceiling, and counted twice it would pull the centroid its way. So copies are lef
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,23 @@ def references_of(study: Study) -> References | str:
     if not strange or len(set(_groups(study, kept))) < MIN_REFERENCES:
         return replace(every, spread=spread, outliers=outliers)
     return replace(_compared(study, kept), spread=spread, outliers=outliers, left_out=len(strange))
+
+
+def same_share(
+    references: References, similarity: Callable[[Any, Any], Any] | None, same_from: float
+) -> Callable[[Any], float]:
+    """An embedding -> the share of references, groups of copies as one, whose similarity with it is that or more."""
+    import numpy as np
+
+    rows = np.stack([np.asarray(one.face.embedding) for one in references.known])
+    weight = 1 / np.bincount(references.copies)[np.asarray(references.copies)]
+
+    def share(embedding: Any) -> float:
+        one = np.asarray(embedding)
+        pairs = rows @ one if similarity is None else np.asarray(similarity(one[None], rows))[0]
+        return float(weight[pairs >= same_from].sum() / weight.sum())
+
+    return share
 
 
 def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:

@@ -7,16 +7,21 @@ how far away the face is. The score (similarity - floor) / (ceiling - floor) doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lora_doctor.image_states import NO_LIMITS, Limits, came_out_empty, limits_of, unscorable
 from lora_doctor.metrics import intervals
-from lora_doctor.metrics.ceiling import References, ceilings_of, raised_ceilings, references_of
+from lora_doctor.metrics.ceiling import References, ceilings_of, raised_ceilings, references_of, same_share
 from lora_doctor.metrics.estimates import Estimate, join
 from lora_doctor.metrics.floor import floors_of, raised_floors
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample
 from lora_doctor.types import Cell, Reading, Study
+
+VERIFIED = 0.5
+"""Share of the references that must be the same person for a face to be verified: a median, which single poor
+references do not move."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +46,8 @@ class Ruler:
     framings: Mapping[str, Mark]
     limits: Limits
     """The faces that can be scored."""
+    same: Callable[[Any], float] | None = None
+    """An embedding -> the share of references that the instrument's makers call the same person; None = no mark."""
     at_worst: Ruler | None = None
     """The same with every render that is missing at weight 0 taken for a picture of the person, and every picture of
     the dataset that could not be read for as alike as can be: floor and ceiling lie higher, and every score lower.
@@ -55,6 +62,12 @@ class Ruler:
             return 0.0
         floor, gap = self.framings[framing].floor.value or 0.0, self.framings[framing].gap.value or 1.0
         return (self.references.likeness(reading.face.embedding) - floor) / gap
+
+    def verified(self, reading: Reading) -> bool | None:
+        """Whether at least half of the references are the same person by the instrument's own mark; None = no mark."""
+        if self.same is None or reading.face.embedding is None:
+            return None
+        return self.same(reading.face.embedding) >= VERIFIED
 
     def score_if_framed(self, reading: Reading, framing: str) -> float | None:
         """The identity score of a render, or None in a framing the matrix has not: an arm may have its own."""
@@ -78,7 +91,8 @@ def build_ruler(study: Study) -> Ruler | str:
     def ruled(lows: Mapping[str, Estimate], highs: Mapping[str, Estimate], at_worst: Ruler | None) -> Ruler:
         whole = _mark(lows[""], highs[""], None)
         marks = {f: _mark(lows[f], highs[f], whole.problem) for f in framings_of(study)}
-        return Ruler(references=references, whole=whole, framings=marks, limits=limits, at_worst=at_worst)
+        same = None if study.same_from is None else same_share(references, study.similarity, study.same_from)
+        return Ruler(references=references, whole=whole, framings=marks, limits=limits, same=same, at_worst=at_worst)
 
     floor, ceiling = raised_floors(study, floors), raised_ceilings(study, ceilings)
     worst = None if floor is None and ceiling is None else ruled(floor or floors, ceiling or ceilings, None)

@@ -32,8 +32,10 @@ def state_in(study: Study, ruler: Ruler | str) -> Callable[[Cell], State]:
 
     def of(cell: Cell) -> State:
         reading = study.renders.get(cell.key)
-        score = ruler.score(reading, cell.framing) if isinstance(ruler, Ruler) and reading is not None else None
-        return state_of(reading, study.missing.get(cell.key), cell.weight, score, limits, study.held)
+        known = ruler if isinstance(ruler, Ruler) and reading is not None else None
+        score = None if known is None or reading is None else known.score(reading, cell.framing)
+        verified = None if known is None or reading is None else known.verified(reading)
+        return state_of(reading, study.missing.get(cell.key), cell.weight, score, limits, study.held, verified)
 
     return of
 

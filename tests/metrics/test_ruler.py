@@ -188,3 +188,31 @@ def test_an_arm_in_a_framing_the_matrix_has_not_gets_no_score() -> None:
     render = reading(cosine=CEILING, noise=1, labels={})
     assert ruler.score_if_framed(render, CLOSE_UP) == pytest.approx(ruler.score(render, CLOSE_UP))
     assert ruler.score_if_framed(render, FULL_BODY) is None
+
+
+@pytest.mark.parametrize(("mark", "verified"), [(None, None), (0.3, True), (0.9, False)])
+def test_a_render_is_verified_where_half_of_the_references_are_the_same_person_by_the_instruments_mark(
+    mark: float | None, verified: bool | None
+) -> None:
+    """Renders are at 0.8 of the character's axis as references are: at 0.64 of each other."""
+    study = dataclasses.replace(make_study(), same_from=mark)
+    ruler = build_ruler(study)
+    assert isinstance(ruler, Ruler)
+    one = next(study.renders[cell.key] for cell in study.cells if cell.weight == 1)
+    assert ruler.verified(one) is verified
+
+
+def test_copies_vote_once_and_pairs_are_compared_by_the_instruments_own_function() -> None:
+    study = make_study()
+    twins = tuple(range(1, len(study.references)))
+    ruler = build_ruler(dataclasses.replace(study, same_from=0.5, similarity=lambda one, many: one @ many.T))
+    assert isinstance(ruler, Ruler) and ruler.same is not None
+    first = study.references[0]
+    assert first is not None and first.face.embedding is not None
+    assert ruler.same(first.face.embedding) == 1.0
+    unlike = np.zeros_like(first.face.embedding)
+    unlike[2] = 1.0  # alike with the first reference alone
+    alone = ruler.same(unlike)
+    few = build_ruler(dataclasses.replace(study, same_from=0.5, copies=(twins[:10],)))
+    assert isinstance(few, Ruler) and few.same is not None
+    assert few.same(unlike) > alone > 0
