@@ -27,6 +27,9 @@ FEWEST = 10
 RARELY = 0.99
 """Share of the dataset's pictures that are farther from their nearest neighbour than what counts as a copy."""
 
+FENCE, LEAST_RANGE = 1.5, 0.02
+"""Interquartile ranges above the upper quartile from which a similarity is no usual one, and the least such range."""
+
 
 def measure(study: Study) -> list[Measurement]:
     """`copies.share` of the matrix's ship renders and of the replayed captions, and `copies.excess`, what it is beyond.
@@ -120,7 +123,8 @@ def _line(study: Study) -> float | str:
     """The similarity from which a picture is nearer than nearly all training pictures are to one another.
 
     A training picture is held against all but its own copies (`Study.copies`), or copies would make copying look
-    usual; pictures that have one are no witness.
+    usual; pictures that have one are no witness. Nor are two that are far nearer to each other than the others are to
+    anything (Tukey's fence): one such pair among a few pictures would hide any copying.
     """
     import numpy as np
 
@@ -134,7 +138,10 @@ def _line(study: Study) -> float | str:
     rows = np.stack([np.asarray(row, np.float64) for row in single])
     similar = rows @ rows.T
     np.fill_diagonal(similar, -1.0)
-    return float(np.quantile(similar.max(axis=1), RARELY))
+    nearest = similar.max(axis=1)
+    lower, upper = np.quantile(nearest, (0.25, 0.75))
+    usual = nearest[nearest <= upper + FENCE * max(upper - lower, LEAST_RANGE)]
+    return float(np.quantile(usual, RARELY))
 
 
 def _units(cells: Sequence[Cell]) -> dict[Cell, Cell]:

@@ -110,6 +110,16 @@ def test_which_captions_are_replayed_does_not_depend_on_their_order() -> None:
     assert {cell.prompt for cell in again} == {cell.prompt for cell in captions.plan(case)}
 
 
+def test_a_picture_that_is_there_twice_is_replayed_once() -> None:
+    """Its renders would be the same, and count as several."""
+    import dataclasses
+
+    case = make_case(captions=[f"yuki_nk, {n}" for n in range(4)])
+    twice = dataclasses.replace(case.dataset, images=(*case.dataset.images, *case.dataset.images[:3]))
+    cells = captions.plan(dataclasses.replace(case, dataset=twice))
+    assert len({cell.asked for cell in cells}) == 4 and len({(c.prompt, c.seed, c.weight) for c in cells}) == len(cells)
+
+
 def test_a_dataset_without_captions_replays_none() -> None:
     assert captions.plan(make_case()) == ()
 

@@ -49,10 +49,12 @@ def test_copies_in_the_dataset_do_not_make_copying_look_usual() -> None:
 
 
 def test_different_pictures_of_one_caption_show_how_alike_such_pictures_are() -> None:
+    """Where a third of them are: one such pair alone would hide any copying, see below."""
     made = study(0.99)
     refs = list(made.references)
-    assert refs[4] is not None
-    refs[4] = replace(refs[4], embedding=drawn(0.995))
+    for place in range(4, 12):
+        assert refs[place] is not None
+        refs[place] = replace(refs[place], embedding=drawn(0.995))
     found = measure(replace(made, references=tuple(refs)))
     assert get(found, "copies.share", arm="matrix").value == 0.0
 
@@ -117,3 +119,12 @@ def test_why_replayed_captions_are_missing_is_said(kept: int) -> None:
         told = get(found, name, arm="captions")
         assert (told.value is None) is (kept == 0) and "the prompt is 95 tokens long" in str(told.reason)
         assert "tokens" not in str(get(found, name, arm="matrix").reason)
+
+
+def test_one_pair_of_all_but_equal_training_pictures_does_not_hide_copying() -> None:
+    made = study(0.9)
+    refs = list(made.references)
+    assert refs[7] is not None and refs[8] is not None
+    refs[8] = replace(refs[8], embedding=0.999 * ROWS[7] + np.sqrt(1 - 0.999**2) * ROWS[8])
+    found = measure(replace(made, references=tuple(refs)))
+    assert get(found, "copies.share", arm="captions").value == 1.0
