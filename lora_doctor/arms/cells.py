@@ -55,7 +55,8 @@ def like_captions(case: ArmCase, arm: str, *, weights: Collection[float]) -> tup
     """Cells with training captions as they are; `asked` is the number of the picture.
 
     Captions that the text encoder reads whole come first; of the others, as much as it reads. Which ones does not
-    depend on their order; one of a picture that is there twice with one caption, whose renders would be the same. A caption's place and framing are those it names; replicates are few.
+    depend on their order; one of a picture that is there twice with one caption, whose renders would be the same. A
+    caption's place and framing are those it names; replicates are few.
     """
     read = {number: case.fitted(image.caption) for number, image in enumerate(case.dataset.images) if image.caption}
 
@@ -63,7 +64,8 @@ def like_captions(case: ArmCase, arm: str, *, weights: Collection[float]) -> tup
         image = case.dataset.images[number]
         return read[number] != image.caption, hashlib.sha256(f"{case.seed}/{image.sha256}".encode()).digest()
 
-    contents = {(case.dataset.images[number].sha256, caption): number for number, caption in read.items() if caption}
+    images = case.dataset.images
+    contents = {(images[number].sha256, caption): number for number, caption in read.items() if caption}
     chosen = sorted(contents.values(), key=turn)[:CAPTIONS]
     return tuple(
         replace(_captioned(case, number, read[number], replicate), weight=weight, arm=arm)
