@@ -1,7 +1,7 @@
 """One picture of a finished check-up, followed to the verdict: every number on the way, as docs/method.md shows it.
 
     lora-doctor check fixtures/miniature/patients/hana/lora.safetensors --out DIR
-    python -m benchmarks.worked_example DIR [--cell w0.70_beach_upper_body_r0]
+    python -m benchmarks.worked_example DIR [--cell w0.70_beach_upper_body_r0] [--strip strip.png]
 
 Reads the run folder and computes the chain again from the stored embeddings, beside what diagnosis.json says.
 """
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from PIL import Image
 
 from benchmarks.tables import number
 from lora_doctor.compared_run import ComparedRun, Terms
@@ -20,6 +23,7 @@ from lora_doctor.comparison_samples import Scale, common_scale
 from lora_doctor.metrics.intervals import t_quantile
 from lora_doctor.metrics.ruler import Ruler, scores
 from lora_doctor.metrics.units import Sample
+from lora_doctor.run_folder import image_name
 from lora_doctor.types import UPPER_BODY, Cell
 
 
@@ -33,6 +37,7 @@ def lines(run: ComparedRun, key: str | None) -> Iterator[str]:
     yield from _picture(run, cell, scale.ruler)
     for weight in sorted({*run.ship_weights}):
         yield from _weight(run, scale, cell, weight)
+    yield from _places(run)
     yield f"verdict: {run.diagnosis.verdict.outcome}. {run.diagnosis.verdict.sentence}"
 
 
@@ -76,6 +81,28 @@ def _weight(run: ComparedRun, scale: Scale, cell: Cell, weight: float) -> Iterat
     yield f"  diagnosis.json: identity.score {number(run.diagnosis, 'identity.score', weight=f'{weight:g}')}"
 
 
+def strip(run: ComparedRun, key: str | None, weights: Sequence[float] = (0.0, 0.4, 0.7, 1.0)) -> Image.Image:
+    """The scene of the cell at these weights, side by side, three times as large."""
+    cell = _cell(run, key)
+    files = [run.folder / image_name(replace(cell, weight=weight).key) for weight in weights]
+    pictures = [Image.open(file).convert("RGB") for file in files]
+    side = pictures[0].width
+    together = Image.new("RGB", (side * len(pictures), side))
+    for place, picture in enumerate(pictures):
+        together.paste(picture, (side * place, 0))
+    return together.resize((together.width * 3, together.height * 3), Image.Resampling.LANCZOS)
+
+
+def _places(run: ComparedRun) -> Iterator[str]:
+    """What is claimed of each environment, at the bound of the looks, and with one picture more that fails."""
+    yield f"each environment over the ship weights, at {run.diagnosis.matrix['rounds']['bound']} standard errors:"
+    for each in run.diagnosis.measurements:
+        if each.name == "identity.score" and "environment" in each.where and each.where.get("weight") == "ship":
+            low, high = each.interval or (0.0, 0.0)
+            worse = f", with one picture worse {each.one_worse:.3f}" if each.one_worse is not None else ""
+            yield f"  {each.where['environment']}: {each.value or 0:.3f} [{low:.3f}, {high:.3f}]{worse}"
+
+
 def _listed(found: Sample, environment: str) -> str:
     """`upper_body 0.51, 0.77`: the units of an environment, by framing."""
     by_framing: dict[str, list[str]] = {}
@@ -89,8 +116,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the run folder of a finished check-up")
     parser.add_argument("--cell", default=None, help="a picture's key (default: an upper body in a new environment)")
+    parser.add_argument("--strip", type=Path, default=None, help="write the scene at four weights to this file")
     asked = parser.parse_args()
-    print(*lines(read_runs([asked.run])[0], asked.cell), sep="\n")
+    (run,) = read_runs([asked.run])
+    print(*lines(run, asked.cell), sep="\n")
+    if asked.strip is not None:
+        strip(run, asked.cell).save(asked.strip, optimize=True)
 
 
 if __name__ == "__main__":
