@@ -49,6 +49,8 @@ BESIDE_SEEDS = {
     "no-trigger": (803, 823, 843),
     "leak": (804, 824, 844),
     "nobody-else": (814, 834, 854),
+    "two-faces": (815, 835, 855),
+    "scaled-up": (816, 836, 856),
     "bleed": (805, 825, 845),
     "copies": (806, 826, 846),
     "few-pictures": (807, 827, 847),

@@ -17,7 +17,7 @@ from lora_doctor.types import Cell, Measurement, Study
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`control.caption_identity` of training captions, `control.recombined_identity` of those at another place, and the drop.
+    """`control.caption_identity` of training captions, `control.recombined_identity` at another place, and the drop.
 
     All at the highest ship weight, caption by caption; `control.caption_drop` is the first minus the second.
     """
