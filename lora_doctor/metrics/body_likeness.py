@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lora_doctor.metrics import intervals
+from lora_doctor.metrics.ceiling import copy_groups
 from lora_doctor.metrics.estimates import Estimate, fixed, mean, told
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.off_spec import shown_instead
@@ -64,14 +65,16 @@ def build_body_ruler(study: Study, framing: str) -> BodyRuler | str:
     shown = [cell for cell in cells if study.renders[cell.key].body is not None]
     if not cells:
         return f"{cannot}: nothing was rendered at weight 0, so there is no floor"
-    references = _references(study, framing)
-    if len(references) < MIN_REFERENCES:
-        shows = "1 dataset picture of that framing shows" if len(references) == 1 else None
-        seen = shows or f"{len(references)} dataset pictures of that framing show"
+    places = _references(study, framing)
+    references = [reading for place in places if (reading := study.references[place]) is not None]
+    groups = copy_groups(study, places)
+    if (count := len(set(groups))) < MIN_REFERENCES:
+        shows = "1 dataset picture of that framing shows" if count == 1 else None
+        seen = shows or f"{count} dataset pictures of that framing{' without copies' * (count < len(places))} show"
         return f"{cannot}: {seen} one, and {MIN_REFERENCES} are needed"
     if len(shown) <= MOSTLY * len(cells):
         return f"{cannot}: it is to be seen in {len(shown)} of {len(cells)} renders at weight 0"
-    centroid, similarities = _leave_one_out([reading.body for reading in references])
+    centroid, similarities = _leave_one_out([reading.body for reading in references], groups)
 
     def similarity(cell: Cell) -> float | None:
         reading = study.renders[cell.key]
@@ -128,15 +131,15 @@ def _readable(study: Study) -> tuple[str, ...]:
     return tuple(f for f in framings_of(study) if not sets or any(f in labels.framings for labels in sets))
 
 
-def _references(study: Study, framing: str) -> list[Reading]:
-    """The references of this framing in which a body is to be seen, without those that certainly show another outfit:
-    prompts ask for the spec's."""
+def _references(study: Study, framing: str) -> list[int]:
+    """The places of the references of this framing in which a body is to be seen, without those that certainly show
+    another outfit: prompts ask for the spec's."""
     framings = study.label_sets.get("framing")
     wanted = {study.label_sets[a]: label for a, label in study.spec.items() if a in study.label_sets}
     outfit = {labels: label for labels, label in wanted.items() if labels.kind == "outfit"}
     return [
-        reading
-        for reading in study.references
+        place
+        for place, reading in enumerate(study.references)
         if reading is not None
         and reading.body is not None
         and reading.top_label(framings) in (framing, None)
@@ -144,14 +147,22 @@ def _references(study: Study, framing: str) -> list[Reading]:
     ]
 
 
-def _leave_one_out(bodies: Sequence[Any]) -> tuple[Array, list[float]]:
-    """The (d,) mean of the leave-one-out centroids, and each body's cosine with the centroid of the others."""
+def _leave_one_out(bodies: Sequence[Any], copies: Sequence[int]) -> tuple[Array, list[float]]:
+    """The (d,) mean of the leave-one-out centroids, and the cosine of each group with the centroid of the others.
+
+    `copies`: the group of each body; a group of copies is left out together, weighs as one and has one cosine, its
+    mean.
+    """
     import numpy as np
 
     rows = np.stack([np.asarray(body, np.float64) for body in bodies])
-    others = rows.sum(axis=0) - rows
+    groups = np.unique(np.asarray(copies), return_inverse=True)[1]
+    own = np.zeros((groups.max() + 1, rows.shape[1]))
+    np.add.at(own, groups, rows)
+    own /= np.bincount(groups)[:, None]
+    others = own.sum(axis=0) - own
     others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-12)
-    return others.mean(axis=0), [float(cosine) for cosine in (rows * others).sum(axis=1)]
+    return others.mean(axis=0), [float(cosine) for cosine in (own * others).sum(axis=1)]
 
 
 def _gap(floor: Estimate, ceiling: Estimate) -> Estimate:

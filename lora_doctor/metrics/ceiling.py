@@ -70,7 +70,7 @@ class References:
 def references_of(study: Study) -> References | str:
     """The references without strangers among them, or why there are too few."""
     places = [i for i, one in enumerate(study.references) if one is not None and one.face.embedding is not None]
-    groups = _groups(study, places)
+    groups = copy_groups(study, places)
     if len(set(groups)) < MIN_REFERENCES:
         of = f"{len(places)} of {len(study.references)} dataset pictures"
         copies = f" ({len(set(groups))} without copies)" if len(set(groups)) < len(places) else ""
@@ -85,7 +85,7 @@ def references_of(study: Study) -> References | str:
     poor = STRANGER * statistics.median(every.similarities)
     strange = {p for p, s in zip(places, every.similarities, strict=True) if p in outliers and s < poor}
     kept = [place for place in places if place not in strange]
-    if not strange or len(set(_groups(study, kept))) < MIN_REFERENCES:
+    if not strange or len(set(copy_groups(study, kept))) < MIN_REFERENCES:
         return replace(every, spread=spread, outliers=outliers)
     return replace(_compared(study, kept), spread=spread, outliers=outliers, left_out=len(strange))
 
@@ -158,7 +158,7 @@ def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = 
 def _compared(study: Study, places: Sequence[int]) -> References:
     """Some of the dataset's faces, each compared with the others."""
     known = [reading for place in places if (reading := study.references[place]) is not None]
-    groups, centroid, labels = _groups(study, places), None, study.label_sets.get("framing")
+    groups, centroid, labels = copy_groups(study, places), None, study.label_sets.get("framing")
     if study.similarity is None:
         centroid, similarities = leave_one_out(known, groups)
         likeness = to_centroid(centroid)
@@ -171,7 +171,7 @@ def _compared(study: Study, places: Sequence[int]) -> References:
     )  # fmt: skip
 
 
-def _groups(study: Study, places: Sequence[int]) -> list[int]:
+def copy_groups(study: Study, places: Sequence[int]) -> list[int]:
     """The group of each place: that of its near-duplicates, or its own."""
     first = {place: min(group) for group in study.copies for place in group}
     return [first.get(place, place) for place in places]

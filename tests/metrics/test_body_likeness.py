@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lora_doctor.metrics.body_likeness import measure
+from lora_doctor.metrics.body_likeness import BodyRuler, build_body_ruler, measure
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY, Cell, Reading, Study
 from tests.metrics.make_study import get, make_study, references
 
@@ -135,3 +135,18 @@ def test_lost_renders_widen_the_interval() -> None:
     less = get(measure(with_bodies(lost)), "body.score", weight="1", framing=FULL_BODY)
     assert whole.interval and less.interval and less.reason
     assert less.interval[1] - less.interval[0] > whole.interval[1] - whole.interval[0]
+
+
+def test_copies_of_a_picture_do_not_raise_the_ceiling_and_count_once() -> None:
+    """A picture that is there four times over is as alike as can be to itself, and no more of a reference for it."""
+    study = with_bodies(make_study(refs=references([FULL_BODY] * 8)))
+    first = study.references[0]
+    assert first is not None
+    plain = build_body_ruler(study, FULL_BODY)
+    again = replace(study, references=(*study.references, first, first, first))
+    known = build_body_ruler(replace(again, copies=((0, 8, 9, 10),)), FULL_BODY)
+    unknown = build_body_ruler(again, FULL_BODY)
+    assert isinstance(plain, BodyRuler) and isinstance(known, BodyRuler) and isinstance(unknown, BodyRuler)
+    assert known.ceiling.value == pytest.approx(plain.ceiling.value) and known.ceiling.n == 8
+    assert known.centroid == pytest.approx(plain.centroid)
+    assert (unknown.ceiling.value or 0) > (plain.ceiling.value or 0) + 0.005
