@@ -20,8 +20,16 @@ from tests.test_verdict import healthy, number, replaced
 
 NOT_FOUND = ["closeup-only-209"]
 """Held without the symptom: what the fault did to 209 is another thing than what was planted."""
-NOT_EVEN_SUSPECTED = ["closeup-only-209", "undrawn-build-425", "undrawn-build-436"]
+NOT_EVEN_SUSPECTED = [
+    "closeup-only-209", "undrawn-build-425", "undrawn-build-436", "no-trigger-823", "few-pictures-827", "one-light-828",
+]  # fmt: skip
 """And LoRAs that brought the build which their base model does not draw: as measured, there is nothing to find."""
+FIRST_BESIDE = 800
+NOT_EXPLAINED = [
+    "no-trigger-823", "copies-826", "few-pictures-827", "one-light-828", "one-outfit-809", "one-outfit-829",
+]  # fmt: skip
+"""Of the faults beside the article's, from character 801 on: those whose first finding is not what was planted, or whose
+first cause is none that was."""
 
 
 @pytest.fixture
@@ -69,8 +77,14 @@ def test_every_kept_lora_is_one_of_the_table_and_can_be_judged() -> None:
     ill = [one for one in told if not is_healthy(one.job.fault)]
     findings = {one.job.name: (*one.confirmed, *one.suspected) for one in ill}
     assert [one.job.name for one in ill if one.job.fault in RECIPES and not one.found] == NOT_FOUND
-    unseen = [one.job.name for one in ill if FAULTS[one.job.fault].finding not in findings[one.job.name]]
-    assert unseen == NOT_EVEN_SUSPECTED
+    assert [name for name, seen in findings.items() if not _signs(name) & set(seen)] == NOT_EVEN_SUSPECTED
+    assert [one.job.name for one in ill if one.job.seed >= FIRST_BESIDE and not one.explained] == NOT_EXPLAINED
+
+
+def _signs(name: str) -> set[str]:
+    """The rules that speak of what was planted."""
+    recipe = FAULTS[name.rpartition("-")[0]]
+    return {recipe.finding, *recipe.as_good}
 
 
 def test_of_twelve_healthy_loras_one_symptom_is_confirmed_at_most() -> None:
