@@ -7,6 +7,7 @@ versions have.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lora_doctor.compared_run import ComparedRun, Terms
 from lora_doctor.metrics import control, copies, drift, environment, overbake
@@ -68,11 +69,9 @@ def beside_sample(
 
 def _seen_by(run: ComparedRun, shared: Study) -> Study:
     """The run's renders beside the shared training pictures."""
-    return Study(
-        cells=shared.cells, renders=run.renders, missing=run.missing, dataset=shared.dataset,
-        references=shared.references, label_sets=_as_shown(run), spec=shared.spec, ship_weights=run.ship_weights,
-        asked=(), copies=shared.copies, least_face=shared.least_face, similarity=shared.similarity,
-    )  # fmt: skip
+    return replace(
+        shared, renders=run.renders, missing=run.missing, label_sets=_as_shown(run), ship_weights=run.ship_weights
+    )
 
 
 def _as_shown(run: ComparedRun) -> dict[str, LabelSet]:
@@ -82,8 +81,4 @@ def _as_shown(run: ComparedRun) -> dict[str, LabelSet]:
     for key, seen in run.labels.items():
         for name in seen.keys() & shown.keys():
             shown[name].add(every[key].framing)
-    return {
-        name: LabelSet(attribute=name, labels=one.labels, prompts=one.prompts, kind=one.kind, crop=one.crop,
-                       framings=tuple(sorted(shown[name])))
-        for name, one in run.label_sets.items()
-    }  # fmt: skip
+    return {name: replace(one, framings=tuple(sorted(shown[name]))) for name, one in run.label_sets.items()}

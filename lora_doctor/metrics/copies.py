@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from lora_doctor.metrics.ceiling import FENCE, LEAST_RANGE
 from lora_doctor.metrics.estimates import Estimate, join, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
 from lora_doctor.types import Cell, Measurement, Reading, Study
@@ -26,9 +27,6 @@ FEWEST = 10
 """Training pictures without a copy below which their own neighbours tell nothing."""
 RARELY = 0.99
 """Share of the dataset's pictures that are farther from their nearest neighbour than what counts as a copy."""
-
-FENCE, LEAST_RANGE = 1.5, 0.02
-"""Interquartile ranges above the upper quartile from which a similarity is no usual one, and the least such range."""
 
 
 def measure(study: Study) -> list[Measurement]:
