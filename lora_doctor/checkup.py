@@ -26,6 +26,7 @@ from lora_doctor.base_identity import compare_base
 from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
+from lora_doctor.dataset_people import people_of, second_person
 from lora_doctor.devices import release_memory
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
@@ -160,7 +161,7 @@ def run_checkup(
 
         with clock.stage("measure"):
             of_files = (*audited(case), *measure_file(lora))
-            copies = copies_among(dataset, references)
+            copies, others = copies_among(dataset, references), second_person(people_of(case))
         with clock.stage("dataset"):
             redrawn = read_redrawn(
                 dataset, pictures_to_redraw(
@@ -186,7 +187,8 @@ def run_checkup(
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=person.asked, bound=bound,
                 with_others=settings.character.with_others, held=judges.policy.identity_at_least,
-                copies=copies, least_face=least_face, redrawn=redrawn, same_from=same_from[instruments.face.name],
+                copies=copies, others=others, least_face=least_face, redrawn=redrawn,
+                same_from=same_from[instruments.face.name],
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
@@ -214,6 +216,7 @@ def run_checkup(
         run.put_json("identity", {
             "measured_with": choice.chosen, "least_face": least_face,
             "copies": [[reading_key(dataset, dataset.images[index]) for index in group] for group in copies],
+            "others": [reading_key(dataset, dataset.images[index]) for index in others],
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)

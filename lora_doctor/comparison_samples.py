@@ -62,11 +62,12 @@ def common_scale(runs: Sequence[ComparedRun], terms: Terms) -> Scale:
         together = {**run.references, **together}
     place = {name: index for index, name in enumerate(together)}
     copies = _united([{place[name] for name in group} for run in used for group in run.copies])
+    others = tuple(sorted({place[name] for run in used for name in run.others}))
     study = Study(
         cells=tuple(cell for key, cell in first.cells.items() if key in terms.shared), renders=first.renders,
         missing=first.missing, dataset=Dataset(path=Path(), images=()), references=tuple(together.values()),
         label_sets=first.label_sets, spec=terms.spec, ship_weights=first.ship_weights, asked=(),
-        copies=copies, least_face=first.least_face, similarity=first.similarity,
+        copies=copies, others=others, least_face=first.least_face, similarity=first.similarity,
     )  # fmt: skip
     whose = "of the dataset" if terms.same_dataset else "of all datasets together"
     says = f"one ruler for all runs, made of {len(together)} pictures {whose} and the weight-0 renders of {first.name}"

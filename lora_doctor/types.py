@@ -643,6 +643,8 @@ class Study:
     """Similarity of two pictures from which the identity instrument's makers call them one person; None = not told."""
     copies: tuple[tuple[int, ...], ...] = ()
     """Groups of dataset pictures that are near-duplicates of each other, as indexes into `references`."""
+    others: tuple[int, ...] = ()
+    """Indexes into `references` of pictures that show a second person, of whom the character's identity is none."""
     least_face: float = 112.0
     """Pixels, shorter side: the smallest face that the identity instrument is made for."""
     with_others: bool = False

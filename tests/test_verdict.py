@@ -100,6 +100,7 @@ def healthy() -> list[Measurement]:
         number("spectrum.dead_share", 0.0, block="unet mid_block"),
         number("identity.stranger_share", 0.02, 0.05),
         number("identity.same_share", 0.89, 0.1),
+        number("identity.second_person", 0.0, 0.0, weight="ship"),
         number("identity.above_ceiling", 0.02, 0.05),
         number("identity.above_ceiling_excess", -0.05, 0.1),
         number("identity.attraction", 0.12, 0.1),

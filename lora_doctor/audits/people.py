@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lora_doctor.dataset_people import people_of
 from lora_doctor.face_boxes import SECOND_FACE, second_size
-from lora_doctor.face_clusters import Faces, sort_faces
+from lora_doctor.face_clusters import Faces
 from lora_doctor.face_mixture import MIN_GROUP
-from lora_doctor.face_shares import left_out, share, sure_faces
-from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
-from lora_doctor.types import Case, FaceReading, Measurement
+from lora_doctor.face_shares import left_out, share
+from lora_doctor.types import Case, Measurement
 
 LOOKS = True
 """It asks what the instruments read."""
@@ -23,55 +23,23 @@ LOOKS = True
 FACE_ERROR = 0.02
 """How often a second face as large as the first is none. Assumed; detectors reach an average precision of 0.95 on large
 faces (SCRFD-10GF, WIDER FACE easy), which counts missed ones too."""
-UNIT_ERROR = 0.01
-"""By how much the square of an embedding's length may miss 1: float16 and rounding, not NaN or zeros."""
 TOO_CLOSE = 0.4
 """Share of the second person from which the face instrument does not say which of the two is the character."""
 
 
 def audit(case: Case) -> list[Measurement]:
     """`people.stranger_share`, `.second_share`, `.identities`, `.likeness` and `.crowd_share`."""
-    sure, unsure = sure_faces(case)
-    seen = [(index, face) for index, face in sure if _usable(face)]
-    places = [index for index, _ in seen]
-    weights = [float(case.dataset.images[index].repeats) for index in places]
-    found = _sorted([face for _, face in seen], weights)
+    people = people_of(case)
+    found, places, weights = people.faces, people.places, people.weights
     if isinstance(found, str):
         names = (("stranger_share", "share"), ("second_share", "share"), ("identities", "people"), ("likeness", ""))
-        none = [Measurement(name=f"people.{name}", value=None, unit=unit, n=len(seen), reason=found)
+        none = [Measurement(name=f"people.{name}", value=None, unit=unit, n=len(places), reason=found)
                 for name, unit in names]  # fmt: skip
-        return [*none, _crowds(case, [index for index, _ in sure])]
+        return [*none, _crowds(case, people.sure)]
     return [
-        _strangers(found, places, weights, left_out(unsure)), _second(found, places, weights),
-        _identities(found, weights), _likeness(found), _crowds(case, [index for index, _ in sure]),
+        _strangers(found, places, weights, left_out(people.unsure)), _second(found, places, weights),
+        _identities(found, weights), _likeness(found), _crowds(case, people.sure),
     ]  # fmt: skip
-
-
-def _sorted(faces: Sequence[FaceReading], weights: Sequence[float]) -> Faces | str:
-    import numpy as np
-
-    if not faces:
-        return "no picture with a face could be read"
-    rows = np.stack([np.asarray(face.embedding, float) for face in faces])
-    return sort_faces(rows, [_side(face) for face in faces], _yaws(faces), weights)
-
-
-def _usable(face: FaceReading) -> bool:
-    """Whether there is an embedding, and one of numbers: a broken model's output is no evidence."""
-    return face.embedding is not None and bool(abs(float(face.embedding @ face.embedding) - 1) < UNIT_ERROR)
-
-
-def _side(face: FaceReading) -> float:
-    """Shorter side of the face in pixels; a large one where no box is told."""
-    return math.inf if face.box is None else max(1.0, min(face.box[2] - face.box[0], face.box[3] - face.box[1]))
-
-
-def _yaws(faces: Sequence[FaceReading]) -> list[float]:
-    """Degrees; 0 where the landmarks do not tell, as of drawn faces."""
-    apart = [each for face in faces if face.landmarks and (each := eyes_apart(face.landmarks)) is not None]
-    if drawn_proportions(apart):
-        return [0.0] * len(faces)
-    return [(yaw(face.landmarks) if face.landmarks else None) or 0.0 for face in faces]
 
 
 # ---------------------------------------------------------------- one by one, and together

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MIN_REFERENCES = 5
 """Fewer faces than this make neither a centroid nor a leave-one-out ceiling."""
+MIN_SECOND = 2
+"""Fewer faces of a second person cannot be held against each other."""
 FENCE = 1.5
 """Interquartile ranges below the lower quartile from which a reference is an outlier (Tukey's fence)."""
 STRANGER = 0.5
@@ -69,12 +71,17 @@ class References:
 
 def references_of(study: Study) -> References | str:
     """The references without strangers among them, or why there are too few."""
-    places = [i for i, one in enumerate(study.references) if one is not None and one.face.embedding is not None]
+    others = set(study.others)
+    seen = [i for i, one in enumerate(study.references) if one is not None and one.face.embedding is not None]
+    places = [place for place in seen if place not in others]
     groups = copy_groups(study, places)
     if len(set(groups)) < MIN_REFERENCES:
         of = f"{len(places)} of {len(study.references)} dataset pictures"
         copies = f" ({len(set(groups))} without copies)" if len(set(groups)) < len(places) else ""
-        return f"cannot measure identity: a usable face was found in {of}{copies}, and {MIN_REFERENCES} are needed"
+        whose = f", {len(others)} show a second person" if others else ""
+        return (
+            f"cannot measure identity: a usable face was found in {of}{copies}{whose}, and {MIN_REFERENCES} are needed"
+        )
     every = _compared(study, places)
     off = _about_framing(every)
     quartiles = statistics.quantiles(off, n=4, method="inclusive")
@@ -88,6 +95,28 @@ def references_of(study: Study) -> References | str:
     if not strange or len(set(copy_groups(study, kept))) < MIN_REFERENCES:
         return replace(every, spread=spread, outliers=outliers)
     return replace(_compared(study, kept), spread=spread, outliers=outliers, left_out=len(strange))
+
+
+def second_references_of(study: Study, first: References) -> References | None:
+    """The faces of the second person whom the dataset shows, and how like them a picture is beyond what everything like
+    the first is; None where there are too few.
+
+    Likeness is s2 - k s1, of the similarities with either, with the k at which the first person's own pictures are at 0
+    in the mean: of two people who are alike, a picture of the one is something like the other.
+    """
+    places = [i for i in study.others if (one := study.references[i]) is not None and one.face.embedding is not None]
+    if len(set(copy_groups(study, places))) < MIN_SECOND:
+        return None
+    second = _compared(study, places)
+    shared = statistics.fmean(second.likeness(one.face.embedding) for one in first.known)
+    slope = shared / statistics.fmean(first.similarities)
+    beyond = [
+        own - slope * first.likeness(one.face.embedding)
+        for own, one in zip(second.similarities, second.known, strict=True)
+    ]
+    return replace(
+        second, similarities=tuple(beyond), likeness=lambda one: second.likeness(one) - slope * first.likeness(one)
+    )
 
 
 def same_share(
@@ -112,7 +141,10 @@ def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
 
     A framing with fewer than five references takes the pooled ceiling and says so.
     """
-    out = f"{references.left_out} outlying references left out" if references.left_out else None
+    out = join(
+        f"{references.left_out} outlying references left out" if references.left_out else None,
+        f"{len(study.others)} pictures of a second person left out" if study.others else None,
+    )
     pooled = _plain(_once(references, None))
     ceilings = {"": replace(pooled, reason=out)}
     for framing in framings_of(study):

@@ -77,8 +77,11 @@ class Ruler:
 def build_ruler(study: Study) -> Ruler | str:
     """The ruler of this dataset and base model, or the reason there is none."""
     references = references_of(study)
-    if isinstance(references, str):
-        return references
+    return references if isinstance(references, str) else ruler_of(study, references)
+
+
+def ruler_of(study: Study, references: References) -> Ruler | str:
+    """The ruler that these references make with the base model, or the reason there is none."""
     if not pick(study, {"weight": "0"}):
         return "cannot measure identity: nothing was rendered at weight 0, so there is no floor"
     floors = floors_of(study, references.likeness)
