@@ -28,6 +28,7 @@ from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.dataset_people import people_of, second_person
 from lora_doctor.devices import release_memory
+from lora_doctor.identity_instruments import looks_at_pictures
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_choice import MINIATURE, with_instruments
@@ -192,7 +193,9 @@ def run_checkup(
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
-                study = replace(choices[-1].study, same_from=same_from[choices[-1].chosen])
+                chosen = choices[-1].chosen
+                beside_face = chosen != instruments.face.name and looks_at_pictures(chosen)
+                study = replace(choices[-1].study, same_from=same_from[chosen], of_pictures=beside_face)
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 

@@ -70,13 +70,16 @@ def open_environments(
 
 def gap_check(book: Book, policy: Policy) -> Check:
     """Whether identity can be measured: the gap is large enough, and its interval clear of zero."""
-    gap = book.get("identity.gap")
+    gap, of_pictures = book.get("identity.gap"), book.get("identity.of_pictures")
+    # Not told is taken for a face instrument, of which more is asked.
+    whole = of_pictures is not None and of_pictures.value == 1
+    limit = policy.picture_gap_at_least if whole else policy.gap_at_least
     if gap is None or gap.value is None or gap.interval is None:
         reason = gap.reason if gap is not None and gap.reason else "the gap between floor and ceiling is not known"
         return Check("open", f"identity cannot be measured: {reason}")
-    if gap.value >= policy.gap_at_least and gap.interval[0] > 0:
+    if gap.value >= limit and gap.interval[0] > 0:
         return Check("holds", f"identity can be measured: floor and ceiling are {number_text(gap)} apart")
-    wanted = f"{policy.gap_at_least:.2f} is wanted, with an interval above 0"
+    wanted = f"{limit:.2f} is wanted, with an interval above 0"
     return Check("open", f"identity cannot be measured: floor and ceiling are {number_text(gap)} apart, {wanted}")
 
 

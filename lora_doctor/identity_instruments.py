@@ -11,6 +11,8 @@ from lora_doctor.extractors import ccip, clip, dino, face, sface
 from lora_doctor.instrument_files import Announce
 from lora_doctor.types import FaceReading
 
+FACES = ("insightface", "sface")
+"""Kinds that recognise faces; all others look at whole pictures, or at heads."""
 HEAD = "@head"
 """At the end of an instrument's name: it is shown the head alone, and nothing where no face was found."""
 
@@ -54,6 +56,11 @@ def similarity_of(text: str, announce: Announce) -> Callable[[Any, Any], Any] | 
     """What compares two embeddings of an entry of `[instruments] identity`; only one that needs its model is opened."""
     kind = text.removesuffix(HEAD).partition(":")[0]
     return open_identity(text, "cpu", announce, same_clip=None).similarity if kind == "ccip" else None
+
+
+def looks_at_pictures(name: str) -> bool:
+    """Whether the instrument of an entry of `[instruments] identity`, or of its stored name, is no face recogniser."""
+    return name.removesuffix(HEAD).partition(":")[0] not in FACES
 
 
 def name_of(text: str) -> str:

@@ -47,6 +47,8 @@ class Policy:
     no_face_claim: Claim
     gap_at_least: float
     """Least gap between floor and ceiling at which identity can be measured."""
+    picture_gap_at_least: float
+    """The same with an instrument that looks at whole pictures (CCIP, DINO) instead of faces."""
     hold: tuple[Literal["blocker", "warning", "note"], ...]
     """Findings of these severities hold a release; blockers and warnings that are not among them warn."""
     bears: float

@@ -639,6 +639,8 @@ class Study:
     """(k, d) and (n, d) identity embeddings -> (k, n) similarities; None = the cosine of unit embeddings."""
     held: float | None = None
     """The identity score from which the policy calls a render held; None = not told."""
+    of_pictures: bool = False
+    """Whether identity is measured on whole pictures (CCIP, DINO, CLIP) and not on faces."""
     same_from: float | None = None
     """Similarity of two pictures from which the identity instrument's makers call them one person; None = not told."""
     copies: tuple[tuple[int, ...], ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,16 @@ def test_identity_can_be_measured_where_the_gap_is_wide_and_clear_of_zero(
     value: float | None, interval: tuple[float, float] | None, state: str
 ) -> None:
     assert gap_check(gap(value, interval), STANDARD).state == state
+
+
+@pytest.mark.parametrize(("of_pictures", "state"), [(1.0, "holds"), (0.0, "open"), (None, "open")])
+def test_an_instrument_for_whole_pictures_needs_less_of_a_gap(of_pictures: float | None, state: str) -> None:
+    numbers = [
+        Measurement(name="identity.gap", value=0.12, interval=(0.1, 0.14)),
+        Measurement(name="identity.of_pictures", value=of_pictures),
+    ]
+    assert gap_check(Book(numbers), STANDARD).state == state
+    assert gap_check(Book([replace(numbers[0], value=0.09), numbers[1]]), STANDARD).state == "open"
 
 
 def test_without_any_number_every_demand_is_open() -> None:

@@ -36,7 +36,8 @@ def measure(study: Study) -> list[Measurement]:
 
 def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
     """Floor, ceiling and gap in similarity (cosine), whole and per framing; the interquartile range of the references
-    about their framings, and how many of them are outliers (exact: a dataset is a census)."""
+    about their framings, and how many of them are outliers (exact: a dataset is a census); whether the instrument looks
+    at whole pictures (1) or at faces (0)."""
     for where in ({}, *({"framing": framing} for framing in framings_of(study))):
         for part in ("floor", "ceiling", "gap"):
             if isinstance(ruler, str):
@@ -46,9 +47,11 @@ def _marks(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
                 estimate = {"floor": mark.floor, "ceiling": mark.ceiling, "gap": mark.gap}[part]
             yield told(estimate, f"identity.{part}", where, "similarity")
     if isinstance(ruler, str):
+        yield told(Estimate(reason=ruler), "identity.of_pictures", {}, "")
         yield told(Estimate(reason=ruler), "identity.ceiling_spread", {}, "similarity")
         yield told(Estimate(reason=ruler), "identity.outlier_references", {}, "count")
         return
+    yield told(Estimate(value=float(study.of_pictures), n=1), "identity.of_pictures", {}, "")
     found, n = ruler.references, len(ruler.references.known)
     yield told(Estimate(value=found.spread, n=n), "identity.ceiling_spread", {}, "similarity")
     outliers = told(Estimate(value=float(len(found.outliers)), n=n), "identity.outlier_references", {}, "count")

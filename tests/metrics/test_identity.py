@@ -21,7 +21,7 @@ def test_the_score_is_zero_at_weight_zero_one_at_the_ceiling_and_linear_between(
     assert get(found, "identity.score", weight="ship").value == pytest.approx(0.85, abs=1e-4)
 
 
-EXACT = {"identity.floor_slope", "identity.outlier_references", "identity.ceiling_spread"}
+EXACT = {"identity.floor_slope", "identity.outlier_references", "identity.ceiling_spread", "identity.of_pictures"}
 """Without an interval, or, where the base model always scores 0, without a value."""
 
 
@@ -144,7 +144,11 @@ UNMEASURABLE = {
 @pytest.mark.parametrize("case", UNMEASURABLE)
 def test_without_a_ruler_nothing_has_a_value_and_everything_a_reason(case: str) -> None:
     """Where floor and ceiling are known but not apart, these are still told, and so are renders without a face."""
-    still = ("floor", "ceiling", ".gap", "no_face", "ceiling_spread", "outlier_references") if case == "no gap" else ()
+    still = (
+        ("floor", "ceiling", ".gap", "no_face", "ceiling_spread", "outlier_references", "of_pictures")
+        if case == "no gap"
+        else ()
+    )
     found = measure(UNMEASURABLE[case])
     silent = [m for m in found if not m.name.endswith(still)] if still else found
     assert {m.value for m in silent} == {None}
