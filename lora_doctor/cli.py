@@ -247,6 +247,8 @@ def retrain(
     if train or until_ship:
         given = {"seed": seed, "most_replicates": most_replicates, "add": add, "mended": mended}
         sys.exit(_retrained(run, config, write or run / "retrained", max_rounds if until_ship else 1, yes, given))
+    if most_replicates is not None:
+        raise UsageError("--most-replicates is of the new LoRA's check-up: it needs --run or --until-ship.")
     from lora_doctor.retrain_prepare import prepare
 
     plan = prepare(run, config, seed=seed, add=add, mended=mended)

@@ -252,6 +252,7 @@ def test_retrain_writes_a_copy_with_the_added_pictures_and_touches_nothing_else(
     assert len(list((written / "dataset").rglob("*.png"))) == 1 + len(list((patient / "dataset").glob("*.png")))
     assert before == {path: path.read_bytes() for path in patient.rglob("*") if path.is_file()}
     refused(doctor("retrain", out, "--config", config, "--add", tmp_path / "nowhere"), 4, "nowhere")
+    refused(doctor("retrain", out, "--config", config, "--most-replicates", 9), 2, "needs --run or --until-ship")
     args, data = tmp_path / "kohya" / "args.toml", tmp_path / "kohya" / "data.toml"
     args.parent.mkdir()
     args.write_text('dataset_config = "data.toml"\nnetwork_dim = 8  # small\nseed = 1\n')
