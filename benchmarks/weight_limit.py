@@ -1,12 +1,14 @@
-"""How often does a LoRA ship that holds at weight 1 and is right at the limit at weight 0.7?
+"""How often does a LoRA ship that is right at the limit at weight 0.7, or loses the face in full body?
 
     python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.13]
-                                     [--weight-correlation 0.61]
+                                     [--weight-correlation 0.61] [--faceless 0.15 0.20]
 
 Scores of every (environment, framing, replicate) are drawn around a true mean at each weight; environments differ among
 themselves by a standard deviation of 0.03 or of 0.06. Rounds, looks, demands and the rule `low-weight-forgetting` are
 those of a check-up with the standard policy, or with its weights judged by their point estimates alone. Spread and
 correlation are those of a full check-up of the healthy patient yuki (`benchmarks.sequential_design --measured`).
+`--faceless`: instead, LoRAs that are sound at both weights and show no face in such a share of full bodies, the same
+seeds at both weights, which is the worst case; `--claim` is then how the policy judges faces.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import Any, cast
 
 from lora_doctor.judgement import Judges
 from lora_doctor.matrix import plan_cells
-from lora_doctor.metrics.estimates import Estimate, end_with_one_worse, fixed, mean, told
+from lora_doctor.metrics.estimates import Estimate, declared_rate, end_with_one_worse, fixed, mean, told
+from lora_doctor.metrics.identity import FACELESS_TAIL
 from lora_doctor.metrics.units import Sample
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Claim, load_policy
@@ -42,6 +45,10 @@ TRUTHS = ((0.60, 0.80), (0.60, 0.90), (0.58, 0.80), (0.64, 0.78), (0.67, 0.80), 
 """Mean identity at weight 0.7 and at 1; the first two are right at the limit, 0.60, the third must not ship either."""
 
 
+SOUND = (0.86, 0.90)
+"""Of those that lose the face in full body: as strong as the strongest bundled patient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """How scores scatter."""
@@ -52,6 +59,8 @@ class Design:
     """Between the scores of a unit at its weights."""
     places: float = 0.03
     """Standard deviation between environments."""
+    faceless: float = 0.0
+    """Share of the seeds that show no face in full body, at either weight."""
 
 
 @dataclass
@@ -70,11 +79,12 @@ class Memory:
 
 
 @cache
-def judges(claim: Claim) -> Judges:
-    """The standard policy with weights judged so, and the rule about weak LoRAs."""
+def judges(claim: Claim, of_faces: bool) -> Judges:
+    """The standard policy with weights, or faces, judged so, and the rule about weak LoRAs."""
     rules = data_folder("rules")
     weak = tuple(rule for rule in load_rules(rules) if rule.id == "low-weight-forgetting")
-    policy = replace(load_policy(rules, "standard"), weight_claim=claim)
+    standard = load_policy(rules, "standard")
+    policy = replace(standard, no_face_claim=claim) if of_faces else replace(standard, weight_claim=claim)
     return Judges(policy=policy, rules=weak, dataset_rules=(), file_rules=())
 
 
@@ -84,7 +94,7 @@ def check(truth: tuple[float, float], design: Design, claim: Claim, seed: str) -
         weights=tuple(WEIGHTS), environments=list(PLACES), framings=tuple(LIFTS), replicates=8,
         prompt_of=lambda place, framing: "", negative_prompt="", seed=0,
     )  # fmt: skip
-    known, seen = judges(claim), []
+    known, seen = judges(claim, design.faceless > 0), []
 
     def see(cells: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
         study = Study(
@@ -124,7 +134,7 @@ def measured(
             one = Sample(rate=False, units={place: units})
             own = told(fixed(one, every, bound), "identity.score", {"weight": weight, "environment": place}, "score")
             yield replace(own, one_worse=end_with_one_worse(one, every, bound))
-    yield from _of_framings(samples["ship"])
+    yield from _of_framings(samples["ship"], design, seed)
     yield told(mean(samples["1"]), "dose.plateau", {}, "score")
     for name, where, value in (
         ("dose.low_weight_ratio", {}, 0.45), ("identity.framing_gap", {"framing": "close-up"}, -0.1),
@@ -134,16 +144,25 @@ def measured(
         yield told(Estimate(value=value, interval=(value - 0.05, value + 0.05), n=9), name, where, "")
 
 
-def _of_framings(every: Sample) -> Iterator[Measurement]:
+def _of_framings(every: Sample, design: Design, seed: str) -> Iterator[Measurement]:
     for framing in LIFTS:
         units = {place: {k: v for k, v in own.items() if k[0] == framing} for place, own in every.units.items()}
         where = {"weight": "ship", "framing": framing}
         yield told(mean(Sample(rate=False, units=units)), "identity.score", where, "score")
-        yield told(Estimate(value=0.0, interval=(0.0, 0.05), n=30), "identity.no_face", where, "share")
+        lost = {p: {k: float(_faceless(p, *k, design, seed)) for k in own} for p, own in units.items()}
+        shares = declared_rate(Sample(rate=True, units=lost), FACELESS_TAIL)
+        yield told(shares, "identity.no_face", where, "share")
+
+
+def _faceless(place: str, framing: str, replicate: int, design: Design, seed: str) -> bool:
+    luck = random.Random(f"{seed}/faces/{place}/{framing}/{replicate}").random()
+    return framing == "full_body" and luck < design.faceless
 
 
 def _score(cell: Cell, truth: tuple[float, float], design: Design, seed: str) -> float:
     """The same for a cell whenever it is asked; what a unit's weights share, and what a place's units share."""
+    if _faceless(cell.environment, cell.framing, cell.replicate, design, seed):
+        return 0.0
     of_place = random.Random(f"{seed}/{cell.environment}").gauss(0, design.places)
     unit = f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}"
     shared, own = random.Random(unit).gauss(0, 1), random.Random(f"{unit}/{cell.weight}").gauss(0, 1)
@@ -153,11 +172,12 @@ def _score(cell: Cell, truth: tuple[float, float], design: Design, seed: str) ->
 
 
 def row(truth: tuple[float, float], design: Design, claim: Claim, trials: int) -> str:
-    """One line of the table."""
+    """One line of a table."""
     found = [check(truth, design, claim, f"{truth}/{design.places}/{trial}") for trial in range(trials)]
     counts, rounds = Counter(outcome for outcome, _ in found), statistics.fmean(looks for _, looks in found)
     shares = " | ".join(f"{counts[outcome] / trials:.3f}" for outcome in ("SHIP", "INCONCLUSIVE", "HOLD"))
-    return f"| {truth[0]:.2f} | {truth[1]:.2f} | {design.places:.2f} | {claim} | {shares} | {rounds:.1f} |"
+    of = f"{design.faceless:.2f}" if design.faceless else f"{truth[0]:.2f} | {truth[1]:.2f}"
+    return f"| {of} | {design.places:.2f} | {claim} | {shares} | {rounds:.1f} |"
 
 
 def main() -> None:
@@ -167,13 +187,16 @@ def main() -> None:
     parser.add_argument("--claim", nargs="*", default=["interval"], choices=["interval", "point"])
     parser.add_argument("--spread", type=float, default=0.13)
     parser.add_argument("--weight-correlation", type=float, default=0.61)
+    parser.add_argument("--faceless", type=float, nargs="*", default=[], metavar="SHARE")
     asked = parser.parse_args()
-    print("| at weight 0.7 | at 1 | places differ by | judged by | SHIP | INCONCLUSIVE | HOLD | rounds |")
-    print("|---" * 8 + "|")
+    heads = ["without a face in full body"] if asked.faceless else ["at weight 0.7", "at 1"]
+    heads += ["places differ by", "judged by", "SHIP", "INCONCLUSIVE", "HOLD", "rounds"]
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for claim in asked.claim:
-        for places in (0.03, 0.06):
-            design = Design(asked.spread, asked.weight_correlation, places)
-            for truth in TRUTHS:
+        for places in (0.03,) if asked.faceless else (0.03, 0.06):
+            plain = Design(asked.spread, asked.weight_correlation, places)
+            cases = [(SOUND, replace(plain, faceless=share)) for share in asked.faceless]
+            for truth, design in cases or [(truth, plain) for truth in TRUTHS]:
                 print(row(truth, design, claim, asked.trials), flush=True)
 
 

@@ -68,6 +68,13 @@ def open_environments(
     return tuple(name for name in names if states[name][1] == "open")
 
 
+def faces_open(measurements: Sequence[Measurement], policy: Policy, novel: Collection[str] = ()) -> bool:
+    """Whether more pictures, of every environment, may settle if enough renders show a face, and nothing fails yet."""
+    book = Book(measurements)
+    settles = any(check.state == "open" and check.by_pictures for check in _faces(book, policy))
+    return settles and all(check.state != "fails" for check in demands(book, policy, novel))
+
+
 def gap_check(book: Book, policy: Policy) -> Check:
     """Whether identity can be measured: the gap is large enough, and its interval clear of zero."""
     gap, of_pictures = book.get("identity.gap"), book.get("identity.of_pictures")

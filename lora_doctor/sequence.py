@@ -6,11 +6,11 @@ Looking often is paid for: claims about environments take Pocock's bound for the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
-from lora_doctor.demands import demands, open_environments
+from lora_doctor.demands import demands, faces_open, open_environments
 from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
@@ -178,7 +178,7 @@ class _View:
         at_once = self._decided(findings, not_evaluated, self.measurements)
         if at_once.outcome == "INCONCLUSIVE":
             return at_once
-        return self._decided(findings, not_evaluated, [early(m) if _unbounded(m) else m for m in self.measurements])
+        return self._decided(findings, not_evaluated, [_firm(m) for m in self.measurements])
 
     def _decided(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement]
@@ -206,9 +206,17 @@ class _View:
         return frozenset((*(place for place, _ in still), *unjudged))
 
 
-def _unbounded(measurement: Measurement) -> bool:
-    """Whether the policy has a demand on it whose interval does not know of several looks; those of places do."""
-    return measurement.name in ("identity.score", "identity.no_face") and "environment" not in measurement.where
+def _firm(measurement: Measurement) -> Measurement:
+    """As it counts before the last look for a demand of the policy whose interval does not know of several looks.
+
+    Those of places do, and so does the upper end of the share without a face (`identity.FACELESS_TAIL`).
+    """
+    if measurement.name == "identity.score" and "environment" not in measurement.where:
+        return early(measurement)
+    if measurement.name != "identity.no_face" or measurement.interval is None:
+        return measurement
+    stretched = early(measurement).interval
+    return measurement if stretched is None else replace(measurement, interval=(stretched[0], measurement.interval[1]))
 
 
 class _Asker:
@@ -237,7 +245,8 @@ class _Asker:
         told = [finding for finding in findings if finding.state != "suspected"]
         if asked and "" not in asked and not still_open and view.verdict(told, not_evaluated).outcome != "INCONCLUSIVE":
             return with_warnings if beside else "nothing left"  # the matrix itself has told all it can
-        environments = () if "" in asked else still_open
+        everywhere = "" in asked or faces_open(measurements, policy, novel)
+        environments = () if everywhere else still_open
         weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, rules)
         return *next_round(self._plan, rounds, environments, weights), *with_warnings
 

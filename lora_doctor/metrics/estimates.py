@@ -86,6 +86,25 @@ def mean(*samples: Sample) -> Estimate:
     return replace(estimate, interval=intervals.clip(estimate.interval, 0.0, 1.0)) if read[0].rate else estimate
 
 
+def declared_rate(one: Sample, tail: float) -> Estimate:
+    """The mean over declared environments of their rates, with `tail` of error beyond either end of its interval.
+
+    Exact (`intervals.exact`), with every environment's units counted as often as the fewest there are: whatever the
+    rates of the environments are, as many pictures without a single loss are then no likelier than with one rate
+    everywhere (the product of (1 - p) is largest where all p are equal).
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        means = case[0].means()
+        units = len(means) * min(sum(v is not None for v in own.values()) for own in case[0].units.values())
+        return intervals.exact(statistics.fmean(means.values()) * units, units, tail) if units else None
+
+    if not one.n:
+        return Estimate(reason=_nothing([one]))
+    value = statistics.fmean(one.means().values())
+    return _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
+
+
 def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
     """The mean of one declared environment over its framings, with replicates as independent draws.
 
