@@ -62,11 +62,11 @@ def with_nobody_second(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts measured before there was `identity.second_person`, with the 0 that it is where nobody second is known."""
     found = {one["name"]: one for one in facts["measurements"]}
     second = found.get("people.second_share")
-    if "identity.second_person" in found or second is None or second["value"]:
+    if "identity.second_person" in found or second is None or second["value"] != 0:
         return facts
     nobody = {
         **second, "name": "identity.second_person", "where": {"weight": "ship"}, "value": 0.0, "interval": [0.0, 0.0],
-        "unit": "score", "reason": None, "pictures": [],
+        "unit": "similarity", "reason": None, "pictures": [],
     }  # fmt: skip
     return {**facts, "measurements": [*facts["measurements"], nobody]}
 

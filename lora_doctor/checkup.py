@@ -26,7 +26,6 @@ from lora_doctor.base_identity import compare_base
 from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
-from lora_doctor.dataset_people import people_of, second_person
 from lora_doctor.devices import release_memory
 from lora_doctor.identity_instruments import looks_at_pictures
 from lora_doctor.image_states import NO_LIMITS
@@ -52,6 +51,7 @@ from lora_doctor.lora_tensors import require_sound
 from lora_doctor.lora_variants import most_directions
 from lora_doctor.matrix_plan import asking, plan_matrix, require_places
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
+from lora_doctor.other_people import others_for
 from lora_doctor.plugins import find
 from lora_doctor.public_measurements import public
 from lora_doctor.redrawing import pictures_to_redraw
@@ -162,7 +162,7 @@ def run_checkup(
 
         with clock.stage("measure"):
             of_files = (*audited(case), *measure_file(lora))
-            copies, others = copies_among(dataset, references), second_person(people_of(case))
+            copies = copies_among(dataset, references)
         with clock.stage("dataset"):
             redrawn = read_redrawn(
                 dataset, pictures_to_redraw(
@@ -188,14 +188,15 @@ def run_checkup(
                 references=references, label_sets=instruments.label_sets, spec=spec,
                 ship_weights=settings.matrix.ship_weights, asked=person.asked, bound=bound,
                 with_others=settings.character.with_others, held=judges.policy.identity_at_least,
-                copies=copies, others=others, least_face=least_face, redrawn=redrawn,
-                same_from=same_from[instruments.face.name],
+                copies=copies, least_face=least_face, redrawn=redrawn, same_from=same_from[instruments.face.name],
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
                 chosen = choices[-1].chosen
                 beside_face = chosen != instruments.face.name and looks_at_pictures(chosen)
                 study = replace(choices[-1].study, same_from=same_from[chosen], of_pictures=beside_face)
+                others = others_for(case, study, choices[-1], instruments.face.name, copies)
+                study = replace(study, others=others)
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
@@ -219,7 +220,9 @@ def run_checkup(
         run.put_json("identity", {
             "measured_with": choice.chosen, "least_face": least_face,
             "copies": [[reading_key(dataset, dataset.images[index]) for index in group] for group in copies],
-            "others": [reading_key(dataset, dataset.images[index]) for index in others],
+            "others": [
+                [reading_key(dataset, dataset.images[index]) for index in group] for group in done.study.others.groups
+            ],
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)

@@ -42,8 +42,8 @@ class ComparedRun:
     """Name of a dataset picture's content -> reading."""
     copies: tuple[tuple[str, ...], ...] = ()
     """Groups of them that are near-duplicates."""
-    others: tuple[str, ...] = ()
-    """Those that show a second person."""
+    others: tuple[tuple[str, ...], ...] = ()
+    """For each person beside the character who returns, those that show them."""
     least_face: float = 112.0
     """Pixels, shorter side: the smallest face that the identity instrument is made for."""
     similarity: Callable[[Any, Any], Any] | None = None

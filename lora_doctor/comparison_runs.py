@@ -88,7 +88,7 @@ def _compared(
         labels={cell["key"]: cell.get("labels") or {} for cell in (*diagnosis.cells, *diagnosis.arms)},
         references=identity.sees(_references(run, f"dataset-{instruments}")),
         copies=tuple(tuple(group) for group in told.get("copies", ())),
-        others=tuple(told.get("others", ())),
+        others=tuple(tuple(group) for group in told.get("others", ())),
         least_face=0.0 if identity.name is not None else float(told.get("least_face", NATIVE_FACE)),
         similarity=identity.similarity,
         label_sets={

@@ -11,7 +11,7 @@ from lora_doctor.compared_run import ComparedRun, Terms
 from lora_doctor.image_states import came_out_empty
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, sample
-from lora_doctor.types import Cell, Dataset, Reading, Study
+from lora_doctor.types import Cell, Dataset, OtherPeople, Reading, Study
 
 IDENTITY, NO_FACE = "identity", "no_face"
 WHOLE = (IDENTITY, "body", "outfit", "environment", "framing", NO_FACE)
@@ -53,23 +53,26 @@ class Scale:
 def common_scale(runs: Sequence[ComparedRun], terms: Terms) -> Scale:
     """The first run's ruler where all have one dataset, else that of the datasets' pictures together.
 
-    The floor is in either case that of the first run's weight-0 renders of the shared cells: the same prompts and
-    seeds on the same base model.
+    Where some of the datasets show other people too and some do not, of those that do not. The floor is in either case
+    that of the first run's weight-0 renders of the shared cells: the same prompts and seeds on the same base model.
     """
-    first, used = runs[0], runs[:1] if terms.same_dataset else runs
+    first = runs[0]
+    # A dataset that shows one person says who is meant where another shows two.
+    used = runs[:1] if terms.same_dataset else [run for run in runs if not run.others] or runs
     together: dict[str, Reading] = {}
     for run in used:
         together = {**run.references, **together}
     place = {name: index for index, name in enumerate(together)}
     copies = _united([{place[name] for name in group} for run in used for group in run.copies])
-    others = tuple(sorted({place[name] for run in used for name in run.others}))
+    others = OtherPeople(groups=_united([{place[name] for name in group} for run in used for group in run.others]))
     study = Study(
         cells=tuple(cell for key, cell in first.cells.items() if key in terms.shared), renders=first.renders,
         missing=first.missing, dataset=Dataset(path=Path(), images=()), references=tuple(together.values()),
         label_sets=first.label_sets, spec=terms.spec, ship_weights=first.ship_weights, asked=(),
         copies=copies, others=others, least_face=first.least_face, similarity=first.similarity,
     )  # fmt: skip
-    whose = "of the dataset" if terms.same_dataset else "of all datasets together"
+    together_of = "all datasets together" if len(used) == len(runs) else "the datasets that show one person"
+    whose = "of the dataset" if terms.same_dataset else f"of {together_of}"
     says = f"one ruler for all runs, made of {len(together)} pictures {whose} and the weight-0 renders of {first.name}"
     return Scale(study=study, ruler=build_ruler(study), says=says)
 

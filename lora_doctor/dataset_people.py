@@ -1,16 +1,22 @@
-"""Whose faces a dataset's pictures show, and which of them are a second person's."""
+"""Whose faces a dataset's pictures show, and which of them are other people's than the character's."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lora_doctor.face_clusters import Faces, sort_faces
 from lora_doctor.face_mixture import MIN_GROUP
 from lora_doctor.face_shares import sure_faces
 from lora_doctor.head_pose import drawn_proportions, eyes_apart, yaw
-from lora_doctor.types import Case, FaceReading
+from lora_doctor.types import Case, FaceReading, OtherPeople
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 UNIT_ERROR = 0.01
 """By how much the square of an embedding's length may miss 1: float16 and rounding, not NaN or zeros."""
@@ -43,16 +49,66 @@ def people_of(case: Case) -> People:
     )  # fmt: skip
 
 
-def second_person(people: People) -> tuple[int, ...]:
-    """Indexes of the pictures of a second person, or of a second look that makes another one of the same person.
+def other_people(case: Case, copies: Sequence[Sequence[int]] = ()) -> OtherPeople:
+    """The people beside the character who return: those that `people_of` tells apart.
 
-    Empty where there is none. Somebody who is in fewer than three pictures is a stray, which the fence of outliers
-    looks after (`metrics/ceiling.py`).
+    `copies`: groups of near-duplicates, each of which counts as one picture. Somebody who is in fewer than three
+    pictures is a stray, which the fence of outliers looks after (`metrics/ceiling.py`).
     """
+    people = people_of(case)
     if isinstance(people.faces, str):
-        return ()
-    second = tuple(place for place, person in zip(people.places, people.faces.person, strict=True) if person == 1)
-    return second if len(second) >= MIN_GROUP else ()
+        return OtherPeople(unknown=people.faces)
+    return _returning(dict(zip(people.places, people.faces.person, strict=True)), case, copies)
+
+
+def other_people_by_mark(
+    case: Case, similarity: Callable[[Any, Any], Any], same_from: float, copies: Sequence[Sequence[int]] = ()
+) -> OtherPeople:
+    """The same with an instrument that compares pairs and whose makers say from which similarity two are one person.
+
+    Groups are joined while the mean similarity between them is that or more (average linkage). The character is who is
+    shown most often.
+    """
+    import numpy as np
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    shown = [
+        (place, reading.face.embedding)
+        for place, (image, reading) in enumerate(zip(case.dataset.images, case.references, strict=True))
+        if reading is not None and reading.face.embedding is not None and image.repeats > 0
+    ]
+    if len(shown) < MIN_GROUP:
+        return OtherPeople(unknown=f"{len(shown)} pictures show somebody, too few to tell people apart")
+    rows = np.stack([np.asarray(row) for _, row in shown])
+    apart = 1 - np.asarray(similarity(rows, rows), float)
+    apart = (apart + apart.T) / 2
+    np.fill_diagonal(apart, 0.0)
+    joined = linkage(squareform(np.maximum(apart, 0.0), checks=False), "average")
+    labels = fcluster(joined, 1 - same_from, "distance").tolist()
+    often: dict[int, float] = dict.fromkeys(labels, 0.0)
+    for (place, _), label in zip(shown, labels, strict=True):
+        often[label] += case.dataset.images[place].repeats
+    order = {label: rank for rank, label in enumerate(sorted(often, key=lambda one: (-often[one], one)))}
+    found = {place: order[label] for (place, _), label in zip(shown, labels, strict=True)}
+    return _returning(found, case, copies)
+
+
+def _returning(person: dict[int, int], case: Case, copies: Sequence[Sequence[int]]) -> OtherPeople:
+    """Of who is in each picture (0 = the character), the others who return.
+
+    Pictures that could not be read may show one of them: with too many nobody can say that there are no more.
+    """
+    first = {place: min(group) for group in copies for place in group}
+    groups = [tuple(p for p, each in person.items() if each == one) for one in sorted(set(person.values()) - {0})]
+    counts = [len({first.get(place, place) for place in group}) for group in groups]
+    strays = max((count for count in counts if count < MIN_GROUP), default=0)
+    lost = sum(reading is None for reading in case.references)
+    unknown = None
+    if lost and lost + strays >= MIN_GROUP:
+        unknown = f"{lost} pictures of the dataset could not be read, and may show somebody else: mend or remove them"
+    returning = (group for group, count in zip(groups, counts, strict=True) if count >= MIN_GROUP)
+    return OtherPeople(groups=tuple(returning), unknown=unknown)
 
 
 def _sorted(faces: Sequence[FaceReading], weights: Sequence[float]) -> Faces | str:

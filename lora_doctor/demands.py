@@ -48,7 +48,7 @@ def below_warning(book: Book, policy: Policy, novel: Collection[str]) -> list[st
             continue
         stricter = replace(policy, **{key.removeprefix(WARN): level})
         # An open gap opens every claim on identity; here it is a warning of its own.
-        checks = [gap_check(book, stricter)] if key == "warn_gap_at_least" else demands(book, stricter, novel)
+        checks = [gap_check(book, stricter)] if key.endswith("gap_at_least") else demands(book, stricter, novel)
         pairs = zip(plain, checks, strict=False)
         below = [warned.text for met, warned in pairs if met.state == "holds" and warned.state != "holds"]
         texts += [f"short of {key} = {level:g}: {text}" for text in below]

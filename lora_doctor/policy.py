@@ -61,6 +61,7 @@ class Policy:
     warn_novel: int | None = None
     warn_no_face_at_most: float | None = None
     warn_gap_at_least: float | None = None
+    warn_picture_gap_at_least: float | None = None
     rules: Mapping[str, Level] = field(default_factory=dict)
     """Rule -> what its finding does, whatever its severity."""
     waivers: tuple[Waiver, ...] = ()

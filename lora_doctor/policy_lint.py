@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lora_doctor.errors import UsageError
-from lora_doctor.policy import ResolvedPolicy, contradictions, misfits, resolve_policy, unknown_rules
-from lora_doctor.policy_file import WAIVERS, Key, read_layers
+from lora_doctor.policy import Policy, ResolvedPolicy, contradictions, misfits, resolve_policy, unknown_rules
+from lora_doctor.policy_file import FOLDER, WAIVERS, Key, read_layers
 from lora_doctor.types import Rule
 
 SOON = timedelta(days=30)
@@ -50,10 +50,25 @@ def lint_policy(
     noted = [
         *_waivers(resolved, rules, today),
         *_weights(resolved, rendered),
-        *_toothless(resolved, {rule.id: rule for rule in rules}),
+        *_toothless(resolved, {rule.id: rule for rule in rules}, folder / FOLDER),
     ]
     told = [Complaint(at=resolved.at(*key), text=text, refused=True) for key, text in refused]
     return (*told, *(Complaint(at=resolved.at(*key), text=text, refused=False) for key, text in noted))
+
+
+def _hollow(policy: Policy) -> Iterator[tuple[Key, str]]:
+    """Demands that every LoRA meets."""
+    if not policy.framings:
+        yield ("framings",), "framings: empty, so that a LoRA may lose the face everywhere"
+    if policy.environments < 1:
+        yield ("environments",), f"environments: {policy.environments} is met by every LoRA"
+    if policy.novel < 1:
+        yield ("novel",), f"novel: {policy.novel}, so that what was learned by heart may pass for the character"
+    for key in ("identity_at_least", "gap_at_least", "picture_gap_at_least"):
+        if (value := getattr(policy, key)) <= 0:
+            yield (key,), f"{key}: {value:g} is met by what the base model draws without the LoRA"
+    if policy.no_face_at_most >= 1:
+        yield ("no_face_at_most",), f"no_face_at_most: {policy.no_face_at_most:g} bears that no render shows a face"
 
 
 def _refusal(error: UsageError) -> Complaint:
@@ -87,8 +102,10 @@ def _weights(resolved: ResolvedPolicy, rendered: Sequence[float]) -> Iterator[tu
         yield ("weights",), "weights: no weight has to hold by itself"
 
 
-def _toothless(resolved: ResolvedPolicy, rules: Mapping[str, Rule]) -> Iterator[tuple[Key, str]]:
-    """Settings under which nothing, or not what they seem to say, can hold a release."""
+def _toothless(
+    resolved: ResolvedPolicy, rules: Mapping[str, Rule], presets: Path
+) -> Iterator[tuple[Key, str]]:  # fmt: skip
+    """Settings under which nothing, or not what they seem to say, can hold a release; `presets` argue for their own."""
     policy = resolved.policy
     failing = [
         i for i, r in rules.items() if policy.rules.get(i, "fail" if r.severity in policy.hold else "") == "fail"
@@ -99,6 +116,10 @@ def _toothless(resolved: ResolvedPolicy, rules: Mapping[str, Rule]) -> Iterator[
         severity = rules[rule].severity if rule in rules else None
         if level == "ignore" and severity in policy.hold:
             yield ("rules", rule), f"rules.{rule}: would hold a release, and is ignored"
+        own = resolved.origins["rules", rule][0].path.parent != presets
+        if level == "warn" and severity in policy.hold and own:
+            yield ("rules", rule), f"rules.{rule}: would hold a release, and only warns"
+    yield from _hollow(policy)
     if policy.novel > policy.environments:
         told = f"novel: {policy.novel} is more than environments = {policy.environments}, which then demands nothing"
         yield ("novel",), told

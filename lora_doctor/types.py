@@ -613,6 +613,21 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OtherPeople:
+    """People beside the character who return in a dataset, in three pictures or more."""
+
+    groups: tuple[tuple[int, ...], ...] = ()
+    """For each the indexes of the pictures that show them; who is shown most often first."""
+    unknown: str | None = None
+    """Why nobody can say whether there are any, or any more; None = it can be said."""
+
+    @property
+    def pictures(self) -> frozenset[int]:
+        """The pictures of all of them."""
+        return frozenset(place for group in self.groups for place in group)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """All that metrics may look at: readings of renders and of the dataset, and what the character should be."""
 
@@ -645,8 +660,8 @@ class Study:
     """Similarity of two pictures from which the identity instrument's makers call them one person; None = not told."""
     copies: tuple[tuple[int, ...], ...] = ()
     """Groups of dataset pictures that are near-duplicates of each other, as indexes into `references`."""
-    others: tuple[int, ...] = ()
-    """Indexes into `references` of pictures that show a second person, of whom the character's identity is none."""
+    others: OtherPeople = field(default_factory=OtherPeople)
+    """Whom the dataset shows besides the character: no references of identity."""
     least_face: float = 112.0
     """Pixels, shorter side: the smallest face that the identity instrument is made for."""
     with_others: bool = False

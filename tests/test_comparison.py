@@ -205,6 +205,17 @@ def test_identity_is_scored_on_one_ruler_when_datasets_differ() -> None:
     assert "18 pictures of the dataset" in both(first, make_compared_run("b")).ruler
 
 
+def test_a_dataset_of_one_person_says_who_is_meant_where_another_shows_two() -> None:
+    """Whoever kept the pictures of the second person: their own are the ruler, and not nobody's."""
+    two = make_compared_run("a", identity=scaled(0.8))
+    two = replace(two, others=(tuple(str(place) for place in range(12, 18)),))
+    one = make_compared_run("b", identity=scaled(0.8), fingerprint={"dataset": "another"})
+    kept = {key: reading for key, reading in one.references.items() if int(key) >= 12}
+    found = compare([two, replace(one, references=kept)], EFFECTS)
+    assert "6 pictures of the datasets that show one person" in found.ruler
+    assert contrast(found, "identity").difference.value is not None
+
+
 def test_near_duplicates_of_the_dataset_weigh_as_one_in_the_common_ruler() -> None:
     first, second = make_compared_run("a", identity=scaled(0.8)), make_compared_run("b", identity=scaled(0.8))
     with_copies = [replace(run, copies=(("0", "1", "2"),)) for run in (first, second)]

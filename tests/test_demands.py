@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_doctor.demands import claim_check, demands, gap_check, units_to_decide
+from lora_doctor.demands import below_warning, claim_check, demands, gap_check, units_to_decide
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Claim, load_policy
 from lora_doctor.types import Measurement
@@ -90,6 +90,16 @@ def test_an_instrument_for_whole_pictures_needs_less_of_a_gap(of_pictures: float
     ]
     assert gap_check(Book(numbers), STANDARD).state == state
     assert gap_check(Book([replace(numbers[0], value=0.09), numbers[1]]), STANDARD).state == "open"
+
+
+def test_the_warning_level_of_such_an_instrument_is_its_own() -> None:
+    numbers = Book([
+        Measurement(name="identity.gap", value=0.2, interval=(0.18, 0.22)),
+        Measurement(name="identity.of_pictures", value=1.0),
+    ])  # fmt: skip
+    told = below_warning(numbers, replace(STANDARD, warn_picture_gap_at_least=0.3), ("beach",))
+    assert any("short of warn_picture_gap_at_least = 0.3" in text for text in told)
+    assert not below_warning(numbers, replace(STANDARD, warn_gap_at_least=0.3), ("beach",))
 
 
 def test_without_any_number_every_demand_is_open() -> None:

@@ -21,6 +21,7 @@ JOINERS = [
     "lora_doctor.base_identity",
     "lora_doctor.base_choice",
     "lora_doctor.identity_instruments",
+    "lora_doctor.other_people",
     "lora_doctor.instrument_choice",
     "lora_doctor.instruments",
     "lora_doctor.dataset_layout",

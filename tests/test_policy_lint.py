@@ -56,6 +56,12 @@ def test_what_a_check_up_would_refuse_is_refused(tmp_path: Path, text: str, line
         ("hold = []\n", 2, "no finding of any rule can hold"),
         ('[rules]\nhair-flip = "ignore"\n', 3, "would hold a release, and is ignored"),
         ("novel = 4\n", 2, "more than environments = 3"),
+        ('[rules]\nhair-flip = "warn"\n', 3, "would hold a release, and only warns"),
+        ("framings = []\n", 2, "may lose the face everywhere"),
+        ("novel = 0\n", 2, "what was learned by heart"),
+        ("identity_at_least = -5.0\n", 2, "met by what the base model draws"),
+        ("gap_at_least = -1.0\n", 2, "met by what the base model draws"),
+        ("no_face_at_most = 1.0\n", 2, "bears that no render shows a face"),
     ],
 )
 def test_what_works_and_is_a_hole_is_pointed_out(tmp_path: Path, text: str, line: int, told: str) -> None:

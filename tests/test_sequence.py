@@ -19,12 +19,15 @@ from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS, Sequenced, never_judged, require_budget, until_decided
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Condition, Measurement, Rule, Study
+from lora_doctor.verdict import decide
 from tests.metrics.make_study import make_study
 
 RULES = Path(__file__).parents[1] / "rules"
 ENVIRONMENTS = (("library", True), ("beach", False), ("snow", False), ("desert", False))
 FULL = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=8)
-BY_INTERVAL = replace(load_policy(RULES, "standard"), environment_claim="interval")
+STANDARD = load_policy(RULES, "standard")
+# Faces, which take twenty pictures of a framing to be sure of, have tests of their own at the end.
+BY_INTERVAL = replace(STANDARD, environment_claim="interval", no_face_claim="point")
 JUDGES = Judges(policy=BY_INTERVAL, rules=(), dataset_rules=(), file_rules=())
 MATRIX = MatrixSettings(weights=(0.0, 0.4, 0.7, 1.0))
 
@@ -390,3 +393,53 @@ def test_a_probe_does_not_overdraw_the_budget(tmp_path: Path) -> None:
     first = sum(cell.replicate < 2 for cell in (*FULL.cells, *BESIDE.arms))
     went_with_arms(eyes, tmp_path / "run", replace(MATRIX, budget=first + 1))
     assert not [cell for cell in eyes.rendered if cell.arm == "strong"]
+
+
+# ---------------------------------------------------------------- faces
+
+
+def sure(cell: Cell) -> float:
+    return drawn(0.95, spread=0.02)(cell)
+
+
+def loses(share: float, seed: int = 0) -> Callable[[Cell], float | None]:
+    """A sound LoRA that shows no face in such a share of the seeds of full bodies, at every weight."""
+
+    def of(cell: Cell) -> float | None:
+        luck = random.Random(f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}").random()
+        return None if cell.weight and cell.framing == "full_body" and luck < share else sure(cell)
+
+    return of
+
+
+def faced(eyes: Eyes, folder: Path) -> tuple[str, list[int]]:
+    """The verdict by the standard policy, and the looks that were taken."""
+    judges = replace(JUDGES, policy=STANDARD)
+    with RunFolder(folder) as run:
+        done = until_decided(FULL.cells, MATRIX, judges, eyes, run)
+    novel = tuple(name for name, trained in ENVIRONMENTS if not trained)
+    outcome = decide((), (), done.measurements, STANDARD, novel=novel).outcome
+    return outcome, [look.rounds for look in done.looks]
+
+
+def test_a_lora_that_loses_no_face_ships_once_twenty_pictures_of_each_framing_show_one(tmp_path: Path) -> None:
+    """Four environments: after four rounds there are sixteen."""
+    assert faced(Eyes(sure), tmp_path / "run") == ("SHIP", [2, 3, 4, 5])
+
+
+def test_where_faces_are_open_no_environment_is_left_out(tmp_path: Path) -> None:
+    eyes = Eyes(sure)
+    faced(eyes, tmp_path / "run")
+    asked = {(cell.environment, cell.replicate) for cell in eyes.rendered if cell.weight == 1.0}
+    assert asked == {(name, replicate) for name, _ in ENVIRONMENTS for replicate in range(5)}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lora_that_loses_one_face_in_four_does_not_ship_for_want_of_pictures(tmp_path: Path, seed: int) -> None:
+    outcome, looks = faced(Eyes(loses(0.25, seed)), tmp_path / "run")
+    assert outcome != "SHIP"
+    assert len(looks) > 1
+
+
+def test_where_a_demand_fails_no_picture_is_made_for_the_sake_of_faces(tmp_path: Path) -> None:
+    assert faced(Eyes(drawn(0.1)), tmp_path / "run") == ("HOLD", [2])

@@ -71,14 +71,14 @@ class References:
 
 def references_of(study: Study) -> References | str:
     """The references without strangers among them, or why there are too few."""
-    others = set(study.others)
+    others = study.others.pictures
     seen = [i for i, one in enumerate(study.references) if one is not None and one.face.embedding is not None]
     places = [place for place in seen if place not in others]
     groups = copy_groups(study, places)
     if len(set(groups)) < MIN_REFERENCES:
         of = f"{len(places)} of {len(study.references)} dataset pictures"
         copies = f" ({len(set(groups))} without copies)" if len(set(groups)) < len(places) else ""
-        whose = f", {len(others)} show a second person" if others else ""
+        whose = f", {len(others)} show somebody else" if others else ""
         return (
             f"cannot measure identity: a usable face was found in {of}{copies}{whose}, and {MIN_REFERENCES} are needed"
         )
@@ -97,14 +97,14 @@ def references_of(study: Study) -> References | str:
     return replace(_compared(study, kept), spread=spread, outliers=outliers, left_out=len(strange))
 
 
-def second_references_of(study: Study, first: References) -> References | None:
-    """The faces of the second person whom the dataset shows, and how like them a picture is beyond what everything like
-    the first is; None where there are too few.
+def second_references_of(study: Study, first: References, places: Sequence[int]) -> References | None:
+    """The faces of another person, in the pictures at `places`, and how like them a picture is beyond what everything
+    like the character is; None where there are too few.
 
-    Likeness is s2 - k s1, of the similarities with either, with the k at which the first person's own pictures are at 0
-    in the mean: of two people who are alike, a picture of the one is something like the other.
+    Likeness is s2 - k s1, of the similarities with either, with the k at which the character's own pictures are at 0 in
+    the mean: of two people who are alike, a picture of the one is something like the other.
     """
-    places = [i for i in study.others if (one := study.references[i]) is not None and one.face.embedding is not None]
+    places = [i for i in places if (one := study.references[i]) is not None and one.face.embedding is not None]
     if len(set(copy_groups(study, places))) < MIN_SECOND:
         return None
     second = _compared(study, places)
@@ -143,7 +143,7 @@ def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
     """
     out = join(
         f"{references.left_out} outlying references left out" if references.left_out else None,
-        f"{len(study.others)} pictures of a second person left out" if study.others else None,
+        f"{len(others)} pictures of somebody else left out" if (others := study.others.pictures) else None,
     )
     pooled = _plain(_once(references, None))
     ceilings = {"": replace(pooled, reason=out)}

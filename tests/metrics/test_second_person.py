@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.metrics import identity, second_person
-from lora_doctor.types import FRAMINGS, Cell, Reading, Study
+from lora_doctor.types import FRAMINGS, Cell, OtherPeople, Reading, Study
 from tests.metrics.make_study import CEILING, DIMENSIONS, FLOOR, get, make_study, reading, references
 
 SHIP = {"weight": "ship"}
@@ -35,7 +35,7 @@ def study_of(drawn: Callable[[Cell], tuple[float, float]], others: int = 12) -> 
     study = make_study(refs=refs, replicates=6)
     cells = {cell.key: cell for cell in study.cells}
     renders = {key: turned(one, *drawn(cells[key])) for key, one in study.renders.items()}
-    return replace(study, renders=renders, others=tuple(range(18, 18 + others)))
+    return replace(study, renders=renders, others=OtherPeople(groups=(tuple(range(18, 18 + others)),)))
 
 
 def blended(cell: Cell) -> tuple[float, float]:
@@ -55,7 +55,9 @@ def test_a_face_between_two_people_is_half_of_each_and_no_likeness_of_the_charac
 
 def test_against_the_mean_of_both_a_blend_would_pass_for_the_character() -> None:
     """What leaving the second person out of the references is for."""
-    untold = get(identity.measure(replace(study_of(blended, others=18), others=())), "identity.score", weight="1")
+    untold = get(
+        identity.measure(replace(study_of(blended, others=18), others=OtherPeople())), "identity.score", weight="1"
+    )
     assert (untold.value or 0) > 0.65
 
 
@@ -69,26 +71,26 @@ def test_a_lora_of_the_character_has_nothing_of_the_other() -> None:
 def test_where_there_is_no_second_person_nothing_is_of_them() -> None:
     other = get(second_person.measure(make_study()), "identity.second_person", **SHIP)
     assert (other.value, other.interval) == (0.0, (0.0, 0.0))
-    assert "no second person" in (other.reason or "")
+    assert "nobody returns" in (other.reason or "")
 
 
 def test_faces_that_cannot_be_held_against_each_other_give_a_reason_not_zero() -> None:
     study = replace(study_of(blended, others=3), copies=((18, 19, 20),))
     other = get(second_person.measure(study), "identity.second_person", **SHIP)
     assert other.value is None
-    assert "too few faces of the second person" in (other.reason or "")
+    assert "somebody else is in 3 pictures" in (other.reason or "") and "too few faces" in (other.reason or "")
 
 
 def test_too_few_pictures_of_the_character_are_told_with_those_of_the_other() -> None:
-    study = replace(study_of(blended), others=tuple(range(2, 30)))
+    study = replace(study_of(blended), others=OtherPeople(groups=(tuple(range(2, 30)),)))
     score = get(identity.measure(study), "identity.score", **SHIP)
     assert score.value is None
-    assert "28 show a second person" in (score.reason or "")
+    assert "28 show somebody else" in (score.reason or "")
 
 
 def test_what_is_left_out_is_told() -> None:
     ceiling = get(identity.measure(study_of(blended)), "identity.ceiling")
-    assert "12 pictures of a second person left out" in (ceiling.reason or "")
+    assert "12 pictures of somebody else left out" in (ceiling.reason or "")
 
 
 def test_the_reading_without_a_face_is_no_picture_of_the_other() -> None:
@@ -121,3 +123,34 @@ def test_what_two_people_have_in_common_is_no_part_of_the_second(part: float) ->
     found = get(second_person.measure(study), "identity.second_person", **SHIP).value
     # Of the second axis alone, at the mean ship weight of 0.85, in parts of what the second's pictures have of it.
     assert found == pytest.approx(part * 0.85 * (CEILING - FLOOR) / (CEILING * math.sqrt(0.75)), abs=0.02)
+
+
+def test_where_nobody_can_say_who_else_is_there_it_is_a_reason_and_no_zero() -> None:
+    study = replace(make_study(), others=OtherPeople(unknown="the face instrument cannot tell people apart here"))
+    other = get(second_person.measure(study), "identity.second_person", **SHIP)
+    assert other.value is None
+    assert "cannot tell people apart" in (other.reason or "")
+
+
+def test_of_several_others_the_one_of_whom_the_renders_have_most_is_told() -> None:
+    """The character, a second person whom nothing is like, and a third of whom every render has half."""
+    study = study_of(blended)
+    stranger = [turned(one, 0.0, 0.0) for one in references(FRAMINGS * 2) if one is not None]
+    for place, one in enumerate(stranger):
+        assert one.face.embedding is not None
+        embedding = np.array(one.face.embedding) * math.sqrt(1 - CEILING**2)
+        embedding[OTHER - 1] = CEILING
+        stranger[place] = replace(one, face=replace(one.face, embedding=embedding))
+    refs = (*study.references, *stranger)
+    (blend,) = study.others.groups
+    both = replace(study, references=refs, others=OtherPeople(groups=(tuple(range(30, 36)), blend)))
+    other = get(second_person.measure(both), "identity.second_person", **SHIP)
+    assert other.value == pytest.approx(0.425, abs=0.02)
+    assert other.pictures == blend
+    assert get(identity.measure(both), "identity.score", weight="1").value == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_interval_knows_of_the_error_of_the_ruler() -> None:
+    few, many = (get(second_person.measure(study_of(blended, n)), "identity.second_person", **SHIP) for n in (3, 18))
+    assert few.interval is not None and many.interval is not None
+    assert few.interval[1] - few.interval[0] >= many.interval[1] - many.interval[0]
