@@ -102,7 +102,7 @@ def _returning(person: dict[int, int], case: Case, copies: Sequence[Sequence[int
     first = {place: min(group) for group in copies for place in group}
     groups = [tuple(p for p, each in person.items() if each == one) for one in sorted(set(person.values()) - {0})]
     counts = [len({first.get(place, place) for place in group}) for group in groups]
-    strays = max((count for count in counts if count < MIN_GROUP), default=0)
+    strays = sum(count for count in counts if count < MIN_GROUP)  # too few of one person are told as several
     lost = sum(reading is None for reading in case.references)
     unknown = None
     if lost and lost + strays >= MIN_GROUP:

@@ -6,19 +6,26 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lora_doctor.dataset_people import other_people
 from lora_doctor.image_states import UNREADABLE
-from lora_doctor.metrics import identity
+from lora_doctor.metrics import identity, second_person
 from lora_doctor.policy import load_policy
-from lora_doctor.types import FRAMINGS, Cell, Study
+from lora_doctor.rule_files import load_rules
+from lora_doctor.rules import evaluate
+from lora_doctor.types import FRAMINGS, Case, Cell, Reading, Study
 from lora_doctor.verdict import decide
+from tests.audits.test_people import case_of
 from tests.examples import many
+from tests.make_faces import faces
 from tests.metrics.make_study import SPEC, make_study, reading
 
 FOLDER = Path(__file__).parents[1] / "rules"
 POLICIES = {name: load_policy(FOLDER, name) for name in ("lenient", "standard", "strict")}
+SECOND_PERSON = next(rule for rule in load_rules(FOLDER) if rule.id == "second-person")
 NOVEL = ("beach", "city", "snow")
 FLAT = "the picture is flat: one colour everywhere"
 
@@ -106,3 +113,36 @@ def test_dataset_pictures_that_cannot_be_read_never_ship_what_does_not_ship_with
     gone = set(order[:lost])
     less = replace(whole, references=tuple(None if i in gone else one for i, one in enumerate(whole.references)))
     assert ships(whole, policy) or not ships(less, policy)
+
+
+@settings(max_examples=many(60), deadline=None)
+@given(seed=st.integers(0, 10**6), second=st.integers(3, 12), lost=st.integers(1, 20))
+@example(seed=1, second=4, lost=2)
+@example(seed=1, second=4, lost=4)
+def test_dataset_pictures_that_cannot_be_read_clear_nobody_of_a_second_person(
+    seed: int, second: int, lost: int
+) -> None:
+    """Renders half-way between two people; the pictures that are lost are the second person's first."""
+    crowd = faces([0] * 40 + [1] * second, seed=seed % 7, far=[False] * (40 + second))
+    case = case_of(crowd)
+    between = crowd.rows[:40].mean(axis=0) + crowd.rows[40:].mean(axis=0)
+    luck = np.random.default_rng(seed)
+
+    def drawn(cell: Cell, one: Reading) -> Reading:
+        noise = luck.standard_normal(len(between)) / 16
+        row = noise if cell.weight == 0 else between / np.linalg.norm(between) + 0.3 * noise
+        return replace(one, face=replace(one.face, embedding=row / np.linalg.norm(row)))
+
+    plain = make_study(weights=(0.0, 0.7, 1.0))
+    cells = {cell.key: cell for cell in plain.cells}
+    renders = {key: drawn(cells[key], one) for key, one in plain.renders.items()}
+
+    def speaks(read: Case) -> bool:
+        study = replace(plain, renders=renders, references=read.references, others=other_people(read))
+        found, unjudged = evaluate([SECOND_PERSON], second_person.measure(study))
+        return bool(found or unjudged)
+
+    gone = set(range(40 + second - 1, 40 + second - 1 - lost, -1))
+    less = replace(case, references=tuple(None if i in gone else one for i, one in enumerate(case.references)))
+    assert speaks(less) or not speaks(case)
+    assert speaks(case)
