@@ -6,6 +6,7 @@ ceiling, and counted twice it would pull the centroid its way. So copies are lef
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ class References:
     """Group number of each: near-duplicates share one."""
     similarities: tuple[float, ...]
     """Of each with the references that are no copies of it."""
+    without: Array
+    """(n, groups): the same, of each, with one group more left out; NaN for its own."""
     centroid: Array | None
     """(d,): the mean over the groups of the centroids without them. A render is thereby compared with as many
     references as a reference was, so that a perfect likeness scores 1. None = the instrument compares pairs."""
@@ -104,6 +107,8 @@ def second_references_of(study: Study, first: References, places: Sequence[int])
     Likeness is s2 - k s1, of the similarities with either, with the k at which the character's own pictures are at 0 in
     the mean: of two people who are alike, a picture of the one is something like the other.
     """
+    import numpy as np
+
     places = [i for i in places if (one := study.references[i]) is not None and one.face.embedding is not None]
     if len(set(copy_groups(study, places))) < MIN_SECOND:
         return None
@@ -114,9 +119,11 @@ def second_references_of(study: Study, first: References, places: Sequence[int])
         own - slope * first.likeness(one.face.embedding)
         for own, one in zip(second.similarities, second.known, strict=True)
     ]
+    shift = np.array([slope * first.likeness(one.face.embedding) for one in second.known])
     return replace(
-        second, similarities=tuple(beyond), likeness=lambda one: second.likeness(one) - slope * first.likeness(one)
-    )
+        second, similarities=tuple(beyond), without=second.without - shift[:, None],
+        likeness=lambda one: second.likeness(one) - slope * first.likeness(one),
+    )  # fmt: skip
 
 
 def same_share(
@@ -145,13 +152,13 @@ def ceilings_of(study: Study, references: References) -> dict[str, Estimate]:
         f"{references.left_out} outlying references left out" if references.left_out else None,
         f"{len(others)} pictures of somebody else left out" if (others := study.others.pictures) else None,
     )
-    pooled = _plain(_once(references, None))
+    pooled = _told(references, None)
     ceilings = {"": replace(pooled, reason=out)}
     for framing in framings_of(study):
-        own = _once(references, framing)
-        few = f"ceiling of all framings: the dataset has {len(own)} {framing} faces"
-        enough = len(own) >= MIN_REFERENCES
-        ceilings[framing] = replace(_plain(own), reason=out) if enough else replace(pooled, reason=join(few, out))
+        own = _told(references, framing)
+        few = f"ceiling of all framings: the dataset has {own.n} {framing} faces"
+        enough = own.n >= MIN_REFERENCES
+        ceilings[framing] = replace(own, reason=out) if enough else replace(pooled, reason=join(few, out))
     return ceilings
 
 
@@ -168,8 +175,11 @@ def raised_ceilings(study: Study, ceilings: Mapping[str, Estimate]) -> dict[str,
     return {f: moved(one, (one.value or 0.0) * (1 - shares[f]) + shares[f]) for f, one in ceilings.items()}
 
 
-def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = None) -> tuple[Array, list[float]]:
-    """The (d,) mean of the leave-one-out centroids, and each reference's cosine with the centroid of the others.
+def leave_one_out(
+    references: Sequence[Reading], copies: Sequence[int] | None = None
+) -> tuple[Array, list[float], Array]:
+    """The (d,) mean of the leave-one-out centroids, each reference's cosine with the centroid of the others, and (n,
+    groups) the same with one group more left out, NaN for its own.
 
     Centroids are quality-weighted means, normalised; quality = detector score x face size up to the recogniser's own.
     `copies`: the group of each; a group is left out together, weighs as one, and counts once in the mean.
@@ -184,7 +194,22 @@ def leave_one_out(references: Sequence[Reading], copies: Sequence[int] | None = 
     np.add.at(own, groups, weighed)
     others = weighed.sum(axis=0) - own
     others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-12)
-    return others.mean(axis=0), [float(cosine) for cosine in (rows * others[groups]).sum(axis=1)]
+    cosines = [float(cosine) for cosine in (rows * others[groups]).sum(axis=1)]
+    return others.mean(axis=0), cosines, _with_one_less(rows, own, groups)
+
+
+def _with_one_less(rows: Array, own: Array, groups: Any) -> Array:
+    """(n, groups): cosine of each row with the sum of the groups' sums `own` (groups, d), less its own and one more."""
+    import numpy as np
+
+    total, inner = own.sum(axis=0), own @ own.T
+    size, share = np.diag(inner), own @ total
+    squared = total @ total + size[:, None] + size[None, :] - 2 * (share[:, None] + share[None, :]) + 2 * inner
+    along = rows @ own.T
+    with_rest = (rows @ total - along[np.arange(len(rows)), groups])[:, None] - along
+    cosines = with_rest / np.sqrt(np.maximum(squared[groups], 1e-24))
+    cosines[np.arange(len(rows)), groups] = np.nan
+    return np.asarray(cosines)
 
 
 def _compared(study: Study, places: Sequence[int]) -> References:
@@ -192,12 +217,14 @@ def _compared(study: Study, places: Sequence[int]) -> References:
     known = [reading for place in places if (reading := study.references[place]) is not None]
     groups, centroid, labels = copy_groups(study, places), None, study.label_sets.get("framing")
     if study.similarity is None:
-        centroid, similarities = leave_one_out(known, groups)
+        centroid, similarities, without = leave_one_out(known, groups)
         likeness = to_centroid(centroid)
     else:
-        likeness, similarities = to_each([one.face.embedding for one in known], study.similarity, groups)
+        rows = [one.face.embedding for one in known]
+        likeness, similarities, without = to_each(rows, study.similarity, groups)
     return References(
-        known=tuple(known), places=tuple(places), copies=tuple(groups), similarities=tuple(similarities),
+        known=tuple(known), places=tuple(places), copies=tuple(groups),
+        similarities=tuple(similarities), without=without,
         framings=tuple(one.top_label(labels) or "" for one in known), centroid=centroid, likeness=likeness, outliers=(),
         left_out=0, spread=0.0,
     )  # fmt: skip
@@ -218,18 +245,31 @@ def _about_framing(references: References) -> list[float]:
     return [similarity - middle[name] for name, similarity in pairs]
 
 
-def _once(references: References, framing: str | None) -> list[float]:
-    """The mean similarity of each group of copies, of one framing or of all."""
-    groups: dict[int, list[float]] = {}
-    for group, similarity, own in zip(references.copies, references.similarities, references.framings, strict=True):
-        if framing is None or own == framing:
-            groups.setdefault(group, []).append(similarity)
-    return [statistics.fmean(values) for values in groups.values()]
+def _told(references: References, framing: str | None) -> Estimate:
+    """The mean similarity of the references, of one framing or of all, each group of copies once.
 
+    Its interval is the jackknife's over the groups, t with their number less 1: leave-one-out similarities share the
+    other references, and as if they were independent it would hold the truth in 81 to 89 of 100 datasets instead of 90.
+    Source: Efron and Stein, Annals of Statistics 9 (1981).
+    """
+    import numpy as np
 
-def _plain(values: Sequence[float]) -> Estimate:
-    """Mean of independent values; to first order this is right for leave-one-out similarities too."""
-    return Estimate(value=statistics.fmean(values), interval=intervals.t_interval(values), n=len(values))
+    chosen = np.array([framing is None or own == framing for own in references.framings])
+    groups = np.unique(references.copies, return_inverse=True)[1]
+    shown = np.unique(groups[chosen])
+    if not len(shown):
+        return Estimate(n=0)
+    # Of each group the mean of its members, whole and with one group less: (shown, 1 + groups).
+    table = np.column_stack([np.asarray(references.similarities), references.without])
+    rows = np.stack([table[chosen & (groups == group)].mean(axis=0) for group in shown])
+    value, fewer = float(rows[:, 0].mean()), rows[:, 1:]
+    count = fewer.shape[1]
+    known = [float(np.nanmean(fewer[:, group])) for group in range(count) if not np.isnan(fewer[:, group]).all()]
+    if len(known) < 2:
+        return Estimate(value=value, n=len(shown))
+    error = math.sqrt((len(known) - 1) * statistics.pvariance(known))
+    half = intervals.t_quantile(len(shown) - 1) * error if len(shown) > 1 else math.inf
+    return Estimate(value=value, interval=(value - half, value + half) if math.isfinite(half) else None, n=len(shown))
 
 
 def _quality(face: FaceReading) -> float:

@@ -27,8 +27,9 @@ def to_centroid(centroid: Array) -> Likeness:
 
 def to_each(
     references: Sequence[Any], similarity: Similarity, copies: Sequence[int] | None = None
-) -> tuple[Likeness, list[float]]:
-    """The mean similarity with each of the references, and every reference's own with the others.
+) -> tuple[Likeness, list[float], Array]:
+    """The mean similarity with each of the references, every reference's own with the others, and (n, groups) that with
+    one group more left out, NaN for its own.
 
     Two references or more, each a (d,) embedding. A mean of pairs does not depend on their number, as a centroid does.
     `copies`: the group of each; those of its own group are no others, and a group weighs as one.
@@ -46,4 +47,15 @@ def to_each(
         pairs = np.asarray(similarity(np.asarray(embedding)[None], rows), np.float64)[0]
         return float((pairs * weight).sum() / (groups.max() + 1))
 
-    return likeness, [float(s) for s in own]
+    return likeness, [float(s) for s in own], _with_one_less(table, groups)
+
+
+def _with_one_less(table: Array, groups: Any) -> Array:
+    """(n, groups) of an (n, n) table of weighed similarities, 0 within a group: each row's mean without one group."""
+    import numpy as np
+
+    count = int(groups.max()) + 1
+    of_group = np.stack([table[:, groups == group].sum(axis=1) for group in range(count)], axis=1)
+    fewer = (table.sum(axis=1)[:, None] - of_group) / max(1, count - 2)
+    fewer[np.arange(len(table)), groups] = np.nan
+    return np.asarray(fewer)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lora_doctor.metrics.ceiling import References, leave_one_out, references_of
+from lora_doctor.metrics.ceiling import References, ceilings_of, leave_one_out, references_of
 from lora_doctor.metrics.identity import measure
 from lora_doctor.metrics.likeness import to_each
 from lora_doctor.metrics.ruler import Ruler, build_ruler
@@ -57,7 +57,7 @@ def test_a_perfect_likeness_scores_one_however_often_some_pictures_are_repeated(
         person = rng.standard_normal(64)
         rows = person + rng.standard_normal((count, 64))
         copies = [*range(count), 0, 0, 0, 1]
-        centroid, similarities = leave_one_out(faces(rows[copies]), copies)
+        centroid, similarities, _ = leave_one_out(faces(rows[copies]), copies)
         own = [np.mean([s for s, g in zip(similarities, copies, strict=True) if g == group]) for group in range(count)]
         fresh = faces(person + rng.standard_normal((8, 64)))
         likeness.append(np.mean([cosine(f, centroid) for f in fresh]) / np.mean(own))
@@ -79,8 +79,8 @@ def test_pairs_are_compared_without_copies_too() -> None:
     def cosines(a, b):
         return a @ b.T
 
-    likeness, own = to_each([*rows, rows[0], rows[0]], cosines, [0, 1, 2, 0, 0])
-    plain, alone = to_each(rows, cosines)
+    likeness, own, _ = to_each([*rows, rows[0], rows[0]], cosines, [0, 1, 2, 0, 0])
+    plain, alone, _ = to_each(rows, cosines)
     assert own[:3] == pytest.approx(alone)
     assert likeness(rows[2]) == pytest.approx(plain(rows[2]))
 
@@ -135,3 +135,37 @@ def test_a_render_as_like_the_references_as_they_are_scores_one_at_any_number_of
         assert get(found, "identity.ceiling").value == pytest.approx(
             CEILING * CEILING / np.sqrt(CEILING**2 + (1 - CEILING**2) / 17), abs=1e-4
         )
+
+
+def test_each_reference_is_known_with_one_group_less_too() -> None:
+    rows = np.random.default_rng(2).standard_normal((7, 32)) + 1
+    copies = [0, 1, 2, 3, 4, 0, 5]
+    read = faces(rows)
+    _, _, without = leave_one_out(read, copies)
+    for gone in range(6):
+        kept = [i for i, group in enumerate(copies) if group != gone]
+        _, again, _ = leave_one_out([read[i] for i in kept], [copies[i] for i in kept])
+        assert without[kept, gone] == pytest.approx(again)
+        assert np.isnan(without[[i for i in range(7) if i not in kept], gone]).all()
+
+
+def pairs(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    return np.asarray(one) @ np.asarray(two).T
+
+
+@pytest.mark.parametrize("similarity", [None, pairs], ids=["centroid", "pairs"])
+@pytest.mark.parametrize("count", [5, 12, 30])
+def test_the_interval_of_the_ceiling_holds_the_truth_as_often_as_it_says(similarity, count: int) -> None:
+    """References that scatter differently about the person; as if their similarities were independent it held in 55 to
+    83 of 100."""
+    rng = np.random.default_rng(11)
+    person, plain, found = rng.standard_normal(64), make_study(), []
+    for _ in range(400):
+        rows = person + rng.standard_normal((count, 64)) * rng.uniform(0.4, 1.4, (count, 1))
+        study = replace(plain, references=tuple(faces(rows)), similarity=similarity)
+        read = references_of(replace(study, copies=()))
+        assert isinstance(read, References)
+        found.append(ceilings_of(study, read)[""])
+    truth = float(np.mean([one.value for one in found]))
+    held = [one.interval is not None and one.interval[0] <= truth <= one.interval[1] for one in found]
+    assert 0.85 <= np.mean(held) <= 0.95

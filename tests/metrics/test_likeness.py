@@ -27,17 +27,20 @@ def test_the_centroids_likeness_is_the_dot_product() -> None:
 @given(st.integers(2, 12), st.integers(0, 99))
 def test_likeness_to_each_is_the_mean_over_pairs_and_a_reference_is_not_compared_with_itself(n: int, seed: int) -> None:
     rows = unit(n, seed)
-    likeness, own = to_each(list(rows), cosines)
+    likeness, own, fewer = to_each(list(rows), cosines)
     fresh = unit(1, seed + 1)[0]
     assert likeness(fresh) == pytest.approx(np.mean([fresh @ row for row in rows]))
     for i in range(n):
         others = [rows[i] @ rows[j] for j in range(n) if j != i]
         assert own[i] == pytest.approx(np.mean(others), abs=1e-9)
+        for gone in range(n):
+            rest = [rows[i] @ rows[j] for j in range(n) if j not in (i, gone)]
+            assert np.isnan(fewer[i, gone]) if gone == i else fewer[i, gone] == pytest.approx(np.mean(rest or [0.0]))
 
 
 def test_of_identical_references_each_is_wholly_like_the_others() -> None:
     row = unit(1, 3)[0]
-    likeness, own = to_each([row] * 4, cosines)
+    likeness, own, _ = to_each([row] * 4, cosines)
     assert own == pytest.approx([1] * 4) and likeness(row) == pytest.approx(1)
 
 

@@ -56,7 +56,7 @@ def test_a_perfect_likeness_scores_one_however_few_the_references(count: int) ->
     rng, likeness = np.random.default_rng(3), []
     for _ in range(400):
         person = rng.standard_normal(64)
-        centroid, similarities = leave_one_out(faces(person + rng.standard_normal((count, 64))))
+        centroid, similarities, _ = leave_one_out(faces(person + rng.standard_normal((count, 64))))
         fresh = faces(person + rng.standard_normal((8, 64)))
         likeness.append(statistics.fmean(cosine(f, centroid) for f in fresh) / statistics.fmean(similarities))
     assert statistics.fmean(likeness) == pytest.approx(1, abs=0.01)
@@ -67,7 +67,7 @@ def test_nine_of_ten_ceiling_intervals_hold_the_similarity_of_new_pictures() -> 
     rng, truth, ends = np.random.default_rng(5), [], []
     person = rng.standard_normal(64)
     for _ in range(300):
-        centroid, similarities = leave_one_out(faces(person + rng.standard_normal((12, 64))))
+        centroid, similarities, _ = leave_one_out(faces(person + rng.standard_normal((12, 64))))
         truth += [cosine(fresh, centroid) for fresh in faces(person + rng.standard_normal((4, 64)))]
         ends.append(t_interval(similarities) or (0.0, 0.0))
     held = sum(low <= statistics.fmean(truth) <= high for low, high in ends)
