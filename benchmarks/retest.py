@@ -113,6 +113,10 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         low, high = wilson(sum(same), len(same))
         told = f"{sum(same)} of {len(same)} pairs ({sum(same) / len(same):.0%} [{low:.2f}, {high:.2f}])"
         yield f"\nThe same {what} in {told}."
+    # The pairs of one LoRA are not independent; LoRAs are.
+    same = [len({told["verdict"] for told in one["told"]}) == 1 for one in results]
+    low, high = wilson(sum(same), len(same))
+    yield f"\nAll seeds of a LoRA agree in {sum(same)} of {len(same)} LoRAs ([{low:.2f}, {high:.2f}])."
 
 
 def _first(told: dict[str, Any]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class Check:
 def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
     """Every demand of the policy on a number."""
     gap = gap_check(book, policy)
-    return [gap, *_identity(book, policy, gap, novel), *_faces(book, policy)]
+    return [gap, *_identity(book, policy, gap, novel), *_faces(book, policy), _adherence(book, policy)]
 
 
 def below_warning(book: Book, policy: Policy, novel: Collection[str]) -> list[str]:
@@ -153,6 +153,14 @@ def _faces(book: Book, policy: Policy) -> list[Check]:
     shares = [(f, book.get("identity.no_face", weight="ship", framing=f)) for f in policy.framings]
     names = {f: f"share of {f} renders without a face" for f in policy.framings}
     return [claim_check(m, names[f], policy.no_face_at_most, policy.no_face_claim, most=True) for f, m in shares]
+
+
+def _adherence(book: Book, policy: Policy) -> Check:
+    """Whether what prompts ask for comes as with the base model, but for a loss that is borne: proven, not just not
+    disproven."""
+    lost = book.get("overbake.adherence_loss", weight="ship")
+    what = "the share of pictures in which what is asked for no longer comes"
+    return claim_check(lost, what, policy.adherence_loss_at_most, policy.adherence_claim, most=True)
 
 
 def claim_check(measurement: Measurement | None, what: str, limit: float, claim: Claim, *, most: bool = False) -> Check:

@@ -45,6 +45,9 @@ class Policy:
     no_face_at_most: float
     """Share of renders without a face that is borne in each of them."""
     no_face_claim: Claim
+    adherence_loss_at_most: float
+    """Share of the base model's pictures in which what the prompt asks for comes, that the LoRA may lose."""
+    adherence_claim: Claim
     gap_at_least: float
     """Least gap between floor and ceiling at which identity can be measured."""
     picture_gap_at_least: float
@@ -68,7 +71,7 @@ class Policy:
 
 
 WARN = "warn_"
-LARGEST = ("no_face_at_most",)
+LARGEST = ("no_face_at_most", "adherence_loss_at_most")
 """Demands that a number be small; all others ask that it be large."""
 KEYS = tuple(f.name for f in fields(Policy) if f.name not in ("name", EXTENDS))
 WARN_KEYS = tuple(key for key in KEYS if key.startswith(WARN))
@@ -214,8 +217,9 @@ def contradictions(policy: Policy) -> Iterator[tuple[Key, str]]:
             yield (key,), f"{key}: {warn:g} is {laxer} {demand} = {fail:g}, and would never warn; put it {side}"
     if not 0 <= policy.bears < 1:
         yield ("bears",), f"bears: {policy.bears:g} is no share below 1"
-    if not 0 <= policy.no_face_at_most <= 1:
-        yield ("no_face_at_most",), f"no_face_at_most: {policy.no_face_at_most:g} is no share"
+    for key in LARGEST:
+        if not 0 <= (value := getattr(policy, key)) <= 1:
+            yield (key,), f"{key}: {value:g} is no share"
     for framing in policy.framings:
         if framing not in FRAMINGS:
             yield ("framings",), f"framings: {framing!r} is none. {nearest(framing, FRAMINGS)}".rstrip(" .")

@@ -16,7 +16,7 @@ from lora_doctor.metrics import identity, second_person
 from lora_doctor.policy import load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
-from lora_doctor.types import FRAMINGS, Case, Cell, Reading, Study
+from lora_doctor.types import FRAMINGS, Case, Cell, Measurement, Reading, Study
 from lora_doctor.verdict import decide
 from tests.audits.test_people import case_of
 from tests.examples import many
@@ -33,7 +33,9 @@ FLAT = "the picture is flat: one colour everywhere"
 def ships(study: Study, policy: str) -> bool:
     """By the demands of the policy alone: findings have tests of their own."""
     held = POLICIES[policy].identity_at_least
-    return decide((), (), identity.measure(replace(study, held=held)), POLICIES[policy], novel=NOVEL).outcome == "SHIP"
+    obeys = Measurement(name="overbake.adherence_loss", value=0.0, interval=(-0.02, 0.02), where={"weight": "ship"})
+    told = [*identity.measure(replace(study, held=held)), obeys]
+    return decide((), (), told, POLICIES[policy], novel=NOVEL).outcome == "SHIP"
 
 
 @settings(max_examples=many(200), deadline=None)

@@ -46,6 +46,7 @@ def ship_readings(identity: float = 0.85) -> list[Measurement]:
         *(score(identity, 0.2, weight="ship", environment=name) for name in (*TRAINED, *NOVEL)),
         *(score(identity, 0.1, weight="ship", framing=framing) for framing in FRAMINGS),
         *(number("identity.no_face", 0.0, 0.02, weight="ship", framing=framing) for framing in FRAMINGS),
+        number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),
     ]
 
 
@@ -106,7 +107,8 @@ def healthy() -> list[Measurement]:
         number("identity.attraction", 0.12, 0.1),
         number("identity.attraction_excess", 0.0, 0.1),
         number("identity.ceiling_spread", 0.05),
-        *(one for weight in ("ship", "0.7", "0.8", "1") for one in _not_burnt(weight)),
+        *(one for weight in ("0.7", "0.8", "1") for one in _not_burnt(weight)),
+        *(one for one in _not_burnt("ship") if one.name != "overbake.adherence_loss"),  # the verdict's own
         number("trigger.description_gain", 0.02, 0.05),
         number("copies.excess", 0.0, 0.01, arm="captions"),
         *(number("control.loss", 0.02, 0.1, kind=kind) for kind in ("trait", "outfit", "pose", "expression")),
@@ -173,6 +175,20 @@ def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_th
     points = dataclasses.replace(STANDARD, weight_claim="point", no_face_claim="point")
     assert outcome(at("0.7", 0.61), policy=points) == "SHIP" and outcome(faceless(0.1), policy=points) == "SHIP"
     assert outcome(at("0.7", 0.59), policy=points) == outcome(faceless(0.4), policy=points) == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("loss", "half", "told"),
+    [
+        (0.02, 0.05, "SHIP"),
+        (0.1, 0.04, "SHIP"),
+        (0.1, 0.1, "INCONCLUSIVE"),
+        (0.3, 0.1, "HOLD"),
+        (None, None, "INCONCLUSIVE"),
+    ],
+)
+def test_what_prompts_ask_for_must_be_proven_to_come(loss: float | None, half: float | None, told: str) -> None:
+    assert outcome(number("overbake.adherence_loss", loss, half, weight="ship")) == told
 
 
 def test_faces_are_claimed_by_their_interval() -> None:
