@@ -127,22 +127,37 @@ def report(run: Path, as_json: bool, private: bool | None, rules: Path | None, p
 
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="RUN", help="The run of an earlier release: no worse than it."
+)
 @_policy
 @_rules
-def gate(run: Path, rules: Path | None, policy: str | None) -> None:
+def gate(run: Path, against: Path | None, rules: Path | None, policy: str | None) -> None:
     """Print the verdict of a finished run and exit 0 (SHIP), 1 (HOLD) or 3 (INCONCLUSIVE).
 
+    \b
+    lora-doctor gate yuki-v2-checkup
+    lora-doctor gate yuki-v2-checkup --against yuki-v1-checkup     what ships, and is worse than v1, exits with 1
+
     With --policy or --rules, or when a waiver has run out since, the run is judged anew; nothing in it is changed
-    (`report` does that), and no GPU is needed.
+    (`report` does that), and no GPU is needed. --against pairs the two on the prompts and seeds they share: worse is
+    what is worse beyond the smallest effect that matters, with its whole interval; `compare` shows the rest.
     """
     from lora_doctor.judgement import gate_run
     from lora_doctor.terminal import verdict_lines
 
-    verdict = gate_run(run, rules=rules, policy=policy).verdict
-    click.echo(f"{verdict.outcome}: {verdict.sentence}")
-    for line in verdict_lines(verdict):
-        click.echo(f"  {line}")
-    sys.exit(EXIT_OF[verdict.outcome])
+    verdict, worse = gate_run(run, rules=rules, policy=policy).verdict, tuple[str, ...]()
+    if against is not None:
+        from lora_doctor.regression import regressions
+
+        worse = regressions(run, against, rules=rules, policy=policy)
+    if verdict.outcome == "SHIP" and worse:
+        click.echo("HOLD: by itself it could ship, and it falls back behind the earlier release.")
+    else:
+        click.echo(f"{verdict.outcome}: {verdict.sentence}")
+    for line in (*worse, *verdict_lines(verdict)):
+        click.echo(f"  {printable(line)}")
+    sys.exit(EXIT_OF["HOLD" if verdict.outcome == "SHIP" and worse else verdict.outcome])
 
 
 @cli.group("policy")

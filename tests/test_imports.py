@@ -41,6 +41,7 @@ JOINERS = [
     "lora_doctor.comparison_page",
     "lora_doctor.comparison_report",
     "lora_doctor.comparison_files",
+    "lora_doctor.regression",
     "lora_doctor.training_config",
     "lora_doctor.lora_rescaling",
     "lora_doctor.new_lora",
