@@ -21,14 +21,13 @@ from tests.test_verdict import healthy, number, replaced
 NOT_FOUND = ["closeup-only-209"]
 """Held without the symptom: what the fault did to 209 is another thing than what was planted."""
 NOT_EVEN_SUSPECTED = [
-    "closeup-only-209", "undrawn-build-425", "undrawn-build-436",
-    "no-trigger-823", "few-pictures-827", "one-light-828",
+    "closeup-only-209", "undrawn-build-425", "undrawn-build-436", "few-pictures-827", "one-light-828",
 ]  # fmt: skip
 """And LoRAs that brought the build which their base model does not draw: as measured, there is nothing to find."""
 FIRST_BESIDE = 800
 NOT_EXPLAINED = [
-    "scaled-up-816", "scaled-up-836", "no-trigger-823", "copies-826", "copies-846",
-    "few-pictures-827", "one-light-828", "one-outfit-809", "one-outfit-829",
+    "two-faces-895", "copies-806", "copies-826", "copies-846", "few-pictures-827", "one-light-828", "one-outfit-809",
+    "one-outfit-829",
 ]  # fmt: skip
 """Of the faults beside the article's, from character 801 on: those whose first finding is not what was planted, or
 whose first cause is none that was."""
