@@ -55,7 +55,20 @@ def kept_names(folder: Path) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     stored = dict(json.loads(gzip.decompress(file.read_bytes())))
-    return {**stored, "facts": with_nobody_second(stored["facts"])}
+    return {**stored, "facts": with_nothing_doubled(with_nobody_second(stored["facts"]))}
+
+
+def with_nothing_doubled(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts measured before there was `copies.doubled_excess`, with the 0 that it is where no picture has a copy."""
+    found = {one["name"]: one for one in facts["measurements"]}
+    doubled = found.get("pictures.duplicate_share")
+    if "copies.doubled_excess" in found or doubled is None or doubled["value"] != 0:
+        return facts
+    nothing = {
+        **doubled, "name": "copies.doubled_excess", "where": {"arm": "captions"}, "interval": [0.0, 0.0],
+        "reason": None, "pictures": [],
+    }  # fmt: skip
+    return {**facts, "measurements": [*facts["measurements"], nothing]}
 
 
 def with_nobody_second(facts: dict[str, Any]) -> dict[str, Any]:

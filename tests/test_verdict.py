@@ -111,6 +111,7 @@ def healthy() -> list[Measurement]:
         *(one for one in _not_burnt("ship") if one.name != "overbake.adherence_loss"),  # the verdict's own
         number("trigger.description_gain", 0.02, 0.05),
         number("copies.excess", 0.0, 0.01, arm="captions"),
+        number("copies.doubled_excess", 0.0, 0.0, arm="captions"),
         *(number("control.loss", 0.02, 0.1, kind=kind) for kind in ("trait", "outfit", "pose", "expression")),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
@@ -54,15 +55,21 @@ def like(
 def like_captions(case: ArmCase, arm: str, *, weights: Collection[float]) -> tuple[Cell, ...]:
     """Cells with training captions as they are; `asked` is the number of the picture.
 
-    Captions that the text encoder reads whole come first; of the others, as much as it reads. Which ones does not
-    depend on their order; one of a picture that is there twice with one caption, whose renders would be the same. A
-    caption's place and framing are those it names; replicates are few.
+    Those of pictures that are there more than once come first, then those that the text encoder reads whole; of the
+    others, as much as it reads. Which ones does not depend on their order; one of a picture that is there twice with
+    one caption, whose renders would be the same. A caption's place and framing are those it names; replicates are few.
     """
     read = {number: case.fitted(image.caption) for number, image in enumerate(case.dataset.images) if image.caption}
 
-    def turn(number: int) -> tuple[bool, bytes]:
+    times = Counter(image.sha256 for image in case.dataset.images)
+
+    def turn(number: int) -> tuple[bool, bool, bytes]:
         image = case.dataset.images[number]
-        return read[number] != image.caption, hashlib.sha256(f"{case.seed}/{image.sha256}".encode()).digest()
+        return (
+            times[image.sha256] < 2,
+            read[number] != image.caption,
+            hashlib.sha256(f"{case.seed}/{image.sha256}".encode()).digest(),
+        )
 
     images = case.dataset.images
     contents = {(images[number].sha256, caption): number for number, caption in read.items() if caption}

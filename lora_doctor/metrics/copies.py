@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_doctor.metrics.ceiling import FENCE, LEAST_RANGE
 from lora_doctor.metrics.estimates import Estimate, join, mean, paired_difference, told
+from lora_doctor.metrics.intervals import square_and_add
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
 from lora_doctor.types import Cell, Measurement, Reading, Study
 
@@ -30,7 +31,8 @@ RARELY = 0.99
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`copies.share` of the matrix's ship renders and of the replayed captions, and `copies.excess`, what it is beyond.
+    """`copies.share` of the matrix's ship renders and of the replayed captions, and `copies.excess`, what it is beyond;
+    `copies.doubled_excess`, the same of pictures that have a copy in the dataset.
 
     Beyond the base model's at the same seeds; and of captions, beyond `copies.alike`: how often two pictures of one
     caption that was never trained on are that near to each other. Where a caption tells all there is to see, following
@@ -50,7 +52,37 @@ def measure(study: Study) -> list[Measurement]:
         excess = _beyond(with_lora, without, alike) if arm == REPLAYED else paired_difference(with_lora, without)
         excess = _why_lost(excess, study, (*drawn, *plain))
         found.append(told(excess, "copies.excess", where, "share"))
-    return [*found, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+    doubled = told(_doubled(study, rows, line, alike), "copies.doubled_excess", {"arm": REPLAYED}, "share")
+    return [*found, doubled, told(mean(alike), "copies.alike", {"arm": CONTROL}, "share")]
+
+
+def _doubled(study: Study, rows: Array | None, line: float | str, alike: Sample) -> Estimate:
+    """The share of replays that are a training picture, of those pictures alone that have a copy in the dataset.
+
+    They are what is learned by heart first, and few: among all captions they would not show. Beyond the base model's
+    share, and how alike pictures of the other captions of the control are: a picture that is known by heart comes at
+    another place, too. 0 where no picture has a copy.
+    """
+    doubled = {str(place) for group in study.copies for place in group}
+    if not doubled:
+        nothing = "no picture of the dataset has a copy"
+        return Estimate(value=0.0, interval=(0.0, 0.0), n=len(study.references), reason=nothing)
+    arm = {"arm": REPLAYED}
+    cells = [[c for c in pick(study, {**arm, "weight": w}) if c.asked in doubled] for w in ("top", "0")]
+    if not cells[0]:
+        return Estimate(reason="no caption of a picture that has a copy was replayed")
+    with_lora, without = (mean(_near(study, rows, line, _units(each), REPLAYED)) for each in cells)
+    others = mean(replace(alike, units={name: own for name, own in alike.units.items() if name not in doubled}))
+    usual = max(
+        (one for one in (without, others) if one.value is not None), key=lambda one: one.value or 0, default=None
+    )
+    if with_lora.value is None or with_lora.interval is None or usual is None or usual.interval is None:
+        return Estimate(
+            n=with_lora.n, reason=join(with_lora.reason, without.reason) or "there is nothing to hold it against"
+        )
+    value = with_lora.value - (usual.value or 0.0)
+    ends = square_and_add(with_lora.value, with_lora.interval, usual.value or 0.0, usual.interval)
+    return Estimate(value=value, interval=ends, n=with_lora.n, environments=with_lora.environments)
 
 
 def near(study: Study, cells: Sequence[Cell], arm: str) -> Sample:

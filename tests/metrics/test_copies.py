@@ -128,3 +128,25 @@ def test_one_pair_of_all_but_equal_training_pictures_does_not_hide_copying() -> 
     refs[8] = replace(refs[8], embedding=0.999 * ROWS[7] + np.sqrt(1 - 0.999**2) * ROWS[8])
     found = measure(replace(made, references=tuple(refs)))
     assert get(found, "copies.share", arm="captions").value == 1.0
+
+
+def test_a_picture_that_is_there_twice_is_looked_at_by_itself() -> None:
+    """Caption 3 is replayed, whose picture has a copy."""
+    found = get(measure(study(0.99, copies=((3, 4),))), "copies.doubled_excess", arm="captions")
+    assert found.value == pytest.approx(1.0, abs=0.1)
+    assert found.interval is not None and found.interval[0] > 0.02
+
+
+def test_where_no_picture_has_a_copy_nothing_is_doubled() -> None:
+    found = get(measure(study(0.99)), "copies.doubled_excess", arm="captions")
+    assert (found.value, found.interval) == (0.0, (0.0, 0.0))
+
+
+def test_a_doubled_picture_whose_caption_was_not_replayed_gives_a_reason_not_zero() -> None:
+    found = get(measure(study(0.99, copies=((8, 9),))), "copies.doubled_excess", arm="captions")
+    assert found.value is None and "was replayed" in (found.reason or "")
+
+
+def test_a_doubled_picture_that_does_not_come_back_is_none() -> None:
+    found = get(measure(study(0.2, copies=((3, 4),))), "copies.doubled_excess", arm="captions")
+    assert found.value is not None and found.value <= 0.2
