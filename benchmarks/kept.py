@@ -55,33 +55,27 @@ def kept_names(folder: Path) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     stored = dict(json.loads(gzip.decompress(file.read_bytes())))
-    return {**stored, "facts": with_nothing_doubled(with_nobody_second(stored["facts"]))}
+    return {**stored, "facts": with_known_zeros(stored["facts"])}
 
 
-def with_nothing_doubled(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts measured before there was `copies.doubled_excess`, with the 0 that it is where no picture has a copy."""
+ZEROS = (
+    ("identity.second_person", {"weight": "ship"}, "similarity", "people.second_share"),
+    ("copies.doubled_excess", {"arm": "captions"}, "share", "pictures.duplicate_share"),
+)
+"""Measurement, slice, unit -> the older measurement of the dataset that is 0 where the newer one is 0 by definition:
+nobody returns beside the character, and no picture has a copy."""
+
+
+def with_known_zeros(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts that were measured before there were some measurements, with those that are 0 whatever was rendered."""
     found = {one["name"]: one for one in facts["measurements"]}
-    doubled = found.get("pictures.duplicate_share")
-    if "copies.doubled_excess" in found or doubled is None or doubled["value"] != 0:
-        return facts
-    nothing = {
-        **doubled, "name": "copies.doubled_excess", "where": {"arm": "captions"}, "interval": [0.0, 0.0],
-        "reason": None, "pictures": [],
-    }  # fmt: skip
-    return {**facts, "measurements": [*facts["measurements"], nothing]}
-
-
-def with_nobody_second(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts measured before there was `identity.second_person`, with the 0 that it is where nobody second is known."""
-    found = {one["name"]: one for one in facts["measurements"]}
-    second = found.get("people.second_share")
-    if "identity.second_person" in found or second is None or second["value"] != 0:
-        return facts
-    nobody = {
-        **second, "name": "identity.second_person", "where": {"weight": "ship"}, "value": 0.0, "interval": [0.0, 0.0],
-        "unit": "similarity", "reason": None, "pictures": [],
-    }  # fmt: skip
-    return {**facts, "measurements": [*facts["measurements"], nobody]}
+    zeros = [
+        {**known, "name": name, "where": where, "unit": unit, "value": 0.0, "interval": [0.0, 0.0], "reason": None,
+         "pictures": []}
+        for name, where, unit, of in ZEROS
+        if name not in found and (known := found.get(of)) is not None and known["value"] == 0
+    ]  # fmt: skip
+    return {**facts, "measurements": [*facts["measurements"], *zeros]}
 
 
 @cache

@@ -27,7 +27,6 @@ from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.devices import release_memory
-from lora_doctor.identity_instruments import looks_at_pictures
 from lora_doctor.image_states import NO_LIMITS
 from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_choice import MINIATURE, with_instruments
@@ -51,7 +50,7 @@ from lora_doctor.lora_tensors import require_sound
 from lora_doctor.lora_variants import most_directions
 from lora_doctor.matrix_plan import asking, plan_matrix, require_places
 from lora_doctor.metrics.identity_choice import Choice, choose_identity
-from lora_doctor.other_people import others_for
+from lora_doctor.other_people import as_chosen
 from lora_doctor.plugins import find
 from lora_doctor.public_measurements import public
 from lora_doctor.redrawing import pictures_to_redraw
@@ -192,11 +191,7 @@ def run_checkup(
             )  # fmt: skip
             with clock.stage("measure"):
                 choices.append(choose_identity(study, instruments.face.name, instruments.similarities, *choices[:1]))
-                chosen = choices[-1].chosen
-                beside_face = chosen != instruments.face.name and looks_at_pictures(chosen)
-                study = replace(choices[-1].study, same_from=same_from[chosen], of_pictures=beside_face)
-                others = others_for(case, study, choices[-1], instruments.face.name, copies)
-                study = replace(study, others=others)
+                study = as_chosen(case, choices[-1], instruments.face.name, same_from)
                 found = (*measure(study), *of_files)
                 return study, found if settings.report.private else public(found, instruments.label_sets)
 
@@ -219,10 +214,7 @@ def run_checkup(
         run.put_json("references", [reading_key(dataset, image) for image in dataset.images])
         run.put_json("identity", {
             "measured_with": choice.chosen, "least_face": least_face,
-            "copies": [[reading_key(dataset, dataset.images[index]) for index in group] for group in copies],
-            "others": [
-                [reading_key(dataset, dataset.images[index]) for index in group] for group in done.study.others.groups
-            ],
+            "copies": _keys(dataset, copies), "others": _keys(dataset, done.study.others.groups),
         })  # fmt: skip
         run.put_json("settings", to_plain(settings))
         return judge(run, judges, private=settings.report.private)
@@ -281,6 +273,11 @@ def _planned(
     beside = plan_arms(case, matrix.arms)
     require_budget(plan, matrix, beside)
     return plan, beside, (*remarks, *beside.remarks)
+
+
+def _keys(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[list[str]]:
+    """Groups of the dataset's pictures, by the keys of their readings."""
+    return [[reading_key(dataset, dataset.images[index]) for index in group] for group in groups]
 
 
 def _side(settings: Settings) -> int | None:

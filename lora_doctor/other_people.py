@@ -1,14 +1,25 @@
-"""Which instrument says who else is in a dataset: the one that measures identity, where it tells people apart."""
+"""Who else is in a dataset, as the instrument that measures identity says, where it tells people apart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lora_doctor.dataset_people import other_people, other_people_by_mark
 from lora_doctor.identity_instruments import looks_at_pictures
 from lora_doctor.metrics.identity_choice import Choice
 from lora_doctor.types import Case, OtherPeople, Study
+
+
+def as_chosen(case: Case, choice: Choice, face: str, same_from: Mapping[str, float | None]) -> Study:
+    """The choice's study with all that depends on which instrument measures identity.
+
+    `face` is the name of the face instrument, by which `case` sees the dataset; `same_from` holds the makers' marks by
+    name.
+    """
+    of_pictures = choice.chosen != face and looks_at_pictures(choice.chosen)
+    study = replace(choice.study, same_from=same_from[choice.chosen], of_pictures=of_pictures)
+    return replace(study, others=others_for(case, study, choice, face, study.copies))
 
 
 def others_for(case: Case, study: Study, choice: Choice, face: str, copies: Sequence[Sequence[int]]) -> OtherPeople:

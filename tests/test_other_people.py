@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lora_doctor.metrics.identity_choice import Candidate, Choice
-from lora_doctor.other_people import others_for
+from lora_doctor.other_people import as_chosen, others_for
 from lora_doctor.types import Case, Study
 from tests.audits.test_people import case_of
 from tests.make_faces import faces
@@ -53,3 +53,11 @@ def test_beside_an_instrument_for_whole_pictures_the_face_instrument_says_it_if_
     assert others(TWO, seen_as(ONE), chosen("dino")) == (list(range(30, 42)), None)
     nobody, unknown = others(TWO, seen_as(ONE), chosen("dino", "floor and ceiling are not apart"))
     assert nobody == [] and unknown is not None and "dino sees whole pictures" in unknown
+
+
+@pytest.mark.parametrize(("name", "pictures"), [(FACE, False), ("sface", False), ("ccip", True), ("dino", True)])
+def test_the_study_knows_what_measures_identity(name: str, pictures: bool) -> None:
+    choice = replace(chosen(name), study=seen_as(TWO, similarity=cosines if name == "ccip" else None))
+    study = as_chosen(TWO, choice, FACE, {FACE: 0.28, "sface": 0.36, "ccip": 0.28, "dino": None})
+    assert (study.of_pictures, study.same_from) == (pictures, {"sface": 0.36, "dino": None}.get(name, 0.28))
+    assert sorted(study.others.pictures) == list(range(30, 42))
