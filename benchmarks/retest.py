@@ -6,11 +6,11 @@
 For each FOLDER with a lora-doctor.toml and a lora.safetensors (default: the bundled patients, and the healthy ones of
 them at other strengths, `benchmarks.strengths`): a check-up with seed 0, and one with each other seed, which draws
 other noise and other environments that are new to the dataset. Every pair of check-ups of one LoRA agrees or does not.
-A verdict that is open after all rounds says how to go on (`most_replicates`): where it does, the check-up goes on, four
-rounds at a time and three times at most, and what comes of that is told beside it (`INCONCLUSIVE > SHIP`). Resumable;
-what was measured is kept in `benchmarks/results/retest` (and `retest-on`), and judged by the rules of today, also
-without the LoRAs (`--kept`). With seed 0 is what `benchmarks.rounds_against_full` kept in rounds, or a check-up beside
-the LoRA.
+A verdict that is open for want of rounds says how to go on (`most_replicates`): where it does, the check-up goes on,
+four rounds at a time or to as many as it names, twelve more at most, and what comes of that is told beside it
+(`INCONCLUSIVE > SHIP`). Resumable; what was measured is kept in `benchmarks/results/retest` (and `retest-on`), and
+judged by the rules of today, also without the LoRAs (`--kept`). With seed 0 is what `benchmarks.rounds_against_full`
+kept in rounds, or a check-up beside the LoRA.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from lora_doctor.types import Diagnosis
 from lora_doctor.wording import how_to_go_on
 
 MORE, TIMES = 4, 3
-"""Rounds that a verdict which is open goes on for, as `how_to_go_on` tells, and how often at most."""
+"""Rounds that an open verdict goes on for, where `how_to_go_on` names no other number, and how often at most."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def _gone_on(job: Job, seed: int, diagnosis: Diagnosis) -> str:
     kept, first = job.went_on(seed), diagnosis.matrix["rounds"]["at_most"]
     model, out = job.folder / "lora.safetensors", job.work / job.name / f"seed-{seed}"
     now = recall(kept) if kept.is_file() else diagnosis
-    while how_to_go_on(now) and job.folder != Path() and now.matrix["rounds"]["at_most"] < first + TIMES * MORE:
-        more = now.matrix["rounds"]["at_most"] + MORE
+    while how_to_go_on(now) and job.folder != Path() and (more := _more(now)) <= first + TIMES * MORE:
         print(f"{job.name} seed {seed} goes on to {more} rounds", file=sys.stderr, flush=True)
         if not out.is_dir():  # of another benchmark's: what is as it was is drawn again as it was
             run_checkup(load_settings(model, {"out": str(out), "seed": seed}))
@@ -95,6 +94,12 @@ def _gone_on(job: Job, seed: int, diagnosis: Diagnosis) -> str:
         keep(out, kept)
         now = recall(kept)
     return now.verdict.outcome
+
+
+def _more(diagnosis: Diagnosis) -> int:
+    """How many rounds it goes on to: those that are said to bring it in reach, or four more."""
+    rounds = diagnosis.matrix["rounds"]
+    return int(rounds.get("reach") or rounds["at_most"] + MORE)
 
 
 def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:

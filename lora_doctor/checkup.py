@@ -364,6 +364,7 @@ def _facts(
                 "bound": round(done.looks[-1].bound, 3),
                 "at_most": settings.matrix.most_replicates,
                 "stopped": done.stopped,
+                **({} if done.reach is None else {"reach": done.reach}),
             },
             "ship_weights": list(study.ship_weights),
             "prompts": list(dict.fromkeys(cell.prompt for cell in study.cells)),

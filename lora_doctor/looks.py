@@ -31,6 +31,9 @@ LUCK = 1.0
 """Standard errors by which the pictures to come may move an estimate, where it matters much what they would say: one in
 six moves so far in a given direction. It is predictive power of 16 % instead of 50 %. Source: Spiegelhalter, Freedman
 and Blackburn, Controlled Clinical Trials 7 (1986)."""
+FAINT = 1.2815516
+"""The same, where all that the pictures to come could do is end in a verdict: below one in ten they are not made.
+Source: stochastic curtailment, Lan, Simon and Halperin, Sequential Analysis 1 (1982)."""
 DRAWS = 400_000
 """Of the Monte-Carlo computation: the bound is right to a hundredth."""
 _SEED = 20_260
@@ -90,7 +93,11 @@ def foreseen(measurement: Measurement, rounds: int, of: int, luck: float = 0.0) 
         return measurement
     value, (low, high), seen = measurement.value, measurement.interval, rounds / of
     shorter = max(0.0, seen**0.5 - luck / ONE_END * (1.0 - seen) ** 0.5)
-    return replace(measurement, interval=(value - (value - low) * shorter, value + (high - value) * shorter))
+    worse = measurement.one_worse
+    return replace(
+        measurement, interval=(value - (value - low) * shorter, value + (high - value) * shorter),
+        one_worse=None if worse is None else value - (value - worse) * shorter,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,17 @@ from lora_doctor.demands import demands, faces_open, open_environments
 from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
-from lora_doctor.looks import ALPHA, LUCK, SAVED, Look, early, foreseen, partial_conjunction_alpha, planned_bound
+from lora_doctor.looks import (
+    ALPHA,
+    FAINT,
+    LUCK,
+    SAVED,
+    Look,
+    early,
+    foreseen,
+    partial_conjunction_alpha,
+    planned_bound,
+)
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
 from lora_doctor.rounds import (
@@ -42,12 +52,15 @@ See = Callable[[Sequence[Cell], Sequence[Cell], float], tuple[Study, tuple[Measu
 """(all cells so far, the new ones among them, bound) -> what was rendered and read, and the measurements of it."""
 
 
-Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left"]
+Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left", "out of reach"]
 """Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
-picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle."""
+picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle; it is so
+close to its limit that the rounds which are left would hardly settle it."""
 PATIENCE = 3
-"""Looks after which what is open, and has not changed, is taken for nothing that pictures settle: a measurement that is
-missing at the first look may come with the next readings."""
+"""Looks after which what is open, and has not changed, is taken for nothing that pictures settle or for out of reach: a
+measurement that is missing at the first look may come with the next readings."""
+STEP = 4
+"""Rounds more that are tried at a time, to say with how many a verdict is in reach."""
 _NOTHING = ArmPlan()
 
 
@@ -60,6 +73,8 @@ class Sequenced:
     looks: tuple[Look, ...]
     stopped: Stop
     """Why no more was rendered."""
+    reach: int | None = None
+    """Of what was out of reach: with how many rounds at most it would not be."""
 
 
 def until_decided(
@@ -95,7 +110,7 @@ def until_decided(
     probes = _asked_by_findings(beside, measurements, judges)
     if probes and (matrix.budget is None or len(cells) + len(probes) <= matrix.budget):
         study, measurements = see((*cells, *probes), probes, bound)
-    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped)
+    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped, reach=asker.reach)
 
 
 def require_budget(plan: Sequence[Cell], matrix: MatrixSettings, beside: ArmPlan = _NOTHING) -> None:
@@ -187,6 +202,25 @@ class _View:
             findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora
         )
 
+    def reach(self, rounds: int, of: int) -> int | None:
+        """With how many rounds at most the verdict is not out of reach any more; None = it is not with `of` of them.
+
+        None too where it never is in reach: what keeps it open then is nothing that is too close to call.
+        """
+        if rounds == of or not self._is_out_of_reach(rounds, of):
+            return None
+        farther = range(of + STEP, of + 4 * rounds, STEP)  # a quarter of all rounds leaves luck enough for any distance
+        return next((most for most in farther if not self._is_out_of_reach(rounds, most)), None)
+
+    def _is_out_of_reach(self, rounds: int, of: int) -> bool:
+        """Whether the verdict would be open after all rounds too, if each estimate had `FAINT` luck to where it helps.
+
+        What no rule speaks of yet is farther from being confirmed than what is open is from being settled.
+        """
+        at_last = [foreseen(one, rounds, of, FAINT) for one in self.measurements]
+        found, not_evaluated = evaluate(self.judges.rules, at_last, self.judges.policy.weights)
+        return self._decided(found, not_evaluated, at_last).outcome == "INCONCLUSIVE"
+
     def beyond_pictures(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]
     ) -> frozenset[int | str] | None:
@@ -226,6 +260,8 @@ class _Asker:
     def __init__(self, plan: Sequence[Cell], arms: Sequence[Cell], judges: Judges, lora: str) -> None:
         self._plan, self._arms, self._judges, self._lora = plan, arms, judges, lora
         self._stuck: list[frozenset[int | str] | None] = []
+        self.reach: int | None = None
+        """Of what is out of reach now: with how many rounds at most it would not be."""
 
     def next(self, rounds: int, study: Study, measurements: tuple[Measurement, ...]) -> tuple[Cell, ...] | Stop:
         """The cells that would tell more after so many rounds, or why none would."""
@@ -240,6 +276,10 @@ class _Asker:
         self._stuck.append(None if suspected else view.beyond_pictures(findings, not_evaluated))
         if len(self._stuck) >= PATIENCE and self._stuck[-1] is not None and len(set(self._stuck[-PATIENCE:])) == 1:
             return "nothing left"
+        patient = len(self._stuck) >= PATIENCE and self._stuck[-1] is None
+        self.reach = view.reach(rounds, _rounds(self._plan)) if patient and not suspected else None
+        if self.reach is not None:
+            return next_of_arms(self._arms, rounds, along) or "out of reach"
         asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)
         beside = next_of_arms(self._arms, rounds, asked - {""})
         with_warnings = next_of_arms(self._arms, rounds, asked - {""} | along)

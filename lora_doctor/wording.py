@@ -14,15 +14,21 @@ FOR_NEW = "for use with the new in-context pictures"
 def how_to_go_on(diagnosis: Diagnosis) -> str:
     """Where the verdict is open and only the number of pictures ended the rendering: what renders more; else empty."""
     rounds = diagnosis.matrix.get("rounds") or {}
-    if diagnosis.verdict.outcome != "INCONCLUSIVE" or rounds.get("stopped") not in ("all rounds", "budget"):
+    stopped = rounds.get("stopped")
+    if diagnosis.verdict.outcome != "INCONCLUSIVE" or stopped not in ("all rounds", "budget", "out of reach"):
         return ""
-    most = rounds["at_most"] + 4
+    most = rounds.get("reach") or rounds["at_most"] + 4
     if diagnosis.before:  # of a retraining, which takes the settings of the check-up before it
         what = f"`--most-replicates {most}`"
     else:
         in_settings = f"`most_replicates = {most}` under [matrix] in lora-doctor.toml"
-        what = "a larger --budget" if rounds["stopped"] == "budget" else in_settings
-    return f"More pictures may decide it: with {what} the same command goes on, and keeps what is rendered."
+        what = "a larger --budget" if stopped == "budget" else in_settings
+    told = "More pictures may decide it"
+    if stopped == "out of reach":
+        left = rounds["at_most"] - rounds["looks"][-1]
+        rest = "The round that is left" if left == 1 else f"The {left} rounds that are left"
+        told = f"{rest} would hardly decide it; more may"
+    return f"{told}: with {what} the same command goes on, and keeps what is rendered."
 
 
 def too_close(finding: Finding, most: int = 3) -> str | None:

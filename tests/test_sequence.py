@@ -45,8 +45,11 @@ def drawn(mean: float, spread: float = 0.18, seed: int = 0) -> Callable[[Cell], 
 class Eyes:
     """Stands in for the renderer and the instruments: reads scores off a table, and counts what it was asked for."""
 
-    def __init__(self, score: Callable[[Cell], float | None], stop_after: int | None = None) -> None:
+    def __init__(
+        self, score: Callable[[Cell], float | None], stop_after: int | None = None, replicates: int = 8
+    ) -> None:
         self.score, self.stop_after, self.rendered, self.bounds = score, stop_after, [], []
+        self.replicates = replicates
 
     def __call__(
         self, cells: Sequence[Cell], new: Sequence[Cell], bound: float
@@ -55,7 +58,8 @@ class Eyes:
             raise KeyboardInterrupt
         self.rendered += new
         self.bounds.append(bound)
-        whole = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=8, identity=self.score)
+        weights, many = (0.0, 0.4, 0.7, 1.0), self.replicates
+        whole = make_study(environments=ENVIRONMENTS, weights=weights, replicates=many, identity=self.score)
         known = {cell.key for cell in cells}
         kept = {key: reading for key, reading in whole.renders.items() if key in known}
         study = replace(whole, cells=tuple(cells), renders=kept, bound=bound)
@@ -75,11 +79,31 @@ def test_a_hopeless_lora_is_held_at_the_first_look(tmp_path: Path) -> None:
     assert len(eyes.rendered) == len(FULL.cells) // 4
 
 
-def test_what_is_too_close_to_call_is_rendered_to_the_last_round(tmp_path: Path) -> None:
-    eyes = Eyes(drawn(0.62, spread=0.25))
+def test_what_the_last_round_may_decide_is_rendered_to_it(tmp_path: Path) -> None:
+    eyes = Eyes(drawn(0.68, seed=2))
     found = went(eyes, tmp_path / "run")
     assert found.stopped == "all rounds"
     assert [look.rounds for look in found.looks] == list(range(2, 9))
+
+
+def test_what_no_luck_would_decide_is_not_rendered_to_the_last_round(tmp_path: Path) -> None:
+    """Three looks at least: what is missing at the first may come."""
+    found = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run")
+    assert (found.stopped, found.looks[-1].rounds) == ("out of reach", 5)
+    assert found.reach is not None and found.reach > 8
+
+
+def test_what_is_out_of_reach_goes_on_with_as_many_rounds_as_are_named(tmp_path: Path) -> None:
+    first = went(Eyes(drawn(0.64)), tmp_path / "run")
+    assert first.stopped == "out of reach" and first.reach is not None
+    plan = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=first.reach).cells
+    then = went(Eyes(drawn(0.64), replicates=first.reach), tmp_path / "run", plan=plan)
+    assert then.looks[: len(first.looks)] == first.looks and len(then.looks) > len(first.looks)
+
+
+def test_whole_matrix_is_rendered_where_it_is_asked_for(tmp_path: Path) -> None:
+    found = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", replace(MATRIX, full=True))
+    assert (found.stopped, found.reach, found.looks[-1].rounds) == ("all rounds", None, 8)
 
 
 def test_dose_weights_are_rendered_in_the_first_round_only_and_no_cell_twice(tmp_path: Path) -> None:
@@ -358,6 +382,14 @@ def test_a_rule_without_its_measurement_ends_the_rendering_after_two_more_rounds
     assert (found.stopped, [look.rounds for look in found.looks]) == ("nothing left", [2, 3, 4])
 
 
+def test_a_rule_without_its_measurement_is_no_matter_of_luck(tmp_path: Path) -> None:
+    """No number of rounds brings it in reach: what is too close to call beside it is rendered on."""
+    judges = replace(JUDGES, rules=(replace(LEAK, shows={}),))
+    with RunFolder(tmp_path / "run") as run:
+        found = until_decided(FULL.cells, MATRIX, judges, Eyes(drawn(0.68)), run)
+    assert (found.stopped, found.reach) == ("all rounds", None)
+
+
 def test_places_that_differ_for_good_end_the_rendering(tmp_path: Path) -> None:
     sure = drawn(0.0, spread=0.02)
     eyes = Eyes(lambda cell: sure(cell) + (0.0 if not cell.weight else 0.1 if cell.environment == "library" else 0.9))
@@ -370,7 +402,7 @@ def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:
 
 def test_a_weight_that_the_policy_demands_is_rendered_in_later_rounds(tmp_path: Path) -> None:
     policy = replace(BY_INTERVAL, weights=(0.4, 1.0), weight_claim="interval")
-    eyes = Eyes(drawn(0.62, spread=0.25))
+    eyes = Eyes(drawn(0.68, seed=2))
     with RunFolder(tmp_path / "run") as run:
         until_decided(FULL.cells, MATRIX, replace(JUDGES, policy=policy), eyes, run)
     assert {cell.replicate for cell in eyes.rendered if cell.weight == 0.4} == set(range(8))

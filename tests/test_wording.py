@@ -57,6 +57,7 @@ def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None
     [
         ("INCONCLUSIVE", "all rounds", "`most_replicates = 12` under [matrix]"),
         ("INCONCLUSIVE", "budget", "a larger --budget"),
+        ("INCONCLUSIVE", "out of reach", "`most_replicates = 12` under [matrix]"),
         ("INCONCLUSIVE", "nothing left", ""),
         ("INCONCLUSIVE", "no ruler", ""),
         ("HOLD", "all rounds", ""),
@@ -70,6 +71,14 @@ def test_more_pictures_are_advised_only_where_their_number_ended_the_rendering(
     rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}
     one = replace(one, verdict=replace(one.verdict, outcome=outcome), matrix={**one.matrix, "rounds": rounds})
     assert (told in how_to_go_on(one)) if told else how_to_go_on(one) == ""
+
+
+def test_rounds_that_were_left_out_are_said_with_how_many_would_bring_it_in_reach(tmp_path: Path) -> None:
+    one = make_diagnosis(tmp_path)
+    rounds = {"looks": [2, 3, 4], "bound": 2.6, "at_most": 8, "stopped": "out of reach", "reach": 16}
+    one = replace(one, verdict=replace(one.verdict, outcome="INCONCLUSIVE"), matrix={**one.matrix, "rounds": rounds})
+    assert how_to_go_on(one).startswith("The 4 rounds that are left would hardly decide it; more may: with")
+    assert "`most_replicates = 16` under [matrix]" in how_to_go_on(one)
 
 
 @pytest.mark.parametrize("stopped", ["all rounds", "budget"])
