@@ -12,12 +12,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lora_doctor import __version__, dossier
 from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.arm_plan import ArmPlan, plan_arms
 from lora_doctor.base_cache import open_base_cache
@@ -27,7 +25,7 @@ from lora_doctor.class_token import class_token_of, load_class_words
 from lora_doctor.compared_run import HOW
 from lora_doctor.dataset_layout import read_dataset
 from lora_doctor.devices import release_memory
-from lora_doctor.image_states import NO_LIMITS
+from lora_doctor.facts import facts_of
 from lora_doctor.inspection import measure_file
 from lora_doctor.instrument_choice import MINIATURE, with_instruments
 from lora_doctor.instrument_files import warn
@@ -40,7 +38,6 @@ from lora_doctor.instruments import (
     read_redrawn,
     read_references,
     read_renders,
-    save_thumbnails,
     silent,
 )
 from lora_doctor.judgement import judge, load_judges
@@ -58,7 +55,7 @@ from lora_doctor.roles import classify_roles
 from lora_doctor.run_fingerprint import decoder_digest, fingerprint_of, memory_for, note_way, ways_remark
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.safetensors_scan import require_unchanged
-from lora_doctor.sequence import Sequenced, never_judged, require_budget, until_decided
+from lora_doctor.sequence import never_judged, require_budget, until_decided
 from lora_doctor.settings import Settings, to_plain
 from lora_doctor.spec import asked_by_name, induce_spec
 from lora_doctor.training_config import training_settings
@@ -72,11 +69,9 @@ from lora_doctor.types import (
     LabelSet,
     LoraFile,
     Measurement,
-    Prescription,
     Reading,
     Study,
     TrainingSettings,
-    Verdict,
 )
 from lora_doctor.upright import reading_key
 from lora_doctor.upright import remark as lying
@@ -197,7 +192,7 @@ def run_checkup(
 
         done = until_decided(plan, settings.matrix, judges, see, run, lora=lora.sha256, beside=beside)
         require_unchanged(lora.path, lora.sha256)
-        facts = _facts(settings, done, lora, instruments, renderer, run, base)
+        facts = facts_of(settings, done, lora, instruments, renderer, run, base)
         facts = replace(
             facts, warnings=tuple(notes), timings=clock.seconds,
             verdict=replace(facts.verdict, warnings=() if unsaid is None else (unsaid.public,)),
@@ -320,87 +315,6 @@ def _render(run: RunFolder, renderer: Any, cells: Sequence[Cell], before: int, p
             run.save_image(cell, picture)
         ready += 1
         progress("rendering", ready, total)
-
-
-# ---------------------------------------------------------------- telling
-
-
-def _facts(
-    settings: Settings, done: Sequenced, lora: LoraFile, instruments: Instruments, renderer: Any, run: RunFolder,
-    base: Base,
-) -> Diagnosis:  # fmt: skip
-    """A Diagnosis with everything that was seen and nothing judged yet."""
-    from lora_doctor.metrics.ruler import build_ruler
-
-    study, measurements = done.study, done.measurements
-    ruler = build_ruler(study)
-    told: dict[str, Any] = {"score_of": None, "limits": NO_LIMITS}
-    if not isinstance(ruler, str):
-        told = {"score_of": ruler.score_if_framed, "limits": ruler.limits, "verified": ruler.verified}
-    renders, beside = run.renders(), [cell for cells in study.arms.values() for cell in cells]
-    environments = {cell.environment: cell.trained for cell in study.cells}
-    return Diagnosis(
-        format_version=diagnosis_file.FORMAT_VERSION,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={
-            "lora-doctor": __version__,
-            **_versions(("torch", "diffusers", "transformers", "open_clip_torch", "insightface")),
-        },
-        inputs={"lora": lora.sha256, "dataset": dossier.dataset_digest(study.dataset)},
-        lora=dossier.describe_lora(lora, base.name),
-        character={
-            "trigger": settings.trigger,
-            "class_token": settings.character.class_token,
-            "spec": dict(study.spec),
-        },
-        instruments=instruments.described,
-        matrix={
-            "weights": sorted({cell.weight for cell in study.cells}),
-            "environments": [{"name": name, "trained": trained} for name, trained in environments.items()],
-            "framings": list(dict.fromkeys(cell.framing for cell in study.cells)),
-            "replicates": done.looks[-1].rounds,
-            "rounds": {
-                "looks": [look.rounds for look in done.looks],
-                "bound": round(done.looks[-1].bound, 3),
-                "at_most": settings.matrix.most_replicates,
-                "stopped": done.stopped,
-                **({} if done.reach is None else {"reach": done.reach}),
-            },
-            "ship_weights": list(study.ship_weights),
-            "prompts": list(dict.fromkeys(cell.prompt for cell in study.cells)),
-            "negative_prompt": study.cells[0].negative_prompt,
-            "sampler": type(renderer.pipeline.scheduler).__name__,
-            "steps": renderer.steps,
-            "guidance": renderer.guidance,
-            "seed": settings.seed,
-        },
-        cells=dossier.describe_cells(study.cells, study, renders, run.path, **told),
-        arms=dossier.describe_cells(beside, study, renders, run.path, **told),
-        dataset=dossier.describe_dataset(
-            study.dataset,
-            study.references,
-            study.label_sets,
-            pictures=save_thumbnails(study.dataset, run) if settings.report.private else None,
-            measurements=measurements,
-        ),
-        measurements=measurements,
-        findings=(),
-        not_evaluated=(),
-        prescription=Prescription(),
-        verdict=Verdict(outcome="INCONCLUSIVE", sentence="Not judged yet."),
-    )
-
-
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _plain_settings(training: TrainingSettings) -> dict[str, Any]:

@@ -49,6 +49,7 @@ JOINERS = [
     "lora_doctor.retrain_hook",
     "lora_doctor.matrix_plan",
     "lora_doctor.run_fingerprint",
+    "lora_doctor.facts",
     "lora_doctor.checkup",
     "lora_doctor.copy_check",
     "lora_doctor.retrain_plan",

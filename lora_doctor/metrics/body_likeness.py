@@ -8,7 +8,6 @@ and ceiling clearly apart.
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.ceiling import copy_groups
 from lora_doctor.metrics.estimates import Estimate, fixed, mean, told
+from lora_doctor.metrics.jackknife import mean_of, with_one_less
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.off_spec import shown_instead
 from lora_doctor.types import Cell, LabelSet, Measurement, Reading, Study
@@ -74,15 +74,13 @@ def build_body_ruler(study: Study, framing: str) -> BodyRuler | str:
         return f"{cannot}: {seen} one, and {MIN_REFERENCES} are needed"
     if len(shown) <= MOSTLY * len(cells):
         return f"{cannot}: it is to be seen in {len(shown)} of {len(cells)} renders at weight 0"
-    centroid, similarities = _leave_one_out([reading.body for reading in references], groups)
+    centroid, ceiling = _leave_one_out([reading.body for reading in references], groups)
 
     def similarity(cell: Cell) -> float | None:
         reading = study.renders[cell.key]
         return None if reading.body is None else float(reading.body @ centroid)
 
     floor = mean(sample(shown, similarity, rate=False))
-    ends = intervals.t_interval(similarities)
-    ceiling = Estimate(value=statistics.fmean(similarities), interval=ends, n=len(similarities))
     gap = _gap(floor, ceiling)
     if gap.value is None or (gap.interval[0] if gap.interval else gap.value) <= 0:
         return f"{cannot}: floor {floor.value:.2f} and ceiling {ceiling.value:.2f} are not clearly apart"
@@ -147,8 +145,8 @@ def _references(study: Study, framing: str) -> list[int]:
     ]
 
 
-def _leave_one_out(bodies: Sequence[Any], copies: Sequence[int]) -> tuple[Array, list[float]]:
-    """The (d,) mean of the leave-one-out centroids, and the cosine of each group with the centroid of the others.
+def _leave_one_out(bodies: Sequence[Any], copies: Sequence[int]) -> tuple[Array, Estimate]:
+    """The (d,) mean of the leave-one-out centroids, and the mean cosine of a group with the centroid of the others.
 
     `copies`: the group of each body; a group of copies is left out together, weighs as one and has one cosine, its
     mean.
@@ -162,7 +160,8 @@ def _leave_one_out(bodies: Sequence[Any], copies: Sequence[int]) -> tuple[Array,
     own /= np.bincount(groups)[:, None]
     others = own.sum(axis=0) - own
     others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-12)
-    return others.mean(axis=0), [float(cosine) for cosine in (own * others).sum(axis=1)]
+    ceiling = mean_of((own * others).sum(axis=1), with_one_less(own, own, np.arange(len(own))))
+    return others.mean(axis=0), ceiling
 
 
 def _gap(floor: Estimate, ceiling: Estimate) -> Estimate:
