@@ -11,6 +11,8 @@ from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import Measurement
 
+_FACES = "about {{}} more pictures in {framing} would decide it, if the share stays where it is"
+_AT_BEST = "{} more pictures would decide it at best: how places differ stays as it is"
 RENDERABLE = 2000
 """Pictures beyond which nobody is told to render so many; a limit of patience, not a judgement."""
 
@@ -117,12 +119,7 @@ def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Clai
     if below and any(state == "holds" for _, state in states.values()):
         text = f"{check.text}; it depends on the place ({below}), which more pictures do not change"
         return Check("open", text, by_pictures=False)
-    limit = policy.identity_at_least
-    units = _units_needed(score, limit, 1 if score.value > limit else -1)
-    if units is None:
-        return check
-    text = _would_decide(units, policy, "{} more pictures would decide it at best: how places differ stays as it is")
-    return Check("open", f"{check.text}; {text}")
+    return _how_many(check, score, policy.identity_at_least, policy, _AT_BEST)
 
 
 def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
@@ -150,17 +147,30 @@ def _framings(book: Book, policy: Policy) -> Iterator[Check]:
 
 def _faces(book: Book, policy: Policy) -> list[Check]:
     """Renders without a face, in each framing that must show one."""
-    shares = [(f, book.get("identity.no_face", weight="ship", framing=f)) for f in policy.framings]
-    names = {f: f"share of {f} renders without a face" for f in policy.framings}
-    return [claim_check(m, names[f], policy.no_face_at_most, policy.no_face_claim, most=True) for f, m in shares]
+    shares = {f: book.get("identity.no_face", weight="ship", framing=f) for f in policy.framings}
+    limit, claim = policy.no_face_at_most, policy.no_face_claim
+    checks = {
+        framing: claim_check(m, f"share of {framing} renders without a face", limit, claim, most=True)
+        for framing, m in shares.items()
+    }
+    return [_how_many(check, shares[f], limit, policy, _FACES.format(framing=f)) for f, check in checks.items()]
 
 
 def _adherence(book: Book, policy: Policy) -> Check:
     """Whether what prompts ask for comes as with the base model, but for a loss that is borne: proven, not just not
     disproven."""
-    lost = book.get("overbake.adherence_loss", weight="ship")
+    lost, limit = book.get("overbake.adherence_loss", weight="ship"), policy.adherence_loss_at_most
     what = "the share of pictures in which what is asked for no longer comes"
-    return claim_check(lost, what, policy.adherence_loss_at_most, policy.adherence_claim, most=True)
+    check = claim_check(lost, what, limit, policy.adherence_claim, most=True)
+    return _how_many(check, lost, limit, policy, _AT_BEST)
+
+
+def _how_many(check: Check, measurement: Measurement | None, limit: float, policy: Policy, would: str) -> Check:
+    """An open check with how many pictures more would decide it, where pictures can."""
+    if check.state != "open" or measurement is None or measurement.value is None:
+        return check
+    units = _units_needed(measurement, limit, 1 if measurement.value > limit else -1)
+    return check if units is None else replace(check, text=f"{check.text}; {_would_decide(units, policy, would)}")
 
 
 def claim_check(measurement: Measurement | None, what: str, limit: float, claim: Claim, *, most: bool = False) -> Check:
@@ -244,4 +254,6 @@ def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
         return None
     low = m.interval[0] if m.one_worse is None else min(m.interval[0], m.one_worse)
     half = m.value - low if side > 0 else m.interval[1] - m.value
-    return max(1, math.ceil(round(m.n * ((half / (m.value - limit)) ** 2 - 1), 6)))
+    # With none seen of what is counted the interval's end goes down as one over the units, not as one over their root.
+    none_seen = m.value == 0 == m.interval[0]
+    return max(1, math.ceil(round(m.n * (abs(half / (m.value - limit)) ** (1 if none_seen else 2) - 1), 6)))

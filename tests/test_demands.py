@@ -135,3 +135,23 @@ def test_so_close_to_the_limit_that_nobody_would_wait_is_said_in_place_of_a_numb
     known = Book([Measurement(name="identity.gap", value=0.5, interval=(0.4, 0.6)), own])
     (check,) = [one for one in demands(known, STANDARD, ()) if "at weight 0.7" in one.text and one.state == "open"]
     assert check.text.endswith("so close to the limit that more than 2000 pictures would be needed")
+
+
+def face_texts(value: float, high: float) -> list[str]:
+    shares = [
+        Measurement(name="identity.no_face", value=value, interval=(0.0 if value == 0 else 0.01, high), n=10,
+                    where={"weight": "ship", "framing": framing}) for framing in STANDARD.framings
+    ]  # fmt: skip
+    found = demands(Book(shares), STANDARD, ())
+    return [check.text for check in found if "without a face" in check.text]
+
+
+def test_open_faces_say_how_many_pictures_of_the_framing_would_tell() -> None:
+    """Twenty pictures without a loss claim fewer than 15 %, and ten were looked at, each at weights 0, 0.7 and 1."""
+    texts = face_texts(0.0, 0.267)
+    assert all(text.endswith("if the share stays where it is") for text in texts)
+    assert "about 24 more pictures in full_body would decide it" in texts[-1]
+
+
+def test_faces_of_which_some_are_lost_take_more_pictures_than_those_of_which_none_is() -> None:
+    assert "about 48 more pictures" in face_texts(0.05, 0.21)[-1]  # (0.16 / 0.10) squared, of ten units
