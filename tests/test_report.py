@@ -12,7 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from lora_doctor.diagnosis import from_json, to_json
 from lora_doctor.errors import EnvironmentFailure, InputRefused
 from lora_doctor.report import format_number, render_audit, render_report
+from lora_doctor.sequence import Stop
 from lora_doctor.types import Diagnosis, Measurement, Prescription, Verdict
 from tests.in_browser import in_browser, needs_chromium
 from tests.make_diagnosis import make_diagnosis
@@ -406,6 +407,13 @@ def test_an_open_verdict_says_what_renders_more(hold: Diagnosis) -> None:
     still_open = replace(hold, verdict=verdict, matrix={**hold.matrix, "rounds": rounds})
     assert "More pictures may decide it: with most_replicates = 12 under [matrix]" in Page(draw(still_open)).text
     assert "More pictures may decide it" not in Page(draw(hold)).text
+
+
+@pytest.mark.parametrize("stopped", get_args(Stop))
+def test_why_the_rendering_ended_is_a_sentence_of_the_report(hold: Diagnosis, stopped: str) -> None:
+    rounds = {"looks": [2, 8], "bound": 2.6, "at_most": 8, "stopped": stopped}
+    text = Page(draw(replace(hold, matrix={**hold.matrix, "rounds": rounds}))).text
+    assert "standard errors. It ended " in text
 
 
 def test_a_number_stands_beside_the_limit_of_its_rule(hold: Diagnosis) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from lora_doctor.image_states import unscorable
 from lora_doctor.metrics import intervals
+from lora_doctor.metrics.ceiling import MIN_REFERENCES
 from lora_doctor.metrics.estimates import Estimate, mean, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler
-from lora_doctor.metrics.units import pick, sample, ship_caveat, weights_of
+from lora_doctor.metrics.units import framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, Reading, Study
 
 MORE_THAN_ALIKE = 1.1
@@ -95,6 +96,8 @@ class _Nearest:
     """(n, d) embeddings of the references."""
     groups: tuple[int, ...]
     """(n,) the group of copies of each."""
+    framings: tuple[str, ...]
+    """(n,) the framing of each, `""` where none can be read."""
     similarity: Callable[[Any, Any], Any] | None
 
     def to(self, embeddings: Any) -> Any:
@@ -107,13 +110,25 @@ class _Nearest:
 
         return [self._shared(row) for row in np.asarray(self.to(embeddings), np.float64)]
 
+    def tells(self, framing: str) -> bool:
+        """Whether there are references enough of a framing; a render of another is nearest to the few there are.
+
+        In a dataset of close-ups with one full body, that one is nearest to every full body, copied or not.
+        """
+        own = {group for group, name in zip(self.groups, self.framings, strict=True) if name == framing}
+        return len(own) >= MIN_REFERENCES or not any(self.framings)
+
     def among_themselves(self) -> float:
-        """The largest share of the references to which one and the same group is nearest, their own left out."""
+        """The largest share of the references, in framings that tell, to which one and the same group is nearest.
+
+        Their own left out.
+        """
         import numpy as np
 
         table, groups = np.array(self.to(self.rows), np.float64), np.array(self.groups)
         table[groups[:, None] == groups[None, :]] = -np.inf
-        return max(_summed([self._shared(row) for row in table]).values()) / len(groups)
+        kept = [self._shared(row) for row, name in zip(table, self.framings, strict=True) if self.tells(name)]
+        return max(_summed(kept).values()) / len(kept)
 
     def _shared(self, row: Any) -> dict[int, float]:
         near = {group for group, value in zip(self.groups, row, strict=True) if value >= row.max() - TIED}
@@ -131,29 +146,37 @@ def _summed(shares: Sequence[dict[int, float]]) -> dict[int, float]:
 def _attraction(study: Study, ruler: Ruler) -> Iterator[Measurement]:
     """Share of the renders to which one and the same reference, its copies included, is the nearest.
 
-    The most attractive is chosen after the fact, which adds little where 40 % of the renders are in question.
+    Of framings with five references or more. The most attractive is chosen after the fact, which adds little where 40 %
+    of the renders are in question.
     """
     import numpy as np
 
     references = ruler.references
-    rows = np.stack([np.asarray(one.face.embedding, np.float64) for one in references.known])
-    nearest = _Nearest(rows=rows, groups=references.copies, similarity=study.similarity)
+    nearest = _Nearest(
+        rows=np.stack([np.asarray(one.face.embedding, np.float64) for one in references.known]),
+        groups=references.copies, framings=references.framings, similarity=study.similarity,
+    )  # fmt: skip
+    cells = [cell for cell in _cells(study, ruler, "ship") if nearest.tells(cell.framing)]
     scored = [
         cell.key
-        for cell in _cells(study, ruler, "ship")
+        for cell in cells
         if cell.key in study.renders and unscorable(study.renders[cell.key], ruler.limits) is None
     ]
     if not scored:
-        yield from _untold(("attraction", "attraction_excess"), "no render shows a face that can be scored")
+        reason = "no render shows a face that can be scored" if cells else f"no framing has {MIN_REFERENCES} references"
+        yield from _untold(("attraction", "attraction_excess"), reason)
         return
     faces = np.stack([np.asarray(study.renders[key].face.embedding, np.float64) for key in scored])
     where = dict(zip(scored, nearest.of(faces), strict=True))
     most = max(_summed(list(where.values())).items(), key=lambda pair: (pair[1], -pair[0]))[0]
-    found = _share(study, ruler, "ship", lambda _, cell: where.get(cell.key, {}).get(most, 0.0))
+    found = mean(sample(cells, lambda c: where.get(c.key, {}).get(most, 0.0) if c.key in study.renders else None,
+                        rate=True))  # fmt: skip
     pictures = tuple(
         p for p, group in zip(references.places, references.copies, strict=True) if group == most
     )  # fmt: skip
-    one = told(found, "identity.attraction", {}, "share", ship_caveat(study))
+    untold = [framing for framing in framings_of(study) if not nearest.tells(framing)]
+    few = f"without {', '.join(untold)}: fewer than {MIN_REFERENCES} references" if untold else None
+    one = told(found, "identity.attraction", {}, "share", ship_caveat(study), few)
     yield replace(one, pictures=pictures)
     expected = nearest.among_themselves()
     yield told(_beyond(found, expected, references.count), "identity.attraction_excess", {}, "share")

@@ -10,7 +10,7 @@ import pytest
 
 from lora_doctor.metrics.copying import measure
 from lora_doctor.metrics.ruler import Ruler, build_ruler
-from lora_doctor.types import CLOSE_UP, FRAMINGS, Cell, Reading, Study
+from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, Cell, Reading, Study
 from tests.metrics.make_study import SPEC, get, make_study, reading, references
 
 
@@ -72,6 +72,27 @@ def test_copies_of_one_reference_attract_together() -> None:
     one = get(measure(doubled), "identity.attraction")
     assert one.value == pytest.approx(get(measure(study), "identity.attraction").value)
     assert one.pictures == (4, 18, 19, 20)
+
+
+def test_the_one_full_body_of_a_dataset_of_close_ups_copies_nothing_because_all_full_bodies_are_nearest_to_it() -> None:
+    """Bodies are like bodies: their faces are small, and blurred alike."""
+    rng = np.random.default_rng(5)
+
+    def near(axis: int, one: Reading) -> Reading:
+        row = rng.standard_normal(256) / 16
+        row[[0, 100 + axis]] += 1
+        return replace(one, face=replace(one.face, embedding=(row / np.linalg.norm(row)).astype(np.float32)))
+
+    refs = tuple(near(int(i == 20), one) for i, one in enumerate(references([CLOSE_UP] * 20 + [FULL_BODY])))
+    base = make_study(refs=refs, replicates=8)
+    keys = {cell.key: cell for cell in base.cells if cell.weight}
+    drawn = {key: near(int(cell.framing != CLOSE_UP), base.renders[key]) for key, cell in keys.items()}
+    study = replace(base, renders={**base.renders, **drawn})
+    one = get(measure(study), "identity.attraction")
+    assert one.value is not None and one.value < 0.4
+    assert one.reason and "without upper_body, full_body: fewer than 5 references" in one.reason
+    unread = replace(study, references=tuple(replace(r, probabilities={}) for r in refs))  # of which nobody knows
+    assert (get(measure(unread), "identity.attraction").value or 0) > 0.6
 
 
 def test_new_pictures_of_the_person_set_off_no_alarm() -> None:
