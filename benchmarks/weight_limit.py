@@ -1,7 +1,7 @@
 """How often does a LoRA ship that is right at the limit at weight 0.7, or loses the face in full body?
 
-    python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.13]
-                                     [--weight-correlation 0.61] [--faceless 0.15 0.20]
+    python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.124]
+                                     [--weight-correlation 0.56] [--faceless 0.15 0.20]
 
 Scores of every (environment, framing, replicate) are drawn around a true mean at each weight; environments differ among
 themselves by a standard deviation of 0.03 or of 0.06. Rounds, looks, demands and the rule `low-weight-forgetting` are
@@ -53,9 +53,9 @@ SOUND = (0.86, 0.90)
 class Design:
     """How scores scatter."""
 
-    spread: float = 0.13
+    spread: float = 0.124
     """Standard deviation between replicates, at one weight."""
-    correlation: float = 0.61
+    correlation: float = 0.56
     """Between the scores of a unit at its weights."""
     places: float = 0.03
     """Standard deviation between environments."""
@@ -138,6 +138,7 @@ def measured(
     yield told(mean(samples["1"]), "dose.plateau", {}, "score")
     for name, where, value in (
         ("overbake.adherence_loss", {"weight": "ship"}, 0.0),
+        *(("framing.loss", {"framing": framing}, 0.0) for framing in LIFTS),
         ("dose.low_weight_ratio", {}, 0.45), ("identity.framing_gap", {"framing": "close-up"}, -0.1),
         ("identity.environment_gap", {}, 0.0), ("identity.small_face_loss", {}, 0.2),
         ("environment.planned", {"environment_kind": "trained"}, 2.0),
@@ -186,8 +187,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--claim", nargs="*", default=["interval"], choices=["interval", "point"])
-    parser.add_argument("--spread", type=float, default=0.13)
-    parser.add_argument("--weight-correlation", type=float, default=0.61)
+    parser.add_argument("--spread", type=float, default=0.124)
+    parser.add_argument("--weight-correlation", type=float, default=0.56)
     parser.add_argument("--faceless", type=float, nargs="*", default=[], metavar="SHARE")
     asked = parser.parse_args()
     heads = ["without a face in full body"] if asked.faceless else ["at weight 0.7", "at 1"]

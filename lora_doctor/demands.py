@@ -33,7 +33,8 @@ class Check:
 def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
     """Every demand of the policy on a number."""
     gap = gap_check(book, policy)
-    return [gap, *_identity(book, policy, gap, novel), *_faces(book, policy), _adherence(book, policy)]
+    identity = _identity(book, policy, gap, novel)
+    return [gap, *identity, *_faces(book, policy), *_framed(book, policy), _adherence(book, policy)]
 
 
 def below_warning(book: Book, policy: Policy, novel: Collection[str]) -> list[str]:
@@ -154,6 +155,15 @@ def _faces(book: Book, policy: Policy) -> list[Check]:
         for framing, m in shares.items()
     }
     return [_how_many(check, shares[f], limit, policy, _FACES.format(framing=f)) for f, check in checks.items()]
+
+
+def _framed(book: Book, policy: Policy) -> Iterator[Check]:
+    """Whether each framing comes when it is asked for, as with the base model."""
+    limit, claim = policy.framing_loss_at_most, policy.framing_claim
+    for framing in policy.framings:
+        lost, what = book.get("framing.loss", framing=framing), f"share of {framing} pictures that are framed otherwise"
+        check = claim_check(lost, what, limit, claim, most=True)
+        yield _how_many(check, lost, limit, policy, _AT_BEST)
 
 
 def _adherence(book: Book, policy: Policy) -> Check:

@@ -41,13 +41,17 @@ class Policy:
     """How many of them must be new to the dataset."""
     environment_claim: Claim
     framings: tuple[str, ...]
-    """The framings in which a face must be found."""
+    """The framings that must come when they are asked for, with a face."""
     no_face_at_most: float
     """Share of renders without a face that is borne in each of them."""
     no_face_claim: Claim
     adherence_loss_at_most: float
     """Share of the base model's pictures in which what the prompt asks for comes, that the LoRA may lose."""
     adherence_claim: Claim
+    framing_loss_at_most: float
+    """Share of the pictures of each framing, of those that the base model frames as asked, that the LoRA may frame
+    otherwise: what is claimed of close-ups is claimed of close-ups."""
+    framing_claim: Claim
     gap_at_least: float
     """Least gap between floor and ceiling at which identity can be measured."""
     picture_gap_at_least: float
@@ -71,7 +75,7 @@ class Policy:
 
 
 WARN = "warn_"
-LARGEST = ("no_face_at_most", "adherence_loss_at_most")
+LARGEST = ("no_face_at_most", "adherence_loss_at_most", "framing_loss_at_most")
 """Demands that a number be small; all others ask that it be large."""
 KEYS = tuple(f.name for f in fields(Policy) if f.name not in ("name", EXTENDS))
 WARN_KEYS = tuple(key for key in KEYS if key.startswith(WARN))

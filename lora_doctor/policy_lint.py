@@ -67,8 +67,16 @@ def _hollow(policy: Policy) -> Iterator[tuple[Key, str]]:
     for key in ("identity_at_least", "gap_at_least", "picture_gap_at_least"):
         if (value := getattr(policy, key)) <= 0:
             yield (key,), f"{key}: {value:g} is met by what the base model draws without the LoRA"
-    if policy.no_face_at_most >= 1:
-        yield ("no_face_at_most",), f"no_face_at_most: {policy.no_face_at_most:g} bears that no render shows a face"
+    for key, what in _LARGEST.items():
+        if (value := getattr(policy, key)) >= 1:
+            yield (key,), f"{key}: {value:g} bears that {what}"
+
+
+_LARGEST = {
+    "no_face_at_most": "no render shows a face",
+    "adherence_loss_at_most": "nothing comes that is asked for",
+    "framing_loss_at_most": "no picture is framed as asked",
+}
 
 
 def _refusal(error: UsageError) -> Complaint:

@@ -246,7 +246,7 @@ def _firm(measurement: Measurement) -> Measurement:
     Those of places do, and so does the upper end of the share without a face (`identity.FACELESS_TAIL`).
     """
     of_places = "environment" in measurement.where
-    if measurement.name in ("identity.score", "overbake.adherence_loss") and not of_places:
+    if measurement.name in ("identity.score", "overbake.adherence_loss", "framing.loss") and not of_places:
         return early(measurement)
     if measurement.name != "identity.no_face" or measurement.interval is None:
         return measurement

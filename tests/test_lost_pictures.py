@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.dataset_people import other_people
 from lora_doctor.image_states import UNREADABLE
+from lora_doctor.metrics import framing as framing_metric
 from lora_doctor.metrics import identity, second_person
 from lora_doctor.policy import load_policy
 from lora_doctor.rule_files import load_rules
@@ -34,7 +35,7 @@ def ships(study: Study, policy: str) -> bool:
     """By the demands of the policy alone: findings have tests of their own."""
     held = POLICIES[policy].identity_at_least
     obeys = Measurement(name="overbake.adherence_loss", value=0.0, interval=(-0.02, 0.02), where={"weight": "ship"})
-    told = [*identity.measure(replace(study, held=held)), obeys]
+    told = [*identity.measure(replace(study, held=held)), obeys, *framing_metric.measure(study)]
     return decide((), (), told, POLICIES[policy], novel=NOVEL).outcome == "SHIP"
 
 
@@ -60,6 +61,38 @@ def test_blank_and_lost_pictures_never_ship_what_does_not_ship_with_them(
     whole = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0))
     gone = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), missing=bad)
     less = replace(gone, missing=dict.fromkeys(gone.missing, reason))
+    assert ships(whole, policy) or not ships(less, policy)
+
+
+@settings(max_examples=many(100), deadline=None)
+@given(
+    seed=st.integers(0, 10**6), lost=st.floats(0.05, 0.6), policy=st.sampled_from(sorted(POLICIES)),
+    framing=st.sampled_from(FRAMINGS), base=st.booleans(),
+)  # fmt: skip
+@example(seed=1, lost=0.4, policy="standard", framing="close-up", base=False)
+@example(seed=1, lost=0.4, policy="lenient", framing="close-up", base=False)
+def test_lost_pictures_that_are_framed_otherwise_never_ship_what_does_not_ship_with_them(
+    seed: int, lost: float, policy: str, framing: str, base: bool
+) -> None:
+    """Or those in which the base model frames as asked, and the LoRA does not."""
+
+    def otherwise(cell: Cell) -> bool:
+        luck = random.Random(f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}").random()
+        return cell.framing == framing and luck < lost
+
+    def labels(cell: Cell) -> dict[str, str]:
+        return {"framing": FRAMINGS[FRAMINGS.index(framing) - 1]} if cell.weight and otherwise(cell) else {}
+
+    def score(cell: Cell) -> float:
+        return random.Random(f"{seed}/{cell.key}").gauss(0, 0.03) + (0.9 if cell.weight else 0.0)
+
+    def gone(cell: Cell) -> bool:
+        return otherwise(cell) and (cell.weight == 0) == base
+
+    weights = (0.0, 0.7, 0.8, 1.0)
+    whole = make_study(identity=score, weights=weights, labels=labels, replicates=5)
+    less = make_study(identity=score, weights=weights, labels=labels, replicates=5, missing=gone)
+    less = replace(less, missing=dict.fromkeys(less.missing, UNREADABLE))
     assert ships(whole, policy) or not ships(less, policy)
 
 

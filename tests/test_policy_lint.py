@@ -62,6 +62,8 @@ def test_what_a_check_up_would_refuse_is_refused(tmp_path: Path, text: str, line
         ("identity_at_least = -5.0\n", 2, "met by what the base model draws"),
         ("gap_at_least = -1.0\n", 2, "met by what the base model draws"),
         ("no_face_at_most = 1.0\n", 2, "bears that no render shows a face"),
+        ("adherence_loss_at_most = 1.0\n", 2, "bears that nothing comes that is asked for"),
+        ("framing_loss_at_most = 1.0\n", 2, "bears that no picture is framed as asked"),
     ],
 )
 def test_what_works_and_is_a_hole_is_pointed_out(tmp_path: Path, text: str, line: int, told: str) -> None:

@@ -18,7 +18,7 @@ from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
 from lora_doctor.sequence import LOOKS, Sequenced, never_judged, require_budget, until_decided
 from lora_doctor.settings import MatrixSettings
-from lora_doctor.types import Cell, Condition, Measurement, Rule, Study
+from lora_doctor.types import FRAMINGS, Cell, Condition, Measurement, Rule, Study
 from lora_doctor.verdict import decide
 from tests.metrics.make_study import make_study
 
@@ -64,7 +64,11 @@ class Eyes:
         kept = {key: reading for key, reading in whole.renders.items() if key in known}
         study = replace(whole, cells=tuple(cells), renders=kept, bound=bound)
         obeys = Measurement(name="overbake.adherence_loss", value=0.0, interval=(-0.02, 0.02), where={"weight": "ship"})
-        return study, (*identity.measure(study), obeys)
+        framed = (
+            Measurement(name="framing.loss", value=0.0, interval=(-0.02, 0.02), where={"framing": framing})
+            for framing in FRAMINGS
+        )
+        return study, (*identity.measure(study), obeys, *framed)
 
 
 def went(eyes: Eyes, folder: Path, matrix: MatrixSettings = MATRIX, plan: Sequence[Cell] = FULL.cells) -> Sequenced:

@@ -46,6 +46,7 @@ def ship_readings(identity: float = 0.85) -> list[Measurement]:
         *(score(identity, 0.2, weight="ship", environment=name) for name in (*TRAINED, *NOVEL)),
         *(score(identity, 0.1, weight="ship", framing=framing) for framing in FRAMINGS),
         *(number("identity.no_face", 0.0, 0.02, weight="ship", framing=framing) for framing in FRAMINGS),
+        *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in FRAMINGS),
         number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),
     ]
 
@@ -68,7 +69,6 @@ def healthy() -> list[Measurement]:
         *ship_readings(),
         number("identity.framing_gap", 0.0, 0.08, framing="close-up"),
         number("identity.closeup_gap", -0.1, 0.08),
-        number("framing.loss", 0.0, 0.1, framing="full_body"),
         number("identity.environment_gap", 0.02, 0.08),
         number("environment.planned", 2, environment_kind="trained"),
         number("environment.adherence_loss", 0.02, 0.06, environment_kind="novel"),
@@ -93,7 +93,6 @@ def healthy() -> list[Measurement]:
         number("captions.body_token_coverage", 1.0, role="identity-emphasis"),
         number("captions.body_token_coverage", 1.0, role="in-context"),
         number("use.with_others", 0),
-        *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in ("close-up", "upper_body")),
         number("leak.score", 0.1, 0.05),
         number("dose.peak_loss", -0.02, 0.05),
         number("base.differs", 0),
@@ -190,6 +189,26 @@ def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_th
 )
 def test_what_prompts_ask_for_must_be_proven_to_come(loss: float | None, half: float | None, told: str) -> None:
     assert outcome(number("overbake.adherence_loss", loss, half, weight="ship")) == told
+
+
+@pytest.mark.parametrize(
+    ("loss", "half", "policy", "told"),
+    [
+        (0.05, 0.1, "standard", "SHIP"),
+        (0.15, 0.2, "standard", "SHIP"),
+        (0.15, 0.2, "strict", "INCONCLUSIVE"),
+        (0.3, 0.2, "standard", "INCONCLUSIVE"),
+        (0.67, 0.36, "standard", "HOLD"),
+        (0.67, 0.36, "lenient", "HOLD"),
+        (None, None, "standard", "INCONCLUSIVE"),
+    ],
+)
+def test_what_is_claimed_of_close_ups_is_claimed_of_close_ups(
+    loss: float | None, half: float | None, policy: str, told: str
+) -> None:
+    """Asked for one, a LoRA that draws something else may still hold the face in what it draws."""
+    one = number("framing.loss", loss, half, framing="close-up")
+    assert judge(replaced(healthy(), one), load_policy(FOLDER, policy)).outcome == told
 
 
 def test_faces_are_claimed_by_their_interval() -> None:

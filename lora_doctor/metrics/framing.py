@@ -15,9 +15,17 @@ def measure(study: Study) -> list[Measurement]:
         found.append(told(mean(_matches(study, where)), "framing.match", where, "share", ship_caveat(study, where)))
     for framing in framings_of(study):
         base, ship = (_matches(study, {"weight": weight, "framing": framing}) for weight in ("0", "ship"))
-        loss = paired_difference(base.masked(ship), ship.masked(base))
-        found.append(told(loss, "framing.loss", {"framing": framing}, "share", ship_caveat(study)))
+        loss, reach = paired_difference(base.masked(ship), ship.masked(base)), _reach(base, ship)
+        found.append(told(loss, "framing.loss", {"framing": framing}, "share", ship_caveat(study), reach=reach))
     return found
+
+
+def _reach(base: Sample, ship: Sample) -> tuple[float, float] | None:
+    """The least and the most the loss may be, whatever the missing renders would show; None where none is missing."""
+    if base.n == base.planned and ship.n == ship.planned:
+        return None
+    ends = [paired_difference(base.filled(at), ship.filled(1.0 - at)).value for at in (0.0, 1.0)]
+    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
 def _matches(study: Study, where: Where) -> Sample:

@@ -35,6 +35,8 @@ def test_lost_renders_are_counted() -> None:
     loss = get(found, "framing.loss", framing=FULL_BODY)
     assert (loss.value, loss.n) == (0.0, 5)
     assert loss.reason == "5 of 10 units are missing: not rendered, or not readable"
+    assert loss.reach == (0.0, 0.5)
+    assert get(found, "framing.loss", framing=CLOSE_UP).reach is None
     assert get(found, "framing.match", weight="1").n == 30
 
 
