@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_doctor.present_training import Patient
 from lora_doctor.types import IDENTITY_EMPHASIS, IN_CONTEXT, Change, NewPictures
-from lora_doctor.wording import FOR_NEW
+from lora_doctor.wording import FOR_NEW, role_asked
 
 ENVIRONMENTS = "environments_at_least"
 """The key of a fix that counts in environments."""
@@ -25,8 +25,8 @@ class Request:
 
 
 def new_pictures(fix: Mapping[str, Any], patient: Patient) -> NewPictures | None:
-    """`{add, framing?, until_share}` or `{add, environments_at_least}` in numbers; None when it is so already."""
-    role, framing = str(fix.get("add", IN_CONTEXT)), fix.get("framing")
+    """`{add?, framing?, until_share}` or `{add, environments_at_least}` in numbers; None when it is so already."""
+    role, framing = role_asked(fix), fix.get("framing")
     if (wanted := fix.get(ENVIRONMENTS)) is not None:
         return _new_environments(role, int(wanted), patient)
     share, images = fix.get("until_share"), patient.number("dataset.images")
@@ -71,7 +71,7 @@ def _new_environments(role: str, wanted: int, patient: Patient) -> NewPictures |
 
 def answers(new: NewPictures, fix: Mapping[str, Any]) -> bool:
     """Whether a fix that adds pictures asks for what the request is about: of their role and framing, or for places."""
-    if new.role != fix.get("add"):
+    if new.role != role_asked(fix):
         return False
     if ENVIRONMENTS in fix:
         return new.environments is not None

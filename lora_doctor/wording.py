@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_doctor.types import Change, Diagnosis, Finding
+from lora_doctor.types import CLOSE_UP, IDENTITY_EMPHASIS, IN_CONTEXT, Change, Diagnosis, Finding
 
 FOR_NEW = "for use with the new in-context pictures"
 """What a change says that does harm where these are not added."""
@@ -68,6 +68,12 @@ def change_text(change: Change) -> str:
     return f"stays {after}" if before == after else f"{before} -> {after}"
 
 
+def role_asked(fix: Mapping[str, Any]) -> str:
+    """The role of the pictures that a fix of the dataset asks for; where it names none, its framing says: a close-up
+    shows who it is, wider pictures where and how."""
+    return str(fix.get("add") or (IDENTITY_EMPHASIS if fix.get("framing") == CLOSE_UP else IN_CONTEXT))
+
+
 def dataset_text(fix: Mapping[str, Any]) -> str:
     """A fix of the dataset as text: `Dataset: add in-context pictures in full body until they are 50% of the set`."""
     left_out = fix.get("leave_out")
@@ -78,7 +84,7 @@ def dataset_text(fix: Mapping[str, Any]) -> str:
     share = f" until they are {fix['until_share']:.0%} of the set" if "until_share" in fix else ""
     many = fix.get("environments_at_least")
     places = f" until they show {many} environments or more" if many is not None else ""
-    return f"Dataset: add {fix.get('add', 'in-context')} pictures{framing}{share}{places}"
+    return f"Dataset: add {role_asked(fix)} pictures{framing}{share}{places}"
 
 
 def _spoken(name: Any) -> str:

@@ -92,6 +92,14 @@ def test_a_change_that_equals_the_present_value_is_dropped(change: dict[str, Any
     assert prescribe([finding(change)], present, []).changes == ()
 
 
+@pytest.mark.parametrize(("framing", "role"), [("close-up", "identity-emphasis"), ("full_body", "in-context")])
+def test_where_a_fix_names_no_role_the_framing_says_it(framing: str, role: str) -> None:
+    asks = finding({}, dataset={"framing": framing, "until_share": 0.25})
+    shares = [number("dataset.framing_share", 0.0, framing=framing), number("dataset.images", 42)]
+    (asked,) = prescribe([asks], TrainingSettings(), shares).dataset
+    assert (asked.role, asked.pictures) == (role, 14) and f"Add 14 {role} {framing} pictures" in asked.says
+
+
 # ---------------------------------------------------------------- sizes
 
 
