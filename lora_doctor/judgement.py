@@ -29,8 +29,8 @@ from lora_doctor.verdict import decide
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 JUDGED_BY = "judged_by"
 """Name of the document in a run folder that remembers the rules and the policy of its diagnosis.json."""
-NO_SYMPTOM = "No symptom is proven that says why: what the dataset's own findings ask for is prescribed."
-SUSPECTED = "No symptom is proven that says why: what is suspected and has a likely cause is treated, as a guess."
+NO_SYMPTOM = "No proven symptom holds it by itself: what the dataset's own findings ask for is prescribed."
+SUSPECTED = "No proven symptom holds it by itself: what is suspected and has a likely cause is treated, as a guess."
 BEFORE = "before"
 """Name of the document in a run folder, and of the folder of pictures, that tell of the LoRA before a retraining."""
 STORED = ("facts", "training", "label_sets")
