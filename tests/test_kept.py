@@ -23,7 +23,8 @@ NOT_FOUND = ["closeup-only-209", "closeup-only-230", "closeup-only-237", "no-clo
 NOT_EVEN_SUSPECTED = [
     "closeup-only-209", "no-closeups-231", "undrawn-build-425", "undrawn-build-436", "one-light-828",
 ]  # fmt: skip
-"""231 is held because no close-up comes (framing-lock), and the face holds in what comes instead. And LoRAs that brought the build which their base model does not draw: as measured, there is nothing to find."""
+"""231 is held because no close-up comes (framing-lock), and the face holds in what comes instead. And LoRAs that
+brought the build which their base model does not draw: as measured, there is nothing to find."""
 FIRST_BESIDE = 800
 NOT_EXPLAINED = [
     "two-faces-895", "copies-806", "copies-826", "few-pictures-827", "one-light-828", "one-outfit-809",
