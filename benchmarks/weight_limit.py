@@ -24,8 +24,7 @@ from typing import Any, cast
 
 from lora_doctor.judgement import Judges
 from lora_doctor.matrix import plan_cells
-from lora_doctor.metrics.estimates import Estimate, declared_rate, end_with_one_worse, fixed, mean, told
-from lora_doctor.metrics.identity import FACELESS_TAIL
+from lora_doctor.metrics.estimates import EACH_LOOK, Estimate, declared_rate, end_with_one_worse, fixed, mean, told
 from lora_doctor.metrics.units import Sample
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Claim, load_policy
@@ -152,7 +151,7 @@ def _of_framings(every: Sample, design: Design, seed: str) -> Iterator[Measureme
         where = {"weight": "ship", "framing": framing}
         yield told(mean(Sample(rate=False, units=units)), "identity.score", where, "score")
         lost = {p: {k: float(_faceless(p, *k, design, seed)) for k in own} for p, own in units.items()}
-        shares = declared_rate(Sample(rate=True, units=lost), FACELESS_TAIL)
+        shares = declared_rate(Sample(rate=True, units=lost), EACH_LOOK)
         yield told(shares, "identity.no_face", where, "share")
 
 

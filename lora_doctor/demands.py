@@ -113,14 +113,21 @@ def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Clai
     """Identity over all places at a weight; where places themselves differ, no picture makes its interval shorter."""
     score = book.get("identity.score", weight=weight)
     check = claim_check(score, what, policy.identity_at_least, claim)
+    return _unless_places_differ(check, score, policy.identity_at_least, book.environments(weight), policy)
+
+
+def _unless_places_differ(
+    check: Check, score: Measurement | None, limit: float, places: Mapping[str, Measurement], policy: Policy
+) -> Check:
+    """The check, saying how many pictures would decide it, or that none would: the places themselves differ."""
     if check.state != "open" or score is None or score.value is None:
         return check
-    states = _states(book.environments(weight), policy)
+    states = _states(places, policy)
     below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
     if below and any(state == "holds" for _, state in states.values()):
         text = f"{check.text}; it depends on the place ({below}), which more pictures do not change"
         return Check("open", text, by_pictures=False)
-    return _how_many(check, score, policy.identity_at_least, policy, _AT_BEST)
+    return _how_many(check, score, limit, policy, _AT_BEST)
 
 
 def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
@@ -137,13 +144,17 @@ def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Ite
 
 
 def _framings(book: Book, policy: Policy) -> Iterator[Check]:
-    """The framings of the policy in which identity is not known: the scores over all framings leave them out."""
+    """Identity in each framing of the policy: the scores over all framings may leave one out, or make up for it."""
+    limit = policy.framing_identity_at_least
     for framing in policy.framings:
-        score = book.get("identity.score", weight="ship", framing=framing)
+        score, what = book.get("identity.score", weight="ship", framing=framing), f"identity in {framing}"
         if score is None or score.value is None:
             reason = score.reason if score is not None and score.reason else "not measured"
             advice = "the verdict can leave it out by the policy's `framings`"
-            yield Check("open", f"identity in {framing}: {reason}; {advice}", by_pictures=score is not None)
+            yield Check("open", f"{what}: {reason}; {advice}", by_pictures=score is not None)
+        else:
+            check = claim_check(score, what, limit, policy.identity_claim)
+            yield _unless_places_differ(check, score, limit, book.environments(), policy)
 
 
 def _faces(book: Book, policy: Policy) -> list[Check]:

@@ -32,6 +32,9 @@ class Policy:
     identity_at_least: float
     """The identity score at which the character counts as held (0 = base model, 1 = the character's own pictures)."""
     identity_claim: Claim
+    framing_identity_at_least: float
+    """The identity score in each of `framings`, over the ship weights, that the others cannot make up for; held against
+    it as `identity_claim` says."""
     weights: tuple[float, ...]
     """The weights that must each hold."""
     weight_claim: Claim

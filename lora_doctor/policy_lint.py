@@ -64,7 +64,7 @@ def _hollow(policy: Policy) -> Iterator[tuple[Key, str]]:
         yield ("environments",), f"environments: {policy.environments} is met by every LoRA"
     if policy.novel < 1:
         yield ("novel",), f"novel: {policy.novel}, so that what was learned by heart may pass for the character"
-    for key in ("identity_at_least", "gap_at_least", "picture_gap_at_least"):
+    for key in ("identity_at_least", "framing_identity_at_least", "gap_at_least", "picture_gap_at_least"):
         if (value := getattr(policy, key)) <= 0:
             yield (key,), f"{key}: {value:g} is met by what the base model draws without the LoRA"
     for key, what in _LARGEST.items():

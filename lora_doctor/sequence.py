@@ -243,12 +243,11 @@ class _View:
 def _firm(measurement: Measurement) -> Measurement:
     """As it counts before the last look for a demand of the policy whose interval does not know of several looks.
 
-    Those of places do, and so does the upper end of the share without a face (`identity.FACELESS_TAIL`).
+    Those of places do, and so do the upper ends of what is counted exactly (`estimates.EACH_LOOK`).
     """
-    of_places = "environment" in measurement.where
-    if measurement.name in ("identity.score", "overbake.adherence_loss", "framing.loss") and not of_places:
+    if measurement.name in ("identity.score", "overbake.adherence_loss") and "environment" not in measurement.where:
         return early(measurement)
-    if measurement.name != "identity.no_face" or measurement.interval is None:
+    if measurement.name not in ("identity.no_face", "framing.loss") or measurement.interval is None:
         return measurement
     stretched = early(measurement).interval
     return measurement if stretched is None else replace(measurement, interval=(stretched[0], measurement.interval[1]))

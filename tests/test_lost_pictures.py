@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 from lora_doctor.dataset_people import other_people
 from lora_doctor.image_states import UNREADABLE
 from lora_doctor.metrics import framing as framing_metric
-from lora_doctor.metrics import identity, second_person
+from lora_doctor.metrics import identity, overbake, second_person
 from lora_doctor.policy import load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
-from lora_doctor.types import FRAMINGS, Case, Cell, Measurement, Reading, Study
+from lora_doctor.types import FRAMINGS, Case, Cell, Reading, Study
 from lora_doctor.verdict import decide
 from tests.audits.test_people import case_of
 from tests.examples import many
@@ -31,15 +32,19 @@ NOVEL = ("beach", "city", "snow")
 FLAT = "the picture is flat: one colour everywhere"
 
 
+study_of = partial(make_study, weights=(0.0, 0.7, 0.8, 1.0), replicates=5)
+"""With fewer pictures no policy but the lenient one is sure of faces, and nothing could be lost."""
+
+
 def ships(study: Study, policy: str) -> bool:
     """By the demands of the policy alone: findings have tests of their own."""
     held = POLICIES[policy].identity_at_least
-    obeys = Measurement(name="overbake.adherence_loss", value=0.0, interval=(-0.02, 0.02), where={"weight": "ship"})
-    told = [*identity.measure(replace(study, held=held)), obeys, *framing_metric.measure(study)]
+    measures = identity.measure, framing_metric.measure, overbake.measure
+    told = [one for measure in measures for one in measure(replace(study, held=held))]
     return decide((), (), told, POLICIES[policy], novel=NOVEL).outcome == "SHIP"
 
 
-@settings(max_examples=many(200), deadline=None)
+@settings(max_examples=many(10_000, 20), deadline=None)
 @given(
     seed=st.integers(0, 10**6), level=st.floats(0.4, 1.0), faceless=st.floats(0.0, 0.6),
     reason=st.sampled_from([FLAT, UNREADABLE]), policy=st.sampled_from(sorted(POLICIES)),
@@ -58,30 +63,33 @@ def test_blank_and_lost_pictures_never_ship_what_does_not_ship_with_them(
         noise = random.Random(f"{seed}/{cell.key}").gauss(0, 0.05)
         return noise if cell.weight == 0 else None if bad(cell) else max(0.0, level + noise)
 
-    whole = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0))
-    gone = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), missing=bad)
+    whole = study_of(identity=score)
+    gone = study_of(identity=score, missing=bad)
     less = replace(gone, missing=dict.fromkeys(gone.missing, reason))
     assert ships(whole, policy) or not ships(less, policy)
 
 
-@settings(max_examples=many(100), deadline=None)
+@settings(max_examples=many(10_000, 10), deadline=None)
 @given(
     seed=st.integers(0, 10**6), lost=st.floats(0.05, 0.6), policy=st.sampled_from(sorted(POLICIES)),
-    framing=st.sampled_from(FRAMINGS), base=st.booleans(),
+    framing=st.sampled_from(["", *FRAMINGS]), base=st.booleans(), what=st.sampled_from(["framing", "place", "both"]),
 )  # fmt: skip
-@example(seed=1, lost=0.4, policy="standard", framing="close-up", base=False)
-@example(seed=1, lost=0.4, policy="lenient", framing="close-up", base=False)
-def test_lost_pictures_that_are_framed_otherwise_never_ship_what_does_not_ship_with_them(
-    seed: int, lost: float, policy: str, framing: str, base: bool
+@example(seed=1, lost=0.4, policy="standard", framing="close-up", base=False, what="framing")
+@example(seed=1, lost=0.4, policy="lenient", framing="close-up", base=False, what="framing")
+@example(seed=5, lost=0.17, policy="lenient", framing="", base=False, what="both")
+def test_lost_pictures_of_something_else_never_ship_what_does_not_ship_with_them(
+    seed: int, lost: float, policy: str, framing: str, base: bool, what: str
 ) -> None:
-    """Or those in which the base model frames as asked, and the LoRA does not."""
+    """Framed otherwise, or in another place; or those in which the base model draws what is asked, and the LoRA not."""
 
     def otherwise(cell: Cell) -> bool:
         luck = random.Random(f"{seed}/{cell.environment}/{cell.framing}/{cell.replicate}").random()
-        return cell.framing == framing and luck < lost
+        return framing in ("", cell.framing) and luck < lost
 
     def labels(cell: Cell) -> dict[str, str]:
-        return {"framing": FRAMINGS[FRAMINGS.index(framing) - 1]} if cell.weight and otherwise(cell) else {}
+        place = {"environment": "simple_background"} if what != "framing" else {}
+        framed = {"framing": FRAMINGS[FRAMINGS.index(cell.framing) - 1]} if what != "place" else {}
+        return place | framed if cell.weight and otherwise(cell) else {}
 
     def score(cell: Cell) -> float:
         return random.Random(f"{seed}/{cell.key}").gauss(0, 0.03) + (0.9 if cell.weight else 0.0)
@@ -89,14 +97,13 @@ def test_lost_pictures_that_are_framed_otherwise_never_ship_what_does_not_ship_w
     def gone(cell: Cell) -> bool:
         return otherwise(cell) and (cell.weight == 0) == base
 
-    weights = (0.0, 0.7, 0.8, 1.0)
-    whole = make_study(identity=score, weights=weights, labels=labels, replicates=5)
-    less = make_study(identity=score, weights=weights, labels=labels, replicates=5, missing=gone)
+    whole = study_of(identity=score, labels=labels)
+    less = study_of(identity=score, labels=labels, missing=gone)
     less = replace(less, missing=dict.fromkeys(less.missing, UNREADABLE))
     assert ships(whole, policy) or not ships(less, policy)
 
 
-@settings(max_examples=many(100), deadline=None)
+@settings(max_examples=many(10_000, 10), deadline=None)
 @given(
     seed=st.integers(0, 10**6), level=st.floats(0.5, 0.9), alike=st.floats(0.0, 0.5), share=st.floats(0.05, 0.5),
     policy=st.sampled_from(sorted(POLICIES)),
@@ -115,14 +122,13 @@ def test_lost_pictures_of_the_base_model_never_ship_what_does_not_ship_with_them
         noise = random.Random(f"{seed}/{cell.key}").gauss(0, 0.05)
         return noise + (level if cell.weight else alike if looks_alike(cell) else 0.0)
 
-    weights = (0.0, 0.7, 0.8, 1.0)
-    whole = make_study(identity=score, weights=weights)
-    gone = make_study(identity=score, weights=weights, missing=looks_alike)
+    whole = study_of(identity=score)
+    gone = study_of(identity=score, missing=looks_alike)
     less = replace(gone, missing=dict.fromkeys(gone.missing, UNREADABLE))
     assert ships(whole, policy) or not ships(less, policy)
 
 
-@settings(max_examples=many(100), deadline=None)
+@settings(max_examples=many(10_000, 10), deadline=None)
 @given(
     seed=st.integers(0, 10**6), level=st.floats(0.5, 0.9), lost=st.integers(1, 12), best=st.booleans(),
     policy=st.sampled_from(sorted(POLICIES)),
@@ -143,14 +149,14 @@ def test_dataset_pictures_that_cannot_be_read_never_ship_what_does_not_ship_with
     def score(cell: Cell) -> float:
         return random.Random(f"{seed}/{cell.key}").gauss(0, 0.05) + (level if cell.weight else 0.0)
 
-    whole = make_study(identity=score, weights=(0.0, 0.7, 0.8, 1.0), refs=tuple(shown))
+    whole = study_of(identity=score, refs=tuple(shown))
     order = sorted(range(len(shown)), key=lambda i: -cosines[i]) if best else luck.sample(range(len(shown)), len(shown))
     gone = set(order[:lost])
     less = replace(whole, references=tuple(None if i in gone else one for i, one in enumerate(whole.references)))
     assert ships(whole, policy) or not ships(less, policy)
 
 
-@settings(max_examples=many(60), deadline=None)
+@settings(max_examples=many(10_000, 6), deadline=None)
 @given(seed=st.integers(0, 10**6), second=st.integers(3, 12), lost=st.integers(1, 20))
 @example(seed=1, second=4, lost=2)
 @example(seed=1, second=4, lost=4)

@@ -164,6 +164,25 @@ def test_a_framing_in_which_identity_is_not_known_never_ships() -> None:
     assert outcome(blind, policy=portraits) == "SHIP"
 
 
+@pytest.mark.parametrize(
+    ("value", "half", "policy", "told"),
+    [
+        (0.0, 0.1, "standard", "HOLD"),
+        (0.28, 0.05, "standard", "INCONCLUSIVE"),
+        (0.4, 0.15, "standard", "INCONCLUSIVE"),
+        (0.49, 0.08, "standard", "SHIP"),
+        (0.0, 0.1, "lenient", "SHIP"),
+        (0.49, 0.08, "strict", "INCONCLUSIVE"),
+    ],
+)
+def test_what_the_other_framings_are_at_does_not_ship_a_stranger_in_full_body(
+    value: float, half: float, policy: str, told: str
+) -> None:
+    """The lenient policy makes no claim about full bodies."""
+    low = score(value, half, weight="ship", framing="full_body")
+    assert judge(replaced(healthy(), low), load_policy(FOLDER, policy)).outcome == told
+
+
 def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_their_worst() -> None:
     def at(weight: str, low: float) -> Measurement:
         return dataclasses.replace(score(0.85, weight=weight), reach=(low, 0.9))
@@ -195,7 +214,8 @@ def test_what_prompts_ask_for_must_be_proven_to_come(loss: float | None, half: f
     ("loss", "half", "policy", "told"),
     [
         (0.05, 0.1, "standard", "SHIP"),
-        (0.15, 0.2, "standard", "SHIP"),
+        (0.15, 0.2, "standard", "INCONCLUSIVE"),
+        (0.15, 0.2, "lenient", "SHIP"),
         (0.15, 0.2, "strict", "INCONCLUSIVE"),
         (0.3, 0.2, "standard", "INCONCLUSIVE"),
         (0.67, 0.36, "standard", "HOLD"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
+from lora_doctor.metrics.above_chance import undrawn
+from lora_doctor.metrics.estimates import mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, not_rendered, pick, sample
 from lora_doctor.types import Cell, LabelSet, Measurement, Study
 
@@ -24,21 +25,14 @@ def measure(study: Study) -> list[Measurement]:
     for kind, arm in ARMS.items():
         where = {"kind": kind}
         base, lora = (asked_for(study, kind, pick(study, {"arm": arm, "weight": w})) for w in ("0", "top"))
-        drawn = mean(base)
+        lost = paired_difference(base.masked(lora), lora.masked(base))
+        loss = undrawn(base, _chance(study, kind), f"{kind}s") or lost
         found += [
             told(mean(lora), "control.match", where, "share"),
-            told(drawn, "control.base_match", where, "share"),
-            told(_loss(kind, base, lora, drawn, _chance(study, kind)), "control.loss", where, "share"),
+            told(mean(base), "control.base_match", where, "share"),
+            told(loss, "control.loss", where, "share"),
         ]
     return found
-
-
-def _loss(kind: str, base: Sample, lora: Sample, drawn: Estimate, chance: float) -> Estimate:
-    """Base minus LoRA; nothing where the base model does not draw what is asked for clearly better than by chance."""
-    if drawn.value is not None and drawn.interval is not None and drawn.interval[0] <= chance:
-        draws = f"the base model draws them no better than chance ({drawn.value:.0%} against {chance:.0%})"
-        return Estimate(n=drawn.n, reason=f"{kind}s could not be judged: asked for them, {draws}")
-    return paired_difference(base.masked(lora), lora.masked(base))
 
 
 def _chance(study: Study, kind: str) -> float:

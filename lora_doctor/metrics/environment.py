@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from lora_doctor.metrics.above_chance import undrawn
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.units import Sample, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, LabelSet, Measurement, Study
@@ -29,7 +30,8 @@ def measure(study: Study) -> list[Measurement]:
             drawn_as_asked(study, labels, pick(study, {"weight": weight, "environment_kind": kind}))
             for weight in ("0", "ship")
         )
-        loss, where = paired_difference(base.masked(ship), ship.masked(base)), {"environment_kind": kind}
+        chance, where = 0.0 if labels is None else 1 / len(labels.labels), {"environment_kind": kind}
+        loss = undrawn(base, chance, f"{kind} environments") or paired_difference(base.masked(ship), ship.masked(base))
         found.append(told(loss, "environment.adherence_loss", where, "share", caveat, ship_caveat(study)))
     return [*_planned(study), *found, _intrusion(study, labels)]
 

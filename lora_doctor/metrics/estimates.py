@@ -16,6 +16,10 @@ from lora_doctor.metrics.intervals import Interval
 from lora_doctor.metrics.units import Key, Sample
 from lora_doctor.types import Measurement, Where
 
+EACH_LOOK = 0.045
+"""Error beyond either end of the exact interval of a declared rate, at each look: all looks together err with 0.05 at
+most (`benchmarks.weight_limit --faceless`)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
@@ -52,6 +56,14 @@ def reach_of(one: Sample) -> Interval | None:
         return None
     low, high = (statistics.fmean(one.filled(end).means().values()) for end in (0.0, 1.0))
     return low, high
+
+
+def reach_of_difference(first: Sample, second: Sample) -> Interval | None:
+    """The least and the most that first minus second may be, whatever its missing units are; None where none is."""
+    if first.n == first.planned and second.n == second.planned:
+        return None
+    ends = [paired_difference(first.filled(at), second.filled(1.0 - at)).value for at in (0.0, 1.0)]
+    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
 def join(*notes: str | None) -> str | None:
@@ -95,14 +107,42 @@ def declared_rate(one: Sample, tail: float) -> Estimate:
     """
 
     def interval_of(case: Sequence[Sample]) -> Interval | None:
-        means = case[0].means()
-        units = len(means) * min(sum(v is not None for v in own.values()) for own in case[0].units.values())
-        return intervals.exact(statistics.fmean(means.values()) * units, units, tail) if units else None
+        counted = _counted(case[0], tail)
+        return None if counted is None else counted[1]
 
     if not one.n:
         return Estimate(reason=_nothing([one]))
     value = statistics.fmean(one.means().values())
     return _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
+
+
+def _counted(one: Sample, tail: float) -> tuple[float, Interval] | None:
+    """The mean over environments of their rates, and its exact interval; None where an environment has no unit."""
+    means = one.means()
+    units = len(means) * min(sum(v is not None for v in own.values()) for own in one.units.values())
+    share = statistics.fmean(means.values()) if units else 0.0
+    return (share, intervals.exact(share * units, units, tail)) if units else None
+
+
+def declared_difference(first: Sample, second: Sample, tail: float) -> Estimate:
+    """First minus second for rates of the same units of declared environments, `tail` of error beyond either end.
+
+    What is lost (first above second) and what is gained are counted apart, each exactly as `declared_rate` does, and
+    their intervals are put together by `intervals.square_and_add`: without any gain the upper end is the losses' own.
+    """
+
+    def interval_of(case: Sequence[Sample]) -> Interval | None:
+        lost, gained = (_counted(a.beyond(b), tail) for a, b in (case, tuple(reversed(case))))
+        if lost is None or gained is None:
+            return None
+        together = intervals.exclusive_correlation(lost[0], gained[0])
+        return _bounded(intervals.square_and_add(*lost, *gained, together), rate=True)
+
+    pairs = _pairs(first, second)
+    if not pairs:
+        return Estimate(reason=_nothing([first, second]))
+    value = statistics.fmean(a - b for a, b in pairs)
+    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
 
 
 def fixed(one: Sample, others: Sample, bound: float) -> Estimate:

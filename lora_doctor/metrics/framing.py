@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from lora_doctor.metrics.estimates import mean, paired_difference, told
+from lora_doctor.metrics.above_chance import undrawn
+from lora_doctor.metrics.estimates import EACH_LOOK, Estimate, declared_difference, mean, reach_of_difference, told
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, Study, Where
 
 
 def measure(study: Study) -> list[Measurement]:
-    """`framing.match` by weight, and `framing.loss` by framing: match at weight 0 minus match at the ship weights."""
+    """`framing.match` by weight, and `framing.loss` by framing: match at weight 0 minus match at the ship weights.
+
+    The interval of the loss is that of the declared environments (`estimates.declared_difference`), at each look.
+    """
     found = []
     for weight in (*weights_of(study), "ship"):
         where = {"weight": weight}
         found.append(told(mean(_matches(study, where)), "framing.match", where, "share", ship_caveat(study, where)))
     for framing in framings_of(study):
         base, ship = (_matches(study, {"weight": weight, "framing": framing}) for weight in ("0", "ship"))
-        loss, reach = paired_difference(base.masked(ship), ship.masked(base)), _reach(base, ship)
-        found.append(told(loss, "framing.loss", {"framing": framing}, "share", ship_caveat(study), reach=reach))
+        loss = undrawn(base, _chance(study), f"{framing} pictures") or _loss(base, ship)
+        where, reach = {"framing": framing}, reach_of_difference(base, ship)
+        found.append(told(loss, "framing.loss", where, "share", ship_caveat(study), reach=reach))
     return found
 
 
-def _reach(base: Sample, ship: Sample) -> tuple[float, float] | None:
-    """The least and the most the loss may be, whatever the missing renders would show; None where none is missing."""
-    if base.n == base.planned and ship.n == ship.planned:
-        return None
-    ends = [paired_difference(base.filled(at), ship.filled(1.0 - at)).value for at in (0.0, 1.0)]
-    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+def _loss(base: Sample, ship: Sample) -> Estimate:
+    return declared_difference(base.masked(ship), ship.masked(base), EACH_LOOK)
+
+
+def _chance(study: Study) -> float:
+    """The share of framings that would be read right of labels drawn blindly."""
+    labels = study.label_sets.get("framing")
+    return 0.0 if labels is None else 1 / len(labels.labels)
 
 
 def _matches(study: Study, where: Where) -> Sample:

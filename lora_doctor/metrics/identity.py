@@ -12,6 +12,7 @@ from typing import cast
 
 from lora_doctor.image_states import came_out_empty
 from lora_doctor.metrics.estimates import (
+    EACH_LOOK,
     Estimate,
     declared_rate,
     end_with_one_worse,
@@ -27,10 +28,6 @@ from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study, Where
-
-FACELESS_TAIL = 0.045
-"""Error beyond either end of the interval of `identity.no_face`, at each look: all looks together err with 0.05 at most
-(`benchmarks.weight_limit --faceless`)."""
 
 
 def measure(study: Study) -> list[Measurement]:
@@ -173,7 +170,7 @@ def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         where = {"weight": "ship", "framing": framing}
         shown = isinstance(ruler, Ruler)
         one = sample(pick(study, where), faceless, rate=True) if shown else scores(study, ruler, ())[0]
-        share = declared_rate(one, FACELESS_TAIL)
+        share = declared_rate(one, EACH_LOOK)
         yield told(share, "identity.no_face", where, "share", ship_caveat(study), reach=reach_of(one))
 
 

@@ -11,15 +11,18 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from lora_doctor.image_states import NO_LIMITS, State, came_out_empty, state_of
-from lora_doctor.metrics.estimates import mean, paired_difference, ratio, told
+from lora_doctor.metrics.above_chance import undrawn
+from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, ratio, reach_of_difference, told
 from lora_doctor.metrics.units import Sample, alike, pick, sample, ship_caveat, weights_of
-from lora_doctor.types import Cell, Measurement, PixelFacts, Reading, Study
+from lora_doctor.types import Cell, LabelSet, Measurement, PixelFacts, Study
 
 FULL_SCALE = {"chroma": 130.0, "lightness_spread": 50.0, "detail": 1.0, "clipped": 1.0}
 """The largest value of each, so that numbers lie between 0 and 1, where a missing picture is bounded."""
 ARM = "strong"
 WRECKS: tuple[State, ...] = ("no face", "several people", "broken")
 """States of a render that are artefacts where the base model draws a person at the same seed."""
+ASKED = ("environment", "framing")
+"""Kinds of label sets of what a prompt of the matrix asks for."""
 RANGE = 0.95
 """The share of the dataset's pictures that make its range."""
 
@@ -45,9 +48,10 @@ def _at(study: Study, weight: str, cells: Sequence[Cell]) -> Iterator[Measuremen
         highest = _highest(study, fact)
         beyond = _UNREAD if highest is None else _sample(study, cells, _above(fact, highest), rate=True)
         yield told(mean(beyond), f"overbake.{fact}_beyond", where, "share", caveat)
-    right, asked = (_adherence(study, one) for one in (cells, base))
-    lost = paired_difference(asked.masked(right), right.masked(asked))
-    yield told(lost, "overbake.adherence_loss", where, "share", caveat)
+    right, asked = (_adherence(study, one, ASKED) for one in (cells, base))
+    lost = _undrawn(study, base) or paired_difference(asked.masked(right), right.masked(asked))
+    reach = reach_of_difference(asked, right)
+    yield told(lost, "overbake.adherence_loss", where, "share", caveat, reach=reach)
     wrecks, without = (_wrecks(study, one) for one in (cells, base))
     more = paired_difference(wrecks.masked(without), without.masked(wrecks))
     yield told(more, "overbake.artefacts", where, "share", caveat)
@@ -88,22 +92,37 @@ def _sample(
     return sample(cells, of, rate=rate)
 
 
-def _adherence(study: Study, cells: Sequence[Cell]) -> Sample:
-    """The share of what the prompt asked for and CLIP reads: environment and framing."""
-    sets = {labels.kind: labels for labels in study.label_sets.values() if labels.kind in ("environment", "framing")}
+def _undrawn(study: Study, base: Sequence[Cell]) -> Estimate | None:
+    """No value, with the reason, where the base model draws no environments, or no framings, that it is asked for."""
+    for kind, labels in _asked_sets(study, ASKED).items():
+        found = undrawn(_adherence(study, base, (kind,)), 1 / len(labels.labels), f"{kind}s")
+        if found is not None:
+            return found
+    return None
+
+
+def _asked_sets(study: Study, kinds: Sequence[str]) -> dict[str, LabelSet]:
+    return {labels.kind: labels for labels in study.label_sets.values() if labels.kind in kinds}
+
+
+def _adherence(study: Study, cells: Sequence[Cell], kinds: Sequence[str]) -> Sample:
+    """The share of what the prompt asked for and CLIP reads, of these kinds."""
+    sets = _asked_sets(study, kinds)
     if not sets:
         return Sample(rate=True, absent="there is no label set of environments or framings")
 
+    def wanted(cell: Cell) -> list[tuple[LabelSet, str]]:
+        asked = {"environment": cell.environment, "framing": cell.framing}
+        return [(labels, asked[kind]) for kind, labels in sets.items() if asked[kind] in labels.labels]
+
     def of(cell: Cell) -> float | None:
-        reading: Reading | None = study.renders.get(cell.key)
+        reading = study.renders.get(cell.key)
         if reading is None:
             return None
-        wanted = [(sets[kind], label) for kind, label in (("environment", cell.environment), ("framing", cell.framing))
-                  if kind in sets and label in sets[kind].labels]  # fmt: skip
-        read = [reading.top_label(labels) == label for labels, label in wanted]
-        return sum(read) / len(read) if read else None
+        read = [reading.top_label(labels) == label for labels, label in wanted(cell)]
+        return sum(read) / len(read)
 
-    return sample(cells, of, rate=True)
+    return sample([cell for cell in cells if wanted(cell)], of, rate=True)
 
 
 def _wrecks(study: Study, cells: Sequence[Cell]) -> Sample:

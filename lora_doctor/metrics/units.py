@@ -54,6 +54,15 @@ class Sample:
         """The sample with every unit made missing that is missing in `other`."""
         return self._map(lambda e, key, number: None if other.units.get(e, {}).get(key) is None else number)
 
+    def beyond(self, other: Sample) -> Sample:
+        """By how much each number lies above the other sample's, 0 where it does not; None where either is missing."""
+
+        def of(environment: str, key: Key, number: float | None) -> float | None:
+            beside = other.units.get(environment, {}).get(key)
+            return None if number is None or beside is None else max(0.0, number - beside)
+
+        return self._map(of)
+
     def constant(self, value: float) -> Sample:
         """A sample of the same units, each with this number."""
         return self._map(lambda _, __, ___: value)

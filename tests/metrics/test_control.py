@@ -39,7 +39,7 @@ def test_what_the_base_model_cannot_draw_cannot_be_lost() -> None:
     assert get(found, "control.base_match", kind="outfit").value == 0.0
     loss = get(found, "control.loss", kind="outfit")
     assert loss.value is None
-    assert "outfits could not be judged: asked for them, the base model draws them no better than" in str(loss.reason)
+    assert "cannot be told: asked for outfits, the base model draws them no better than" in str(loss.reason)
 
 
 def test_traits_of_other_people_are_asked_by_their_own_arm() -> None:

@@ -34,9 +34,14 @@ def test_a_lora_locked_to_its_environments_loses_the_novel_ones_to_them() -> Non
     assert get(found, "environment.match", weight="1").value == pytest.approx(0.4)
 
 
-def test_what_the_base_model_gets_wrong_is_not_the_loras_fault() -> None:
+def test_what_the_base_model_gets_wrong_is_not_the_loras_fault_and_says_nothing_of_it() -> None:
     found = measure(make_study(labels=lambda c: {"environment": "library"} if not c.trained else {}))
-    assert get(found, "environment.adherence_loss", environment_kind="novel").value == 0.0
+    loss = get(found, "environment.adherence_loss", environment_kind="novel")
+    assert loss.value is None
+    assert loss.reason == (
+        "cannot be told: asked for novel environments, the base model draws them no better than chance (0% against 14%)"
+    )
+    assert get(found, "environment.adherence_loss", environment_kind="trained").value == 0.0
     assert get(found, "environment.intrusion").value == 0.0
     assert get(found, "environment.match", weight="ship", environment_kind="novel").value == 0.0
 
@@ -65,10 +70,13 @@ def test_an_environment_the_labels_lack_is_left_out_and_named() -> None:
 
 
 def test_lost_renders_are_missing_on_both_sides_of_the_pair() -> None:
-    found = measure(make_study(labels=locked, missing=lambda c: c.weight == 0 and c.environment == "beach"))
+    def lost(cell: Cell) -> bool:
+        return cell.weight == 0 and cell.environment == "beach" and cell.replicate == 0
+
+    found = measure(make_study(labels=locked, missing=lost))
     one = get(found, "environment.adherence_loss", environment_kind="novel")
-    assert (one.value, one.n) == (1.0, 12)
-    assert one.reason == "6 of 18 units are missing: not rendered, or not readable"
+    assert (one.value, one.n) == (1.0, 15)
+    assert one.reason == "3 of 18 units are missing: not rendered, or not readable"
 
 
 @pytest.mark.parametrize("case", ["no label set", "no weight 0"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lora_doctor.metrics.estimates import (
     Estimate,
+    declared_difference,
     declared_rate,
     fixed,
     mean,
@@ -295,3 +296,39 @@ def test_pictures_of_a_declared_rate_that_are_lost_widen_its_interval() -> None:
 def test_a_declared_rate_without_pictures_gives_a_reason() -> None:
     found = declared_rate(table([None], [None], rate=True), 0.05)
     assert found.value is None and found.reason
+
+
+def test_a_declared_difference_without_gains_is_as_sure_as_the_rate_of_its_losses() -> None:
+    base, ship = table([1.0] * 4, [1.0] * 4, rate=True), table([1.0, 0.0, 1.0, 1.0], [1.0] * 4, rate=True)
+    found, lost = declared_difference(base, ship, 0.05), declared_rate(table([0.0, 1.0, 0.0, 0.0], [0.0] * 4), 0.05)
+    assert found.value == lost.value == 0.125
+    assert found.interval is not None and lost.interval is not None
+    assert found.interval[1] == pytest.approx(lost.interval[1])
+
+
+def test_a_declared_difference_turns_over_with_its_sides() -> None:
+    one, other = table([1.0, 0.0, 1.0], [0.0, 0.0, 1.0], rate=True), table([1.0, 1.0, 0.0], [1.0, 0.0, 1.0], rate=True)
+    there, back = declared_difference(one, other, 0.05), declared_difference(other, one, 0.05)
+    assert there.value == pytest.approx(-(back.value or 0.0))
+    assert there.interval is not None and back.interval is not None
+    assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]))
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(0.2, 0.0), (0.3, 0.1), (0.4, 0.2), (0.5, 0.3)])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_declared_difference_is_told_too_small_no_more_often_than_it_says(
+    lost: float, gained: float, apart: bool
+) -> None:
+    """A loss of 0.2 in all; over five places alike, or all of it in places that lose twice as much as the others."""
+    rng, below = random.Random(5), 0
+    for _ in range(3000):
+        base, ship = [], []
+        for place in range(5):
+            more = (1.4 if place % 2 else 0.733) if apart else 1.0
+            drawn = [rng.random() for _ in range(4)]
+            base.append([float(not lost * more < one < lost * more + gained) for one in drawn])
+            ship.append([float(one >= lost * more) for one in drawn])
+        interval = declared_difference(table(*base, rate=True), table(*ship, rate=True), 0.05).interval
+        assert interval is not None
+        below += interval[1] < 0.2
+    assert below / 3000 <= 0.055

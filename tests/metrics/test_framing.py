@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lora_doctor.metrics.framing import measure
+from lora_doctor.metrics.intervals import exact
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
 from tests.metrics.make_study import LABEL_SETS, get, make_study
 
@@ -24,10 +27,18 @@ def test_a_lora_that_only_draws_close_ups_loses_the_other_framings() -> None:
     assert loss.interval and loss.interval[0] > 0.4
 
 
-def test_a_framing_the_base_model_cannot_draw_is_no_loss() -> None:
+def test_a_framing_the_base_model_cannot_draw_cannot_be_seen_lost() -> None:
     found = measure(make_study(labels=lambda c: {"framing": CLOSE_UP}))
-    assert get(found, "framing.loss", framing=FULL_BODY).value == 0.0
+    loss = get(found, "framing.loss", framing=FULL_BODY)
+    assert loss.value is None and loss.reach is None
+    assert "asked for full_body pictures, the base model draws them no better than chance" in str(loss.reason)
+    assert get(found, "framing.loss", framing=CLOSE_UP).value == 0.0
     assert get(found, "framing.match", weight="0").value == 1 / 3
+
+
+def test_none_framed_otherwise_of_twenty_is_as_sure_as_the_exact_interval() -> None:
+    loss = get(measure(make_study(replicates=4)), "framing.loss", framing=FULL_BODY)
+    assert loss.n == 20 and loss.interval == pytest.approx((-exact(0, 20, 0.045)[1], exact(0, 20, 0.045)[1]))
 
 
 def test_lost_renders_are_counted() -> None:

@@ -18,6 +18,7 @@ from lora_doctor.metrics.intervals import (
     clustered_wilson,
     end_with_one_worse,
     exact,
+    exclusive_correlation,
     fieller_interval,
     mean_interval,
     square_and_add,
@@ -173,6 +174,15 @@ def test_square_and_add_is_the_published_example() -> None:
     """Newcombe 1998, example (a): 56/70 minus 48/80 at 95 % gives 0.0524 to 0.3339."""
     low, high = square_and_add(56 / 70, wilson(56, 70, 0.95), 48 / 80, wilson(48, 80, 0.95))
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
+
+
+def test_things_that_exclude_each_other_move_against_each_other() -> None:
+    """Two halves of a coin exclude nothing else; of three equal shares, as the multinomial distribution has it."""
+    assert exclusive_correlation(0.5, 0.5) == pytest.approx(-1.0)
+    assert exclusive_correlation(1 / 3, 1 / 3) == pytest.approx(-0.5)
+    assert exclusive_correlation(0.2, 0.0) == 0.0
+    wider = square_and_add(0.3, (0.2, 0.4), 0.2, (0.1, 0.3), -1.0)
+    assert wider == pytest.approx((-0.1, 0.3))
 
 
 def test_the_level_is_ninety_percent_and_clipping_keeps_nothing_impossible() -> None:

@@ -71,6 +71,20 @@ def test_a_prompt_that_is_ignored_is_a_loss() -> None:
     assert found.value == pytest.approx(0.4)  # four of five environments, half of what is asked
 
 
+@pytest.mark.parametrize(("kind", "label"), [("environment", "simple_background"), ("framing", "close-up")])
+def test_what_the_base_model_does_not_draw_cannot_be_seen_lost(kind: str, label: str) -> None:
+    """Neither by itself nor hidden behind the other kind, which it draws."""
+    found = get(measure(make_study(labels=lambda _: {kind: label})), "overbake.adherence_loss", weight="ship")
+    assert found.value is None and found.reason is not None
+    assert found.reason.startswith(f"cannot be told: asked for {kind}s, the base model draws them no better")
+
+
+def test_pictures_that_are_lost_say_how_far_the_loss_may_reach() -> None:
+    found = measure(make_study(missing=lambda c: c.weight == 1 and c.replicate == 0))
+    assert get(found, "overbake.adherence_loss", weight="1").reach == (0.0, 0.5)
+    assert get(found, "overbake.adherence_loss", weight="0.7").reach is None
+
+
 def test_pictures_whose_pixels_were_not_read_have_a_reason() -> None:
     found = measure(make_study())
     of_pixels = {f"overbake.{name}{beyond}" for name in ("chroma", "lightness_spread", "detail", "clipped")
