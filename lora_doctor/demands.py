@@ -28,6 +28,8 @@ class Check:
     text: str
     by_pictures: bool = True
     """Whether more pictures can settle it while it is open: they sharpen a number, and make none that was not asked."""
+    by_estimate: bool = False
+    """Open, and the estimate alone decides: the next pictures may move it to either side of its limit."""
 
 
 def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
@@ -120,7 +122,7 @@ def _unless_places_differ(
     check: Check, score: Measurement | None, limit: float, places: Mapping[str, Measurement], policy: Policy
 ) -> Check:
     """The check, saying how many pictures would decide it, or that none would: the places themselves differ."""
-    if check.state != "open" or score is None or score.value is None:
+    if check.state != "open" or check.by_estimate or score is None or score.value is None:
         return check
     states = _states(places, policy)
     below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
@@ -188,7 +190,7 @@ def _adherence(book: Book, policy: Policy) -> Check:
 
 def _how_many(check: Check, measurement: Measurement | None, limit: float, policy: Policy, would: str) -> Check:
     """An open check with how many pictures more would decide it, where pictures can."""
-    if check.state != "open" or measurement is None or measurement.value is None:
+    if check.state != "open" or check.by_estimate or measurement is None or measurement.value is None:
         return check
     units = _units_needed(measurement, limit, 1 if measurement.value > limit else -1)
     return check if units is None else replace(check, text=f"{check.text}; {_would_decide(units, policy, would)}")
@@ -217,7 +219,7 @@ def claim_check(measurement: Measurement | None, what: str, limit: float, claim:
             worse = f"with one more picture like the worst its interval would begin at {measurement.one_worse:.2f}"
             return Check("open", f"{wanted}, and {worse}")
         return Check("holds", wanted)
-    return Check("open", f"{wanted}: too close to call")
+    return Check("open", f"{wanted}: too close to call", by_estimate=claim == "point")
 
 
 def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int, what: str) -> Check:
@@ -233,6 +235,8 @@ def _environments(scores: Mapping[str, Measurement], policy: Policy, wanted: int
         return Check("open", text, by_pictures=False)
     if wanted > len(scores) - len(failing):
         return Check("fails", text)
+    if policy.environment_claim == "point":
+        return Check("open", text, by_estimate=True)
     left = {n: scores[n] for n, state in states.items() if state == "open"}
     lacking = wanted - len(holding), len(scores) - wanted + 1 - len(failing)
     units = units_to_decide(left, policy.identity_at_least, *lacking)

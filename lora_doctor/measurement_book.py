@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lora_doctor.types import Measurement
 
+JUDGED = {"hair_colour": "attribute", "eye_colour": "attribute", "body": "kind", "outfit": "kind"}
+"""What rules judge by the character's spec -> whether it is one attribute or a kind of several."""
+
 
 class Book:
     """Measurements by name and slice."""
@@ -28,6 +31,13 @@ class Book:
         scores = [m for m in self._by_slot.values() if m.name == "identity.score" and set(m.where) == {"weight"}]
         known = {float(m.where["weight"]): m for m in scores if m.where["weight"].replace(".", "", 1).isdigit()}
         return {weight: known[weight] for weight in sorted(known) if weight > 0}
+
+    def unspecified(self) -> list[str]:
+        """What rules judge by the character's spec and the spec does not say."""
+        counts = [self.get("spec.attributes", **{axis: name}) for name, axis in JUDGED.items()]
+        return [
+            name.replace("_", " ") for name, m in zip(JUDGED, counts, strict=True) if m is not None and m.value == 0
+        ]
 
     def strongest(self) -> float:
         """The highest weight that anything but a probe was measured at, by an arm for one; 0 where nothing was."""

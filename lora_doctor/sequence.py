@@ -215,11 +215,15 @@ class _View:
     def _is_out_of_reach(self, rounds: int, of: int) -> bool:
         """Whether the verdict would be open after all rounds too, if each estimate had `FAINT` luck to where it helps.
 
-        What no rule speaks of yet is farther from being confirmed than what is open is from being settled.
+        What no rule speaks of yet is farther from being confirmed than what is open is from being settled. Where an
+        estimate alone decides, on whichever side of its limit it ends, nothing is out of reach.
         """
         at_last = [foreseen(one, rounds, of, FAINT) for one in self.measurements]
         found, not_evaluated = evaluate(self.judges.rules, at_last, self.judges.policy.weights)
-        return self._decided(found, not_evaluated, at_last).outcome == "INCONCLUSIVE"
+        if self._decided(found, not_evaluated, at_last).outcome != "INCONCLUSIVE":
+            return False
+        checks = demands(Book(at_last), self.judges.policy, self.novel)
+        return not any(check.state == "open" and check.by_estimate for check in checks)
 
     def beyond_pictures(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]

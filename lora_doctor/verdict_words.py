@@ -151,8 +151,9 @@ def not_tested(book: Book, policy: Policy) -> tuple[str, ...]:
     beyond = [f"weights above {weights[-1]:g}{_looked_at(book, weights[-1])}"] if weights else ["any weight"]
     missing = [f for f in FRAMINGS if f not in policy.framings]
     framings = [f"{framing} (no face is demanded there)" for framing in missing]
+    untold = [f"its {what} (the spec does not say)" for what in book.unspecified()]
     others = ["other environments", "other styles", "several characters in one picture", "other base models"]
-    return (f"Not tested: {', '.join((*beyond, *framings, *others, 'other LoRAs in the same prompt'))}.",)
+    return (f"Not tested: {', '.join((*beyond, *framings, *untold, *others, 'other LoRAs in the same prompt'))}.",)
 
 
 def _looked_at(book: Book, highest: float) -> str:

@@ -15,7 +15,8 @@ from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Claim, load_policy
 from lora_doctor.types import Measurement
 
-STANDARD = load_policy(Path(__file__).parents[1] / "rules", "standard")
+FOLDER = Path(__file__).parents[1] / "rules"
+STANDARD = load_policy(FOLDER, "standard")
 
 
 def score(value: float | None, interval: tuple[float, float] | None = None, n: int = 10) -> Measurement:
@@ -155,3 +156,13 @@ def test_open_faces_say_how_many_pictures_of_the_framing_would_tell() -> None:
 
 def test_faces_of_which_some_are_lost_take_more_pictures_than_those_of_which_none_is() -> None:
     assert "about 48 more pictures" in face_texts(0.05, 0.21)[-1]  # (0.16 / 0.10) squared, of ten units
+
+
+def test_where_the_estimate_alone_decides_nobody_says_how_many_pictures_would() -> None:
+    short = score(0.58, (0.5, 0.66), 20)
+    asked = claim_check(short, "identity", 0.6, "point")
+    assert (asked.state, asked.by_estimate) == ("open", True)
+    assert not claim_check(short, "identity", 0.6, "interval").by_estimate
+    lenient = load_policy(FOLDER, "lenient")
+    texts = [check.text for check in demands(Book([score(0.48, (0.4, 0.56), 20)]), lenient, ())]
+    assert not any("more pictures would decide" in text for text in texts)

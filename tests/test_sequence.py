@@ -400,6 +400,16 @@ def test_places_that_differ_for_good_end_the_rendering(tmp_path: Path) -> None:
     assert went(eyes, tmp_path / "run").stopped == "nothing left"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_where_the_estimate_alone_decides_nothing_is_out_of_reach(seed: int, tmp_path: Path) -> None:
+    """Right at the limit it ends on either side of it, however many rounds are left."""
+    lenient = load_policy(RULES, "lenient")
+    with RunFolder(tmp_path / "run") as run:
+        at_limit = Eyes(drawn(lenient.identity_at_least - 0.02, spread=0.25, seed=seed))
+        found = until_decided(FULL.cells, MATRIX, replace(JUDGES, policy=lenient), at_limit, run)
+    assert (found.stopped, found.reach) in (("all rounds", None), ("decided", None))
+
+
 def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:
     assert went(Eyes(lambda _: None), tmp_path / "run").stopped == "no ruler"
 

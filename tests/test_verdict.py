@@ -106,6 +106,9 @@ def healthy() -> list[Measurement]:
         number("identity.attraction", 0.12, 0.1),
         number("identity.attraction_excess", 0.0, 0.1),
         number("identity.ceiling_spread", 0.05),
+        number("state.share", 0.85, 0.1, weight="ship", state="held"),
+        number("state.share", 0.0, 0.05, weight="ship", state="several people"),
+        *(number("overbake.artefacts", 0.01, 0.04, weight=weight) for weight in ("ship", "0.7", "0.8", "1")),
         *(one for weight in ("0.7", "0.8", "1") for one in _not_burnt(weight)),
         *(one for one in _not_burnt("ship") if one.name != "overbake.adherence_loss"),  # the verdict's own
         number("trigger.description_gain", 0.02, 0.05),
@@ -181,6 +184,28 @@ def test_what_the_other_framings_are_at_does_not_ship_a_stranger_in_full_body(
     """The lenient policy makes no claim about full bodies."""
     low = score(value, half, weight="ship", framing="full_body")
     assert judge(replaced(healthy(), low), load_policy(FOLDER, policy)).outcome == told
+
+
+def test_traits_of_which_the_spec_says_nothing_are_named_as_not_tested() -> None:
+    assert "spec" not in " ".join(judge(healthy()).limits)
+    silent = replaced(
+        healthy(), number("spec.attributes", 0, kind="outfit"), number("spec.attributes", 0, attribute="eye_colour")
+    )
+    told = next(limit for limit in judge(silent).limits if limit.startswith("Not tested"))
+    assert "its eye colour (the spec does not say), its outfit (the spec does not say)" in told
+
+
+def test_two_people_in_most_pictures_hold_a_release() -> None:
+    two = [number("state.share", 0.9, 0.1, weight="ship", state="several people"),
+           number("overbake.artefacts", 0.88, 0.12, weight="ship")]  # fmt: skip
+    verdict = judge(replaced(healthy(), *two))
+    assert verdict.outcome == "HOLD" and "crowded-pictures" in verdict.sentence
+
+
+def test_a_mean_that_few_pictures_reach_is_told() -> None:
+    drifting = number("state.share", 0.1, 0.08, weight="ship", state="held")
+    verdict = judge(replaced(healthy(), drifting))
+    assert verdict.outcome == "SHIP" and any("drifting-pictures" in warning for warning in verdict.warnings)
 
 
 def test_a_point_estimate_holds_only_if_it_would_with_the_missing_pictures_at_their_worst() -> None:
