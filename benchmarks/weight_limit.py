@@ -1,14 +1,15 @@
 """How often does a LoRA ship that is right at the limit at weight 0.7, or loses the face in full body?
 
     python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.124]
-                                     [--weight-correlation 0.56] [--faceless 0.15 0.20]
+                                     [--weight-correlation 0.56] [--faceless 0.15 0.20] [--again 3]
 
 Scores of every (environment, framing, replicate) are drawn around a true mean at each weight; environments differ among
 themselves by a standard deviation of 0.03 or of 0.06. Rounds, looks, demands and the rule `low-weight-forgetting` are
 those of a check-up with the standard policy, or with its weights judged by their point estimates alone. Spread and
 correlation are those of a full check-up of the healthy patient yuki (`benchmarks.sequential_design --measured`).
 `--faceless`: instead, LoRAs that are sound at both weights and show no face in such a share of full bodies, the same
-seeds at both weights, which is the worst case; `--claim` is then how the policy judges faces.
+seeds at both weights, which is the worst case; `--claim` is then how the policy judges faces. `--again`: an open
+verdict is gone on with so often, each time with as many rounds as the check-up says.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from functools import cache
 from typing import Any, cast
 
 from lora_doctor.judgement import Judges
+from lora_doctor.looks import bound_of_end
 from lora_doctor.matrix import plan_cells
 from lora_doctor.metrics.estimates import EACH_LOOK, Estimate, declared_rate, end_with_one_worse, fixed, mean, told
 from lora_doctor.metrics.units import Sample
@@ -31,7 +33,7 @@ from lora_doctor.policy import Claim, load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
 from lora_doctor.run_folder import RunFolder
-from lora_doctor.sequence import until_decided
+from lora_doctor.sequence import STEP, Sequenced, until_decided
 from lora_doctor.settings import MatrixSettings
 from lora_doctor.types import Cell, Dataset, Measurement, Study
 from lora_doctor.verdict import decide
@@ -44,6 +46,8 @@ TRUTHS = ((0.60, 0.80), (0.60, 0.90), (0.58, 0.80), (0.64, 0.78), (0.67, 0.80), 
 """Mean identity at weight 0.7 and at 1; the first two are right at the limit, 0.60, the third must not ship either."""
 
 
+ROUNDS = 8
+"""At most, before an open verdict is gone on with."""
 SOUND = (0.86, 0.90)
 """Of those that lose the face in full body: as strong as the strongest bundled patient."""
 
@@ -87,10 +91,26 @@ def judges(claim: Claim, of_faces: bool) -> Judges:
     return Judges(policy=policy, rules=weak, dataset_rules=(), file_rules=())
 
 
-def check(truth: tuple[float, float], design: Design, claim: Claim, seed: str) -> tuple[str, int]:
-    """The verdict on one LoRA, and how many rounds it took."""
+def check(truth: tuple[float, float], design: Design, claim: Claim, seed: str, again: int = 0) -> tuple[str, int]:
+    """The verdict on one LoRA, and how many rounds it took.
+
+    `again`: how often at most an open verdict is gone on with, with as many rounds as are said to bring it in reach.
+    """
+    run, most = cast(RunFolder, Memory()), ROUNDS
+    for _ in range(again + 1):
+        outcome, done = once(truth, design, claim, seed, run, most)
+        most = done.reach or most + STEP
+        if outcome != "INCONCLUSIVE":
+            break
+    return outcome, done.looks[-1].rounds
+
+
+def once(
+    truth: tuple[float, float], design: Design, claim: Claim, seed: str, run: RunFolder, most: int
+) -> tuple[str, Sequenced]:
+    """The verdict on one LoRA with `most` rounds at most, and how it was come to."""
     plan = plan_cells(
-        weights=tuple(WEIGHTS), environments=list(PLACES), framings=tuple(LIFTS), replicates=8,
+        weights=tuple(WEIGHTS), environments=list(PLACES), framings=tuple(LIFTS), replicates=most,
         prompt_of=lambda place, framing: "", negative_prompt="", seed=0,
     )  # fmt: skip
     known, seen = judges(claim, design.faceless > 0), []
@@ -104,11 +124,12 @@ def check(truth: tuple[float, float], design: Design, claim: Claim, seed: str) -
         return study, tuple(seen)
 
     matrix = MatrixSettings(weights=(0.0, *WEIGHTS), arms=())
-    done = until_decided(plan, matrix, known, see, cast(RunFolder, Memory()))
+    done = until_decided(plan, matrix, known, see, run)
     findings, not_evaluated = evaluate(known.rules, seen, known.policy.weights)
     novel = tuple(place for place, trained in PLACES if not trained)
-    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel)
-    return verdict.outcome, done.looks[-1].rounds
+    bound = bound_of_end(done.ends)
+    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel, bound=bound)
+    return verdict.outcome, done
 
 
 def measured(
@@ -172,9 +193,9 @@ def _score(cell: Cell, truth: tuple[float, float], design: Design, seed: str) ->
     return level + LIFTS[cell.framing] + of_place + design.spread * scatter
 
 
-def row(truth: tuple[float, float], design: Design, claim: Claim, trials: int) -> str:
+def row(truth: tuple[float, float], design: Design, claim: Claim, trials: int, again: int = 0) -> str:
     """One line of a table."""
-    found = [check(truth, design, claim, f"{truth}/{design.places}/{trial}") for trial in range(trials)]
+    found = [check(truth, design, claim, f"{truth}/{design.places}/{trial}", again) for trial in range(trials)]
     counts, rounds = Counter(outcome for outcome, _ in found), statistics.fmean(looks for _, looks in found)
     shares = " | ".join(f"{counts[outcome] / trials:.3f}" for outcome in ("SHIP", "INCONCLUSIVE", "HOLD"))
     of = f"{design.faceless:.2f}" if design.faceless else f"{truth[0]:.2f} | {truth[1]:.2f}"
@@ -189,6 +210,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.124)
     parser.add_argument("--weight-correlation", type=float, default=0.56)
     parser.add_argument("--faceless", type=float, nargs="*", default=[], metavar="SHARE")
+    parser.add_argument("--again", type=int, default=0, metavar="TIMES", help="go on with an open verdict so often")
     asked = parser.parse_args()
     heads = ["without a face in full body"] if asked.faceless else ["at weight 0.7", "at 1"]
     heads += ["places differ by", "judged by", "SHIP", "INCONCLUSIVE", "HOLD", "rounds"]
@@ -198,7 +220,7 @@ def main() -> None:
             plain = Design(asked.spread, asked.weight_correlation, places)
             cases = [(SOUND, replace(plain, faceless=share)) for share in asked.faceless]
             for truth, design in cases or [(truth, plain) for truth in TRUTHS]:
-                print(row(truth, design, claim, asked.trials), flush=True)
+                print(row(truth, design, claim, asked.trials, asked.again), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lora_doctor.looks import ONE_END, stretched
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import Measurement
@@ -30,6 +31,22 @@ class Check:
     """Whether more pictures can settle it while it is open: they sharpen a number, and make none that was not asked."""
     by_estimate: bool = False
     """Open, and the estimate alone decides: the next pictures may move it to either side of its limit."""
+
+
+def claimed(measurement: Measurement, bound: float) -> Measurement:
+    """As a demand takes it that must be clear by `bound` standard errors, where its 90 % interval knows of one look.
+
+    The intervals of places know of all looks, and so do the upper ends of what is counted exactly
+    (`metrics.estimates.EACH_LOOK`).
+    """
+    longer = stretched(measurement, bound / ONE_END)
+    if measurement.name in ("identity.score", "overbake.adherence_loss") and "environment" not in measurement.where:
+        return longer
+    if measurement.name not in ("identity.no_face", "framing.loss"):
+        return measurement
+    if measurement.interval is None or longer.interval is None:
+        return measurement
+    return replace(measurement, interval=(longer.interval[0], measurement.interval[1]))
 
 
 def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:

@@ -57,6 +57,7 @@ def facts_of(
                 "at_most": settings.matrix.most_replicates,
                 "stopped": done.stopped,
                 **({} if done.reach is None else {"reach": done.reach}),
+                **({"ends": done.ends} if done.ends else {}),
             },
             "ship_weights": list(study.ship_weights),
             "prompts": list(dict.fromkeys(cell.prompt for cell in study.cells)),

@@ -14,6 +14,7 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.evidence import evidence_cells, traits_of
+from lora_doctor.looks import bound_of_end
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe, with_met, without_settled
@@ -200,6 +201,7 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
         failing_at=confirmed_at(rules, facts.measurements, top), noted=facts.verdict.warnings,
+        bound=bound_of_end((facts.matrix.get("rounds") or {}).get("ends", 0)),
     )  # fmt: skip
     treated, why = _treated(findings, about, verdict.outcome)
     prescription = prescribe(treated, training, facts.measurements, spec=spec, label_sets=labels)

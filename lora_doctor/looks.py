@@ -34,6 +34,10 @@ and Blackburn, Controlled Clinical Trials 7 (1986)."""
 FAINT = 1.2815516
 """The same, where all that the pictures to come could do is end in a verdict: below one in ten they are not made.
 Source: stochastic curtailment, Lan, Simon and Halperin, Sequential Analysis 1 (1982)."""
+AGAIN = (ONE_END, 2.33, 2.58)
+"""Standard errors by which a claim about the whole matrix must be clear where rendering ends: for the first time, and
+after it was gone on with once and twice; after that `EARLY`. Ends together err with 0.06 at most then, and with 0.11 if
+each took the first one's (`benchmarks.weight_limit --again`)."""
 DRAWS = 400_000
 """Of the Monte-Carlo computation: the bound is right to a hundredth."""
 _SEED = 20_260
@@ -72,27 +76,37 @@ def planned_bound(alpha: float, taken: Sequence[Look], ahead: Sequence[int]) -> 
     return _bound(alpha, tuple(taken), tuple(ahead), SAVED if len(ahead) > 1 else 0.0)
 
 
+def bound_of_end(before: int) -> float:
+    """Standard errors that claims about the whole matrix take where rendering ends, having ended so often before."""
+    return AGAIN[before] if before < len(AGAIN) else EARLY
+
+
 def early(measurement: Measurement) -> Measurement:
     """The measurement as it counts before the last look: its 90 % interval stretched to `EARLY` standard errors."""
-    if measurement.value is None or measurement.interval is None:
+    return stretched(measurement, EARLY / ONE_END)
+
+
+def stretched(measurement: Measurement, longer: float) -> Measurement:
+    """The measurement with its interval so many times as long to either side; 1 = as it is."""
+    if measurement.value is None or measurement.interval is None or longer == 1.0:
         return measurement
     value, (low, high) = measurement.value, measurement.interval
-    longer = EARLY / ONE_END
     return replace(measurement, interval=(value - (value - low) * longer, value + (high - value) * longer))
 
 
-def foreseen(measurement: Measurement, rounds: int, of: int, luck: float = 0.0) -> Measurement:
+def foreseen(measurement: Measurement, rounds: int, of: int, luck: float = 0.0, bound: float = ONE_END) -> Measurement:
     """The measurement as the last of `of` rounds would leave it, if pictures went on as in the `rounds` so far.
 
-    Its interval is as much shorter as that many pictures make it, and by `luck` standard errors of what the estimate
-    may still move: each end as the kindest of such moves would leave it, never beyond the estimate. Measurements of
+    Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it, and by
+    `luck` standard errors of what the estimate may still move: each end as the kindest of such moves would leave it,
+    never beyond the estimate. Measurements of
     files gain nothing from pictures and are shortened like all others: what is foreseen is the most that can be hoped
     for.
     """
     if measurement.value is None or measurement.interval is None:
         return measurement
     value, (low, high), seen = measurement.value, measurement.interval, rounds / of
-    shorter = max(0.0, seen**0.5 - luck / ONE_END * (1.0 - seen) ** 0.5)
+    shorter = max(0.0, seen**0.5 - luck / bound * (1.0 - seen) ** 0.5)
     worse = measurement.one_worse
     return replace(
         measurement, interval=(value - (value - low) * shorter, value + (high - value) * shorter),

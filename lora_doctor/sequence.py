@@ -6,7 +6,7 @@ Looking often is paid for: claims about environments take Pocock's bound for the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
@@ -16,14 +16,18 @@ from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
 from lora_doctor.looks import (
     ALPHA,
+    EARLY,
     FAINT,
     LUCK,
+    ONE_END,
     SAVED,
     Look,
+    bound_of_end,
     early,
     foreseen,
     partial_conjunction_alpha,
     planned_bound,
+    stretched,
 )
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
@@ -56,11 +60,17 @@ Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left", "o
 """Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
 picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle; it is so
 close to its limit that the rounds which are left would hardly settle it."""
+OPEN_ENDS: tuple[Stop, ...] = ("budget", "all rounds", "out of reach")
+"""Those that a verdict is gone on from with more rounds or a larger budget."""
 PATIENCE = 3
 """Looks after which what is open, and has not changed, is taken for nothing that pictures settle or for out of reach: a
 measurement that is missing at the first look may come with the next readings."""
 STEP = 4
 """Rounds more that are tried at a time, to say with how many a verdict is in reach."""
+FARTHEST = 5
+"""How many times as many rounds are tried at most: more of them nobody renders."""
+ENDLESS = 10**6
+"""As many rounds as anybody may wish."""
 _NOTHING = ArmPlan()
 
 
@@ -74,7 +84,9 @@ class Sequenced:
     stopped: Stop
     """Why no more was rendered."""
     reach: int | None = None
-    """Of what was out of reach: with how many rounds at most it would not be."""
+    """Of what is out of reach: with how many rounds at most it would not be."""
+    ends: int = 0
+    """How often rendering ended before, with fewer rounds, and was gone on with."""
 
 
 def until_decided(
@@ -93,7 +105,8 @@ def until_decided(
     stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
-    ledger, asker = _Ledger(run, _alpha(plan, judges), range(first, most + 1)), _Asker(plan, beside.arms, judges, lora)
+    ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
+    asker = _Asker(plan, beside.arms, judges, lora, ledger)
     for rounds in ledger.schedule:
         bound = ledger.look(rounds)
         study, measurements = see(cells, new, bound)
@@ -107,10 +120,15 @@ def until_decided(
             stopped = "budget"
             break
         new, cells = more, (*cells, *more)
+    if stopped in OPEN_ENDS:
+        ledger.end(rounds)
     probes = _asked_by_findings(beside, measurements, judges)
     if probes and (matrix.budget is None or len(cells) + len(probes) <= matrix.budget):
         study, measurements = see((*cells, *probes), probes, bound)
-    return Sequenced(study=study, measurements=measurements, looks=ledger.taken, stopped=stopped, reach=asker.reach)
+    return Sequenced(
+        study=study, measurements=measurements, looks=ledger.taken, stopped=stopped, reach=asker.reach,
+        ends=ledger.ends_before(rounds),
+    )  # fmt: skip
 
 
 def require_budget(plan: Sequence[Cell], matrix: MatrixSettings, beside: ArmPlan = _NOTHING) -> None:
@@ -154,6 +172,7 @@ class _View:
     judges: Judges
     novel: tuple[str, ...]
     lora: str
+    ledger: _Ledger
 
     def judged(self, rounds: int, of: int) -> tuple[Sequence[Finding], Sequence[NotEvaluated], tuple[Finding, ...]]:
         """The findings, the rules that were not evaluated, and the suspicions that are worth more pictures.
@@ -193,36 +212,48 @@ class _View:
         at_once = self._decided(findings, not_evaluated, self.measurements)
         if at_once.outcome == "INCONCLUSIVE":
             return at_once
-        return self._decided(findings, not_evaluated, [_firm(m) for m in self.measurements])
+        return self._decided(findings, not_evaluated, self.measurements, EARLY)
 
     def _decided(
-        self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement]
-    ) -> Verdict:
+        self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement],
+        bound: float = ONE_END,
+    ) -> Verdict:  # fmt: skip
         return decide(
-            findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora
-        )
+            findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora,
+            bound=bound,
+        )  # fmt: skip
+
+    def is_out_of_reach(self, rounds: int, of: int) -> bool:
+        """Whether the rounds that are left would hardly decide what is open, and more pictures in the end would."""
+        return rounds < of and self._is_open(rounds, of) and not self._is_open(rounds, ENDLESS)
 
     def reach(self, rounds: int, of: int) -> int | None:
-        """With how many rounds at most the verdict is not out of reach any more; None = it is not with `of` of them.
+        """With how many rounds at most, going on after the `rounds` so far, the verdict is not out of reach any more.
 
-        None too where it never is in reach: what keeps it open then is nothing that is too close to call.
+        At the bounds that are left for that. None = not with `FARTHEST` times as many either.
         """
-        if rounds == of or not self._is_out_of_reach(rounds, of):
-            return None
-        farther = range(of + STEP, of + 4 * rounds, STEP)  # a quarter of all rounds leaves luck enough for any distance
-        return next((most for most in farther if not self._is_out_of_reach(rounds, most)), None)
+        farther = range(of + STEP, FARTHEST * of + 1, STEP)
+        return next((most for most in farther if not self._is_open(rounds, most, going_on=True)), None)
 
-    def _is_out_of_reach(self, rounds: int, of: int) -> bool:
+    def _is_open(self, rounds: int, of: int, *, going_on: bool = False) -> bool:
         """Whether the verdict would be open after all rounds too, if each estimate had `FAINT` luck to where it helps.
 
         What no rule speaks of yet is farther from being confirmed than what is open is from being settled. Where an
-        estimate alone decides, on whichever side of its limit it ends, nothing is out of reach.
+        estimate alone decides, on whichever side of its limit it ends, the next pictures may.
         """
-        at_last = [foreseen(one, rounds, of, FAINT) for one in self.measurements]
-        found, not_evaluated = evaluate(self.judges.rules, at_last, self.judges.policy.weights)
-        if self._decided(found, not_evaluated, at_last).outcome != "INCONCLUSIVE":
+        ends, now = self.ledger.ends_before(rounds) + going_on, self.ledger.taken[-1].bound
+        then = self.ledger.bound_if(rounds, of) if going_on else now
+
+        def at_last(one: Measurement) -> Measurement:
+            if "environment" not in one.where:
+                return foreseen(one, rounds, of, FAINT)
+            return foreseen(stretched(one, then / now), rounds, of, FAINT, then)
+
+        all_then = [at_last(one) for one in self.measurements]
+        found, not_evaluated = evaluate(self.judges.rules, all_then, self.judges.policy.weights)
+        if self._decided(found, not_evaluated, all_then, bound_of_end(ends)).outcome != "INCONCLUSIVE":
             return False
-        checks = demands(Book(at_last), self.judges.policy, self.novel)
+        checks = demands(Book(all_then), self.judges.policy, self.novel)
         return not any(check.state == "open" and check.by_estimate for check in checks)
 
     def beyond_pictures(
@@ -244,24 +275,11 @@ class _View:
         return frozenset((*(place for place, _ in still), *unjudged))
 
 
-def _firm(measurement: Measurement) -> Measurement:
-    """As it counts before the last look for a demand of the policy whose interval does not know of several looks.
-
-    Those of places do, and so do the upper ends of what is counted exactly (`estimates.EACH_LOOK`).
-    """
-    if measurement.name in ("identity.score", "overbake.adherence_loss") and "environment" not in measurement.where:
-        return early(measurement)
-    if measurement.name not in ("identity.no_face", "framing.loss") or measurement.interval is None:
-        return measurement
-    stretched = early(measurement).interval
-    return measurement if stretched is None else replace(measurement, interval=(stretched[0], measurement.interval[1]))
-
-
 class _Asker:
     """Says after each look which cells would tell more, and remembers what no picture could settle at the last ones."""
 
-    def __init__(self, plan: Sequence[Cell], arms: Sequence[Cell], judges: Judges, lora: str) -> None:
-        self._plan, self._arms, self._judges, self._lora = plan, arms, judges, lora
+    def __init__(self, plan: Sequence[Cell], arms: Sequence[Cell], judges: Judges, lora: str, ledger: _Ledger) -> None:
+        self._plan, self._arms, self._judges, self._lora, self._ledger = plan, arms, judges, lora, ledger
         self._stuck: list[frozenset[int | str] | None] = []
         self.reach: int | None = None
         """Of what is out of reach now: with how many rounds at most it would not be."""
@@ -269,7 +287,7 @@ class _Asker:
     def next(self, rounds: int, study: Study, measurements: tuple[Measurement, ...]) -> tuple[Cell, ...] | Stop:
         """The cells that would tell more after so many rounds, or why none would."""
         policy, rules, novel = self._judges.policy, self._judges.rules, _novel(self._plan)
-        view = _View(measurements=measurements, judges=self._judges, novel=novel, lora=self._lora)
+        view = _View(measurements=measurements, judges=self._judges, novel=novel, lora=self._lora, ledger=self._ledger)
         findings, not_evaluated, suspected = view.judged(rounds, _rounds(self._plan))
         gap = next((m for m in measurements if m.name == "identity.gap" and not m.where), None)
         along = view.arms_worth_asking(self._arms, rounds)
@@ -279,9 +297,10 @@ class _Asker:
         self._stuck.append(None if suspected else view.beyond_pictures(findings, not_evaluated))
         if len(self._stuck) >= PATIENCE and self._stuck[-1] is not None and len(set(self._stuck[-PATIENCE:])) == 1:
             return "nothing left"
-        patient = len(self._stuck) >= PATIENCE and self._stuck[-1] is None
-        self.reach = view.reach(rounds, _rounds(self._plan)) if patient and not suspected else None
-        if self.reach is not None:
+        of, asks = _rounds(self._plan), not suspected and self._stuck[-1] is None
+        out_of_reach = asks and len(self._stuck) >= PATIENCE and view.is_out_of_reach(rounds, of)
+        self.reach = view.reach(rounds, of) if out_of_reach or (asks and rounds == of) else None
+        if out_of_reach:
             return next_of_arms(self._arms, rounds, along) or "out of reach"
         asked, still_open = asked_arms(suspected, rules), open_environments(measurements, policy, novel)
         beside = next_of_arms(self._arms, rounds, asked - {""})
@@ -303,6 +322,7 @@ class _Ledger:
         # Else they were at another claim, or by a plan that left nothing to go on with.
         same = (stored.get("alpha"), stored.get("saved")) == (alpha, SAVED)
         past = stored.get("looks", ()) if same else ()
+        self._ended = tuple(int(rounds) for rounds in stored.get("ended", ()))
         self._bounds = {int(rounds): float(bound) for rounds, bound in past}
         ahead = [rounds for rounds in schedule if rounds not in self._bounds]
         known = {int(rounds): float(bound) for rounds, bound in stored.get("ahead", ())} if past else {}
@@ -317,9 +337,26 @@ class _Ledger:
         if rounds in self._ahead:
             self._bounds[rounds] = self._ahead.pop(rounds)
         self.taken = (*self.taken, Look(rounds, self._bounds[rounds]))
-        looks, ahead = ([[r, bound] for r, bound in sorted(each.items())] for each in (self._bounds, self._ahead))
-        self._run.put_json(LOOKS, {"alpha": self._alpha, "saved": SAVED, "looks": looks, "ahead": ahead})
+        self._remember()
         return self._bounds[rounds]
+
+    def end(self, rounds: int) -> None:
+        """Remember that rendering ended after so many rounds, with a verdict that can be gone on from."""
+        self._ended = tuple(sorted({*self._ended, rounds}))
+        self._remember()
+
+    def ends_before(self, rounds: int) -> int:
+        """How often rendering ended with fewer rounds."""
+        return sum(ended < rounds for ended in self._ended)
+
+    def bound_if(self, rounds: int, most: int) -> float:
+        """The bound of every further look if, after so many rounds, it is gone on to `most`."""
+        return planned_bound(self._alpha, self.taken, range(rounds + 1, most + 1))
+
+    def _remember(self) -> None:
+        looks, ahead = ([[r, bound] for r, bound in sorted(each.items())] for each in (self._bounds, self._ahead))
+        held = {"alpha": self._alpha, "saved": SAVED, "looks": looks, "ahead": ahead, "ended": list(self._ended)}
+        self._run.put_json(LOOKS, held)
 
 
 def _alpha(plan: Sequence[Cell], judges: Judges) -> float:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import date
 from types import MappingProxyType
 
-from lora_doctor.demands import below_warning, demands
+from lora_doctor.demands import below_warning, claimed, demands
 from lora_doctor.effects import idle_waivers, level_of, rule_of, weigh
+from lora_doctor.looks import ONE_END
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
 from lora_doctor.types import Finding, Measurement, NotEvaluated, Verdict
 from lora_doctor.verdict_words import (
     aside,
+    gone_on_with,
     ignored_rules,
     leading_sentence,
     limits_of,
@@ -38,17 +40,19 @@ def decide(
     lora: str = "",
     failing_at: Mapping[float, Sequence[str]] = MappingProxyType({}),
     noted: Sequence[str] = (),
+    bound: float = ONE_END,
 ) -> Verdict:
     """The verdict.
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
-    told; `noted` are warnings from before any render. HOLD: a finding that holds is confirmed, or a demand is
+    told; `noted` are warnings from before any render; by `bound` standard errors claims about the whole matrix must be
+    clear (`looks`). HOLD: a finding that holds is confirmed, or a demand is
     proven to fail. SHIP: every demand holds, and every rule whose finding could hold was evaluated or is optional. Else
     INCONCLUSIVE. Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not
     evaluated, certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
-    book = Book(measurements)
+    book = Book(claimed(measurement, bound) for measurement in measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
     checks = demands(book, policy, novel)
     unjudged = [n for n in not_evaluated if policy.rules.get(rule_of(n)) != "ignore"]
@@ -61,6 +65,7 @@ def decide(
     warnings = (*noted, *texts_of(weighed, "warns"), *below_warning(book, policy, novel), *optional, *idle)
     limits = (
         *limits_of(book, policy, novel, failing_at),
+        *gone_on_with(bound),
         *not_tested(book, policy),
         *ignored_rules(weighed, not_evaluated, policy),
     )

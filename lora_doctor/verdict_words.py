@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 
 from lora_doctor.demands import claim_check, gap_check
 from lora_doctor.effects import in_part, rule_of
+from lora_doctor.looks import ONE_END
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import Claim, Policy
 from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated
@@ -85,6 +87,16 @@ def limits_of(
         _working_range(book, policy, failing_at),
         *_others(book),
     )
+
+
+def gone_on_with(bound: float) -> Iterator[str]:
+    """That claims took more than one end would have; empty where rendering ended once."""
+    if bound > ONE_END:
+        level = 2 * NormalDist().cdf(bound) - 1
+        yield (
+            f"Gone on with after an open verdict: what is claimed over all places is claimed by {level:.1%} intervals, "
+            "because every further look is another chance to be wrong."
+        )
 
 
 def _judged(scores: Mapping[str, Measurement | None]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from lora_doctor.arm_plan import ArmPlan
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges
-from lora_doctor.looks import Look, planned_bound
+from lora_doctor.looks import AGAIN, EARLY, FIRMEST, SAVED, Look, bound_of_end, planned_bound
 from lora_doctor.metrics import identity
 from lora_doctor.policy import load_policy
 from lora_doctor.run_folder import RunFolder
@@ -105,9 +105,41 @@ def test_what_is_out_of_reach_goes_on_with_as_many_rounds_as_are_named(tmp_path:
     assert then.looks[: len(first.looks)] == first.looks and len(then.looks) > len(first.looks)
 
 
+def test_what_is_gone_on_with_again_and_again_needs_more_each_time(tmp_path: Path) -> None:
+    """Places by the bound that is left, all together by a firmer interval; the same command again changes nothing."""
+
+    def at_limit(cell: Cell) -> float:
+        return max(-0.5, min(1.2, drawn(0.61, spread=0.25)(cell)))
+
+    most, seen = 8, []
+    for _ in range(4):
+        plan = make_study(environments=ENVIRONMENTS, weights=(0.0, 0.4, 0.7, 1.0), replicates=most).cells
+        found, again = (went(Eyes(at_limit, replicates=most), tmp_path / "run", plan=plan) for _ in range(2))
+        assert (again.looks, again.ends, again.stopped) == (found.looks, found.ends, found.stopped)
+        seen.append(found)
+        most = found.reach or most + 4
+    assert [one.ends for one in seen] == [0, 1, 2, 3]
+    assert [one.looks[-1].bound for one in seen] == sorted(one.looks[-1].bound for one in seen)
+    assert [bound_of_end(one.ends) for one in seen] == sorted({*AGAIN, EARLY})
+
+
+def test_a_budget_that_is_raised_is_another_end_and_one_run_has_none_before(tmp_path: Path) -> None:
+    ends = [went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", replace(MATRIX, budget=budget)).ends
+            for budget in (96, 132, 132, 168)]  # fmt: skip
+    assert ends == [0, 1, 1, 2]
+
+
+def test_no_number_of_rounds_is_named_where_the_looks_left_nothing_to_claim_by(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as run:
+        run.put_json(LOOKS, {"alpha": 0.025, "saved": SAVED, "looks": [[2, 0.5]], "ahead": []})
+    found = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run")
+    assert found.looks[-1].bound == FIRMEST and found.reach is None
+
+
 def test_whole_matrix_is_rendered_where_it_is_asked_for(tmp_path: Path) -> None:
     found = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", replace(MATRIX, full=True))
-    assert (found.stopped, found.reach, found.looks[-1].rounds) == ("all rounds", None, 8)
+    assert (found.stopped, found.looks[-1].rounds) == ("all rounds", 8)
+    assert found.reach is not None and found.reach > 8
 
 
 def test_dose_weights_are_rendered_in_the_first_round_only_and_no_cell_twice(tmp_path: Path) -> None:
@@ -120,7 +152,7 @@ def test_dose_weights_are_rendered_in_the_first_round_only_and_no_cell_twice(tmp
 
 def test_an_environment_that_is_decided_is_rendered_no_more(tmp_path: Path) -> None:
     sure = drawn(0.95, spread=0.02)
-    eyes = Eyes(lambda cell: sure(cell) if cell.environment in ("library", "beach") else drawn(0.62, 0.2)(cell))
+    eyes = Eyes(lambda cell: sure(cell) if cell.environment in ("library", "beach") else drawn(0.67, 0.2)(cell))
     went(eyes, tmp_path / "run")
     late = {cell.environment for cell in eyes.rendered if cell.replicate > 3}
     assert late and late <= {"snow", "desert"}
@@ -407,7 +439,7 @@ def test_where_the_estimate_alone_decides_nothing_is_out_of_reach(seed: int, tmp
     with RunFolder(tmp_path / "run") as run:
         at_limit = Eyes(drawn(lenient.identity_at_least - 0.02, spread=0.25, seed=seed))
         found = until_decided(FULL.cells, MATRIX, replace(JUDGES, policy=lenient), at_limit, run)
-    assert (found.stopped, found.reach) in (("all rounds", None), ("decided", None))
+    assert found.stopped in ("all rounds", "decided")
 
 
 def test_without_a_ruler_rendering_ends_for_that_reason(tmp_path: Path) -> None:

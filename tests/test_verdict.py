@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_doctor.demands import open_environments, units_to_decide
+from lora_doctor.looks import AGAIN
 from lora_doctor.policy import Policy, load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
@@ -271,6 +272,19 @@ def test_a_weight_at_which_identity_is_too_close_to_the_limit_ships_by_no_mean_w
     """0.62 at weight 0.7 and 0.85 at 1 and over both: whoever loads it at 0.7 may as well get somebody else."""
     assert outcome(score(0.62, 0.05, weight="0.7")) == "INCONCLUSIVE"
     assert outcome(score(0.62, 0.01, weight="0.7")) == "SHIP"
+
+
+def test_what_was_gone_on_with_takes_a_firmer_interval_and_says_so() -> None:
+    """Of all places together; a place by itself knows of its looks."""
+    short, places = score(0.66, 0.05, weight="0.7"), score(0.66, 0.05, weight="ship", environment="beach")
+
+    def at(bound: float, *new: Measurement) -> Verdict:
+        return decide((), (), replaced(ship_readings(), *new), STANDARD, novel=NOVEL, bound=bound)
+
+    assert at(AGAIN[0], short).outcome == "SHIP" and at(AGAIN[1], short).outcome == "INCONCLUSIVE"
+    assert at(AGAIN[2], places).outcome == "SHIP"
+    assert not [limit for limit in at(AGAIN[0]).limits if "Gone on with" in limit]
+    assert [limit for limit in at(AGAIN[1]).limits if "Gone on with" in limit and "98.0% intervals" in limit]
 
 
 def test_a_mean_over_weights_does_not_hide_a_weight_at_which_environments_are_lost() -> None:

@@ -57,7 +57,7 @@ def test_a_fix_of_captions_is_a_sentence(fix: dict[str, Any], text: str) -> None
     [
         ("INCONCLUSIVE", "all rounds", "`most_replicates = 12` under [matrix]"),
         ("INCONCLUSIVE", "budget", "a larger --budget"),
-        ("INCONCLUSIVE", "out of reach", "`most_replicates = 12` under [matrix]"),
+        ("INCONCLUSIVE", "out of reach", "would hardly decide it, nor would several times as many"),
         ("INCONCLUSIVE", "nothing left", ""),
         ("INCONCLUSIVE", "no ruler", ""),
         ("HOLD", "all rounds", ""),

@@ -321,7 +321,7 @@ def _combined(first: Sample, second: Sample) -> Interval | None:
 
 def _declared(first: Sample, second: Sample) -> Interval | None:
     """The interval of a contrast of which one side is a single environment, as `fixed` tells it."""
-    bound = statistics.NormalDist().inv_cdf((1 + intervals.LEVEL) / 2)
+    bound = intervals.BOUND
     sides: list[tuple[float, Interval]] = []
     for one in (first, second):
         means = list(one.means().values())

@@ -1,7 +1,8 @@
 """Who is in the picture: identity scores between floor and ceiling, by weight, framing and environment.
 
-A render without a face scores 0 and is counted in `identity.no_face` too. Intervals are those of the renders on the
-given ruler; how firm the ruler is, `identity.floor`, `.ceiling` and `.gap` say.
+A render without a face scores 0 and is counted in `identity.no_face` too. Intervals of scores hold the error of the
+renders and that of the ruler, which `identity.floor`, `.ceiling` and `.gap` tell by itself; contrasts of two slices are
+on one ruler, and hold the renders' alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from lora_doctor.image_states import came_out_empty
+from lora_doctor.metrics import intervals
 from lora_doctor.metrics.estimates import (
     EACH_LOOK,
     Estimate,
@@ -26,6 +28,7 @@ from lora_doctor.metrics.estimates import (
 )
 from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
+from lora_doctor.metrics.ruler_error import with_ruler_error
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study, Where
 
@@ -97,13 +100,21 @@ def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, l
     if "environment" in where:
         own, others = (luck.of_environment(each) for each in (one, everywhere))
         alone = fixed(own, others, study.bound)
-        estimate = luck.widened(alone, where["environment"], study.bound)
+        estimate = _on(ruler, where, luck.widened(alone, where["environment"], study.bound), study.bound)
         worse = _with_one_worse(own, others, study.bound, alone, estimate)
     else:
         own = luck.of_framing(one) if "framing" in where else one
-        estimate, worse = mean(own), None
+        estimate, worse = _on(ruler, where, mean(own), intervals.BOUND), None
     more = caveat, ship_caveat(study, where)
     return told(estimate, "identity.score", where, "score", *more, reach=reach_of(own), one_worse=worse)
+
+
+def _on(ruler: Ruler | str, where: Where, estimate: Estimate, bound: float) -> Estimate:
+    """The estimate with the ruler's own error, by `bound` standard errors; the base model's score makes the floor."""
+    if isinstance(ruler, str) or where["weight"] == "0":
+        return estimate
+    mark = ruler.framings[where["framing"]] if "framing" in where else ruler.whole
+    return with_ruler_error(estimate, mark, bound / intervals.BOUND)
 
 
 def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 Interval = tuple[float, float]
 LEVEL = 0.90
 """Two-sided confidence of every interval."""
+BOUND = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""The same in standard errors to either side, on the normal scale."""
 INTRA_CLASS_CORRELATION = 0.3
 """Assumed correlation of units of one environment; used only where fewer than three environments cannot show it."""
 NO_SPREAD = 1e-12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,15 +41,21 @@ def test_every_slice_that_rules_may_ask_for_is_there_once() -> None:
     assert all(m.value is not None and m.interval is not None for m in found if m.name not in EXACT)
 
 
-def test_intervals_come_from_environments() -> None:
+def test_intervals_come_from_environments_and_from_the_ruler() -> None:
+    """Of a score of 0.7, seven tenths of the ceiling's error and three of the floor's."""
     spread = {"library": 0.9, "forest": 0.8, "beach": 0.7, "city": 0.6, "snow": 0.5}
-    one = get(
-        measure(make_study(identity=lambda c: spread[c.environment] if c.weight else 0.0)), "identity.score", weight="1"
-    )
+    found = measure(make_study(identity=lambda c: spread[c.environment] if c.weight else 0.0))
+    one, gap = get(found, "identity.score", weight="1"), get(found, "identity.gap").value
+    floor, ceiling = (get(found, f"identity.{name}") for name in ("floor", "ceiling"))
+    assert gap and floor.value is not None and floor.interval and ceiling.value is not None and ceiling.interval
     half = 2.131847 * 0.158114 / 5**0.5
+    above, below = ceiling.interval[1] - ceiling.value, floor.interval[1] - floor.value
+    low = 0.7 - math.hypot(half, 0.7 * above / gap, 0.3 * below / gap)
     assert one.value == pytest.approx(0.7, abs=1e-4)
-    assert one.interval == pytest.approx((0.7 - half, 0.7 + half), abs=1e-4)
+    assert one.interval is not None and one.interval[0] == pytest.approx(low, abs=1e-4)
     assert one.n == 30
+    base = get(found, "identity.score", weight="0")
+    assert base.interval is not None and floor.interval is not None and base.value == pytest.approx(0.0, abs=1e-4)
 
 
 def test_a_face_that_turns_generic_on_close_ups_is_a_framing_gap() -> None:
