@@ -20,6 +20,10 @@ class Book:
         """The measurement of exactly this slice."""
         return self._by_slot.get((name, tuple(sorted(where.items()))))
 
+    def named(self, name: str) -> list[Measurement]:
+        """The measurements of all slices of this name."""
+        return [m for (own, _), m in self._by_slot.items() if own == name]
+
     def environments(self, weight: str = "ship") -> dict[str, Measurement]:
         """Environment -> identity score at a weight, or over the ship weights."""
         keys = {"weight", "environment"}

@@ -86,6 +86,7 @@ def limits_of(
         f"Policy: {policy.name}{f', which extends {policy.extends}' if policy.extends else ''}.",
         _working_range(book, policy, failing_at),
         *_others(book),
+        *_excused(book),
     )
 
 
@@ -119,6 +120,8 @@ def _failures(failing_at: Mapping[float, Sequence[str]]) -> str:
     return "; ".join(f"{rule} at {', '.join(at)}" for rule, at in weights.items())
 
 
+SEEN = 0.01
+"""Share of pictures below which a share is told as 0 %."""
 USUAL = "nearly every LoRA of one character does this, and it is judged only with `with_others = true`"
 """What to make of the character's coming without its trigger, where no rule is asked to judge it."""
 
@@ -137,6 +140,15 @@ def _others(book: Book) -> Iterator[str]:
         if match is not None and base is not None and match.value is not None and base.value is not None:
             traits = f"; {match.value:.0%} of the traits asked for them come, {base.value:.0%} without the LoRA"
         yield f"Other people, asked for without the trigger: {number_text(bleed)} of the way to the character{traits}."
+
+
+def _excused(book: Book) -> Iterator[str]:
+    """Flips of traits that do not count because the dataset's own pictures are read so too: errors, or really so."""
+    excused = {m.where["attribute"].replace("_", " "): m for m in book.named("attribute.excused_flips")}
+    shown = {what: f"{m.value:.0%}" for what, m in excused.items() if m.value is not None and m.value >= SEEN}
+    if shown:
+        told = ", ".join(f"{what} in {share}" for what, share in shown.items())
+        yield f"Read as another trait, and not counted because the dataset's own pictures are too: {told}."
 
 
 def _working_range(book: Book, policy: Policy, failing_at: Mapping[float, Sequence[str]]) -> str:

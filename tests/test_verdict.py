@@ -196,6 +196,14 @@ def test_traits_of_which_the_spec_says_nothing_are_named_as_not_tested() -> None
     assert "its eye colour (the spec does not say), its outfit (the spec does not say)" in told
 
 
+def test_flips_that_the_dataset_excuses_are_told() -> None:
+    excused = [number("attribute.excused_flips", 0.18, 0.08, attribute="hair_colour"),
+               number("attribute.excused_flips", 0.0, 0.05, attribute="eye_colour")]  # fmt: skip
+    limits = judge(replaced(healthy(), *excused)).limits
+    assert [limit for limit in limits if limit.endswith("the dataset's own pictures are too: hair colour in 18%.")]
+    assert not [limit for limit in judge(healthy()).limits if "not counted" in limit]
+
+
 def test_two_people_in_most_pictures_hold_a_release() -> None:
     two = [number("state.share", 0.9, 0.1, weight="ship", state="several people"),
            number("overbake.artefacts", 0.88, 0.12, weight="ship")]  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from lora_doctor.metrics.calibration import Calibration, carried, jeffreys, without_false
-from lora_doctor.metrics.estimates import Estimate, mean, spread, told
+from lora_doctor.metrics.estimates import Estimate, mean, moved, spread, told
 from lora_doctor.metrics.intervals import wilson
 from lora_doctor.metrics.positive_control import colour_blind
 from lora_doctor.metrics.sensitivity import (
@@ -50,8 +50,10 @@ def _attribute(study: Study, attribute: str) -> Iterator[Measurement]:
     yield told(estimate, "attribute.base_match", whole, "share", caveat)
     yield told(_sensitivity(study, labels, problem), "attribute.sensitivity", whole, "share")
     flipped, caveat = flips(study, attribute)
-    rate = freed(study, attribute, mean(flipped))
+    raw = mean(flipped)
+    rate = freed(study, attribute, raw)
     yield told(rate, "attribute.flip_rate", whole, "share", caveat, ship_caveat(study))
+    yield told(_excused(raw, rate), "attribute.excused_flips", whole, "share", caveat, ship_caveat(study))
     yield told(spread(flipped), "attribute.flip_scene_spread", whole, "share", caveat, ship_caveat(study))
 
 
@@ -115,6 +117,12 @@ def freed(study: Study, attribute: str, rate: Estimate, seen: Seen | None = None
         everything, of_these = false_flips(study, labels, seen, others_too=True)
         high = max(high, of_these / everything)
     return without_false(rate, false / shown, (low, high))
+
+
+def _excused(raw: Estimate, rate: Estimate) -> Estimate:
+    """What is left out of the rate of flips because the dataset's own pictures are read so too; as unsure as what was
+    read."""
+    return raw if raw.value is None or rate.value is None else moved(raw, raw.value - rate.value)
 
 
 def _readable(

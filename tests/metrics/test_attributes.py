@@ -6,7 +6,7 @@ import pytest
 
 from lora_doctor.metrics.attributes import measure
 from lora_doctor.types import CLOSE_UP, FRAMINGS, FULL_BODY, UPPER_BODY, Cell
-from tests.metrics.make_study import LABEL_SETS, Labels, get, make_study, references
+from tests.metrics.make_study import LABEL_SETS, SPEC, Labels, get, make_study, reading, references
 
 
 def test_a_character_as_specified_matches_everywhere() -> None:
@@ -118,3 +118,17 @@ def test_an_attribute_without_a_framing_that_shows_it_has_a_reason() -> None:
 def test_a_spec_attribute_is_read_by_its_own_label_set() -> None:
     found = measure(make_study(spec={"hair_colour": "white_hair"}, label_sets=LABEL_SETS))
     assert {m.where["attribute"] for m in found if "attribute" in m.where} == {"hair_colour"}
+
+
+def test_flips_that_the_dataset_shows_as_often_are_excused_and_counted_as_such() -> None:
+    """One in five references is read as black-haired, at no certainty, and so is one in five environments."""
+    unsure = {"hair_colour": ("black_hair", 0.9)}
+    refs = tuple(
+        reading(cosine=0.8, noise=2 + i, labels=SPEC | {"environment": "library", "framing": FRAMINGS[i % 3]}
+                | (unsure if i % 5 == 0 else {}))
+        for i in range(30)
+    )  # fmt: skip
+    found = measure(make_study(refs=refs, labels=lambda c: unsure if c.environment == "beach" else {}))
+    assert get(found, "attribute.flip_rate", attribute="hair_colour").value == pytest.approx(0.0)
+    assert get(found, "attribute.excused_flips", attribute="hair_colour").value == pytest.approx(0.2)
+    assert get(found, "attribute.excused_flips", attribute="body").value == 0.0
