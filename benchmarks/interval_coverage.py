@@ -13,12 +13,23 @@ import argparse
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lora_doctor.metrics import intervals
+from lora_doctor.metrics.calibration import Calibration, carried, jeffreys, without_false
 from lora_doctor.metrics.dose_response import half_effect_weight
-from lora_doctor.metrics.estimates import paired_difference, welch_difference
+from lora_doctor.metrics.estimates import (
+    Estimate,
+    declared_difference,
+    declared_rate,
+    mean,
+    paired_difference,
+    spread,
+    welch_difference,
+)
 from lora_doctor.metrics.intervals import LEVEL, Interval
+from lora_doctor.metrics.ruler import Mark
+from lora_doctor.metrics.ruler_error import with_ruler_error
 from lora_doctor.metrics.units import Sample
 
 Draw = Callable[[random.Random], Interval | None]
@@ -49,6 +60,10 @@ def scenarios() -> Iterator[Scenario]:
     yield from _differences()
     yield from _ratios()
     yield from _half_effects()
+    yield from _calibrated()
+    yield from _declared()
+    yield from _spreads()
+    yield from _on_a_ruler()
 
 
 def _scores() -> Iterator[Scenario]:
@@ -185,6 +200,112 @@ def _half_effects() -> Iterator[Scenario]:
         for count in (4, 5):
             where = f"{len(weights)} weights, {count} environments"
             yield Scenario("half-effect weight (jackknife)", where, 0.5, draw(weights, count))
+
+
+def _calibrated() -> Iterator[Scenario]:
+    """Shares that an instrument reads, which it reads right, or falsely, in as many of the dataset's pictures."""
+
+    def right(truth: float, sensitivity: float, pictures: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            seen = sum(rng.random() < sensitivity for _ in range(pictures))
+            low, high = jeffreys(seen, pictures)
+            read = mean(_shares(rng, 5, 12, truth * sensitivity))
+            share = seen / pictures
+            whole = estimate_of(read, lambda value: value / share)
+            return carried(whole, Calibration(low=low / share, high=high / share)).interval
+
+        return table
+
+    def false(truth: float, wrong: float, pictures: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            seen = sum(rng.random() < wrong for _ in range(pictures))
+            read = mean(_shares(rng, 5, 12, truth + (1 - truth) * wrong))
+            return without_false(read, seen / pictures, jeffreys(seen, pictures)).interval
+
+        return table
+
+    for truth in (0.5, 0.7):
+        for sensitivity in (0.8, 0.9):
+            where = f"rate {truth:g} read right in {sensitivity:g} of 30 pictures"
+            yield Scenario("rate over a measured sensitivity", where, truth, right(truth, sensitivity, 30))
+    for truth in (0.3, 0.5):
+        for wrong in (0.1, 0.2):
+            where = f"rate {truth:g}, {wrong:g} of 30 pictures alarm falsely"
+            yield Scenario("rate freed from false alarms", where, truth, false(truth, wrong, 30))
+
+
+def estimate_of(read: Estimate, change: Callable[[float], float]) -> Estimate:
+    """The estimate with its value and both ends changed."""
+    if read.value is None or read.interval is None:
+        return read
+    return replace(read, value=change(read.value), interval=(change(read.interval[0]), change(read.interval[1])))
+
+
+def _declared() -> Iterator[Scenario]:
+    """Exact intervals of declared places, alike or not, and of what is lost and gained there."""
+    tail = (1 - LEVEL) / 2
+
+    def one(rates: tuple[float, ...], units: int) -> Draw:
+        return lambda rng: declared_rate(_places(rng, rates, units), tail).interval
+
+    def two(lost: float, gained: float, units: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            rows = [[rng.random() for _ in range(units)] for _ in range(5)]
+            base = _of_rows([[float(not lost <= v < lost + gained) for v in row] for row in rows])
+            ship = _of_rows([[float(v >= lost) for v in row] for row in rows])
+            return declared_difference(base, ship, tail).interval
+
+        return table
+
+    for units in (4, 8):
+        for rates in ((0.15,) * 5, (0.5, 0.2, 0.05, 0.0, 0.0)):
+            where = f"5 places of {units}, rates {', '.join(f'{rate:g}' for rate in rates)}"
+            yield Scenario("declared rate (exact)", where, statistics.fmean(rates), one(rates, units))
+        for lost, gained in ((0.2, 0.0), (0.3, 0.1)):
+            where = f"5 places of {units}, {lost:g} lost and {gained:g} gained"
+            yield Scenario("declared difference (exact)", where, lost - gained, two(lost, gained, units))
+
+
+def _places(rng: random.Random, rates: tuple[float, ...], units: int) -> Sample:
+    return _of_rows([[float(rng.random() < rate) for _ in range(units)] for rate in rates])
+
+
+def _of_rows(rows: list[list[float]]) -> Sample:
+    return Sample(rate=True, units={f"e{i}": {("", j): v for j, v in enumerate(row)} for i, row in enumerate(rows)})
+
+
+def _spreads() -> Iterator[Scenario]:
+    def draw(rates: tuple[float, ...]) -> Draw:
+        return lambda rng: spread(_places(rng, rates, 12)).interval
+
+    for rates in ((0.1, 0.1, 0.1, 0.1, 0.7), (0.1, 0.3, 0.5, 0.7), (0.3,) * 5):
+        where = f"places of 12, rates {', '.join(f'{rate:g}' for rate in rates)}"
+        yield Scenario("spread between places", where, max(rates) - min(rates), draw(rates))
+
+
+def _on_a_ruler() -> Iterator[Scenario]:
+    """A score whose floor and ceiling are means of few pictures."""
+
+    def draw(score: float, references: int) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            floors = [rng.gauss(0.1, 0.05) for _ in range(5)]
+            shown = [rng.gauss(0.7, 0.1) for _ in range(references)]
+            seen = [rng.gauss(0.1 + score * 0.6, 0.05) for _ in range(5)]
+            floor, ceiling = (_by_t(values) for values in (floors, shown))
+            gap = (ceiling.value or 0.0) - (floor.value or 0.0)
+            mark = Mark(floor=floor, ceiling=ceiling, gap=Estimate(value=gap), problem=None)
+            return with_ruler_error(_by_t([(one - (floor.value or 0.0)) / gap for one in seen]), mark).interval
+
+        return table
+
+    for references in (9, 30):
+        for score in (0.3, 0.6, 0.9):
+            where = f"score {score:g}, {references} references"
+            yield Scenario("score with the ruler's error", where, score, draw(score, references))
+
+
+def _by_t(values: list[float]) -> Estimate:
+    return Estimate(value=statistics.fmean(values), interval=intervals.t_interval(values))
 
 
 def _column(means: list[float]) -> Sample:

@@ -1,15 +1,16 @@
-"""How often does a LoRA ship that is right at the limit at weight 0.7, or loses the face in full body?
+"""How often does a LoRA ship that is right at the limit at weight 0.7, or loses face or framing in full body?
 
     python -m benchmarks.weight_limit [--trials 400] [--claim interval point] [--spread 0.124]
-                                     [--weight-correlation 0.56] [--faceless 0.15 0.20] [--again 3]
+                                     [--weight-correlation 0.56] [--faceless 0.15 0.20] [--reframed 0.20] [--again 3]
 
 Scores of every (environment, framing, replicate) are drawn around a true mean at each weight; environments differ among
 themselves by a standard deviation of 0.03 or of 0.06. Rounds, looks, demands and the rule `low-weight-forgetting` are
 those of a check-up with the standard policy, or with its weights judged by their point estimates alone. Spread and
 correlation are those of a full check-up of the healthy patient yuki (`benchmarks.sequential_design --measured`).
 `--faceless`: instead, LoRAs that are sound at both weights and show no face in such a share of full bodies, the same
-seeds at both weights, which is the worst case; `--claim` is then how the policy judges faces. `--again`: an open
-verdict is gone on with so often, each time with as many rounds as the check-up says.
+seeds at both weights, which is the worst case; `--claim` is then how the policy judges faces. `--reframed`: the
+same, of full bodies that are framed otherwise than asked. `--again`: an open verdict is gone on with so often, each
+time with as many rounds as the check-up says.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ from typing import Any, cast
 from lora_doctor.judgement import Judges
 from lora_doctor.looks import bound_of_end
 from lora_doctor.matrix import plan_cells
-from lora_doctor.metrics.estimates import EACH_LOOK, Estimate, declared_rate, end_with_one_worse, fixed, mean, told
+from lora_doctor.metrics.estimates import (
+    EACH_LOOK,
+    Estimate,
+    declared_difference,
+    declared_rate,
+    end_with_one_worse,
+    fixed,
+    mean,
+    told,
+)
 from lora_doctor.metrics.units import Sample
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Claim, load_policy
@@ -64,6 +74,8 @@ class Design:
     """Standard deviation between environments."""
     faceless: float = 0.0
     """Share of the seeds that show no face in full body, at either weight."""
+    reframed: float = 0.0
+    """Share of the seeds of full body that are framed otherwise, at either weight."""
 
 
 @dataclass
@@ -82,12 +94,12 @@ class Memory:
 
 
 @cache
-def judges(claim: Claim, of_faces: bool) -> Judges:
-    """The standard policy with weights, or faces, judged so, and the rule about weak LoRAs."""
+def judges(claim: Claim, of: str) -> Judges:
+    """The standard policy with the claim `of` something judged so, and the rule about weak LoRAs."""
     rules = data_folder("rules")
     weak = tuple(rule for rule in load_rules(rules) if rule.id == "low-weight-forgetting")
     standard = load_policy(rules, "standard")
-    policy = replace(standard, no_face_claim=claim) if of_faces else replace(standard, weight_claim=claim)
+    policy = replace(standard, **{of: claim})  # type: ignore[arg-type]
     return Judges(policy=policy, rules=weak, dataset_rules=(), file_rules=())
 
 
@@ -113,7 +125,8 @@ def once(
         weights=tuple(WEIGHTS), environments=list(PLACES), framings=tuple(LIFTS), replicates=most,
         prompt_of=lambda place, framing: "", negative_prompt="", seed=0,
     )  # fmt: skip
-    known, seen = judges(claim, design.faceless > 0), []
+    of = "no_face_claim" if design.faceless else "framing_claim" if design.reframed else "weight_claim"
+    known, seen = judges(claim, of), []
 
     def see(cells: Sequence[Cell], new: Sequence[Cell], bound: float) -> tuple[Study, tuple[Measurement, ...]]:
         study = Study(
@@ -158,7 +171,6 @@ def measured(
     yield told(mean(samples["1"]), "dose.plateau", {}, "score")
     for name, where, value in (
         ("overbake.adherence_loss", {"weight": "ship"}, 0.0),
-        *(("framing.loss", {"framing": framing}, 0.0) for framing in LIFTS),
         ("dose.low_weight_ratio", {}, 0.45), ("identity.framing_gap", {"framing": "close-up"}, -0.1),
         ("identity.environment_gap", {}, 0.0), ("identity.small_face_loss", {}, 0.2),
         ("environment.planned", {"environment_kind": "trained"}, 2.0),
@@ -174,11 +186,19 @@ def _of_framings(every: Sample, design: Design, seed: str) -> Iterator[Measureme
         lost = {p: {k: float(_faceless(p, *k, design, seed)) for k in own} for p, own in units.items()}
         shares = declared_rate(Sample(rate=True, units=lost), EACH_LOOK)
         yield told(shares, "identity.no_face", where, "share")
+        ship = {p: {k: float(not _reframed(p, *k, design, seed)) for k in own} for p, own in units.items()}
+        base, lora = Sample(rate=True, units=units).constant(1.0), Sample(rate=True, units=ship)
+        yield told(declared_difference(base, lora, EACH_LOOK), "framing.loss", {"framing": framing}, "share")
 
 
 def _faceless(place: str, framing: str, replicate: int, design: Design, seed: str) -> bool:
     luck = random.Random(f"{seed}/faces/{place}/{framing}/{replicate}").random()
     return framing == "full_body" and luck < design.faceless
+
+
+def _reframed(place: str, framing: str, replicate: int, design: Design, seed: str) -> bool:
+    luck = random.Random(f"{seed}/frames/{place}/{framing}/{replicate}").random()
+    return framing == "full_body" and luck < design.reframed
 
 
 def _score(cell: Cell, truth: tuple[float, float], design: Design, seed: str) -> float:
@@ -198,7 +218,8 @@ def row(truth: tuple[float, float], design: Design, claim: Claim, trials: int, a
     found = [check(truth, design, claim, f"{truth}/{design.places}/{trial}", again) for trial in range(trials)]
     counts, rounds = Counter(outcome for outcome, _ in found), statistics.fmean(looks for _, looks in found)
     shares = " | ".join(f"{counts[outcome] / trials:.3f}" for outcome in ("SHIP", "INCONCLUSIVE", "HOLD"))
-    of = f"{design.faceless:.2f}" if design.faceless else f"{truth[0]:.2f} | {truth[1]:.2f}"
+    share = design.faceless or design.reframed
+    of = f"{share:.2f}" if share else f"{truth[0]:.2f} | {truth[1]:.2f}"
     return f"| {of} | {design.places:.2f} | {claim} | {shares} | {rounds:.1f} |"
 
 
@@ -210,15 +231,18 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.124)
     parser.add_argument("--weight-correlation", type=float, default=0.56)
     parser.add_argument("--faceless", type=float, nargs="*", default=[], metavar="SHARE")
+    parser.add_argument("--reframed", type=float, nargs="*", default=[], metavar="SHARE")
     parser.add_argument("--again", type=int, default=0, metavar="TIMES", help="go on with an open verdict so often")
     asked = parser.parse_args()
     heads = ["without a face in full body"] if asked.faceless else ["at weight 0.7", "at 1"]
+    heads = ["full bodies framed otherwise"] if asked.reframed else heads
     heads += ["places differ by", "judged by", "SHIP", "INCONCLUSIVE", "HOLD", "rounds"]
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for claim in asked.claim:
-        for places in (0.03,) if asked.faceless else (0.03, 0.06):
+        for places in (0.03,) if asked.faceless or asked.reframed else (0.03, 0.06):
             plain = Design(asked.spread, asked.weight_correlation, places)
             cases = [(SOUND, replace(plain, faceless=share)) for share in asked.faceless]
+            cases += [(SOUND, replace(plain, reframed=share)) for share in asked.reframed]
             for truth, design in cases or [(truth, plain) for truth in TRUTHS]:
                 print(row(truth, design, claim, asked.trials, asked.again), flush=True)
 
