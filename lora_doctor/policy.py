@@ -78,8 +78,12 @@ class Policy:
 
 
 WARN = "warn_"
-LARGEST = ("no_face_at_most", "adherence_loss_at_most", "framing_loss_at_most")
-"""Demands that a number be small; all others ask that it be large."""
+LARGEST = {
+    "no_face_at_most": "no render shows a face",
+    "adherence_loss_at_most": "nothing comes that is asked for",
+    "framing_loss_at_most": "no picture is framed as asked",
+}
+"""Demands that a number be small -> what they bear at 1; all others ask that it be large."""
 KEYS = tuple(f.name for f in fields(Policy) if f.name not in ("name", EXTENDS))
 WARN_KEYS = tuple(key for key in KEYS if key.startswith(WARN))
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lora_doctor.errors import UsageError
-from lora_doctor.policy import Policy, ResolvedPolicy, contradictions, misfits, resolve_policy, unknown_rules
+from lora_doctor.policy import LARGEST, Policy, ResolvedPolicy, contradictions, misfits, resolve_policy, unknown_rules
 from lora_doctor.policy_file import FOLDER, WAIVERS, Key, read_layers
 from lora_doctor.types import Rule
 
@@ -67,16 +67,9 @@ def _hollow(policy: Policy) -> Iterator[tuple[Key, str]]:
     for key in ("identity_at_least", "framing_identity_at_least", "gap_at_least", "picture_gap_at_least"):
         if (value := getattr(policy, key)) <= 0:
             yield (key,), f"{key}: {value:g} is met by what the base model draws without the LoRA"
-    for key, what in _LARGEST.items():
+    for key, what in LARGEST.items():
         if (value := getattr(policy, key)) >= 1:
             yield (key,), f"{key}: {value:g} bears that {what}"
-
-
-_LARGEST = {
-    "no_face_at_most": "no render shows a face",
-    "adherence_loss_at_most": "nothing comes that is asked for",
-    "framing_loss_at_most": "no picture is framed as asked",
-}
 
 
 def _refusal(error: UsageError) -> Complaint:
