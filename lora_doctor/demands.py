@@ -12,7 +12,7 @@ from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import Measurement
 
-_FACES = "about {{}} more pictures in {framing} would decide it, if the share stays where it is"
+_OF_FRAMING = "about {{}} more pictures in {framing} would decide it, if the share stays where it is"
 _AT_BEST = "{} more pictures would decide it at best: how places differ stays as it is"
 RENDERABLE = 2000
 """Pictures beyond which nobody is told to render so many; a limit of patience, not a judgement."""
@@ -184,7 +184,7 @@ def _faces(book: Book, policy: Policy) -> list[Check]:
         framing: claim_check(m, f"share of {framing} renders without a face", limit, claim, most=True)
         for framing, m in shares.items()
     }
-    return [_how_many(check, shares[f], limit, policy, _FACES.format(framing=f)) for f, check in checks.items()]
+    return [_how_many(check, shares[f], limit, policy, _OF_FRAMING.format(framing=f)) for f, check in checks.items()]
 
 
 def _framed(book: Book, policy: Policy) -> Iterator[Check]:
@@ -193,7 +193,7 @@ def _framed(book: Book, policy: Policy) -> Iterator[Check]:
     for framing in policy.framings:
         lost, what = book.get("framing.loss", framing=framing), f"share of {framing} pictures that are framed otherwise"
         check = claim_check(lost, what, limit, claim, most=True)
-        yield _how_many(check, lost, limit, policy, _AT_BEST)
+        yield _how_many(check, lost, limit, policy, _OF_FRAMING.format(framing=framing))
 
 
 def _adherence(book: Book, policy: Policy) -> Check:

@@ -29,7 +29,7 @@ def how_to_go_on(diagnosis: Diagnosis) -> str:
         rest = "The round that is left" if left == 1 else f"The {left} rounds that are left"
         if "reach" not in rounds:
             return f"{rest} would hardly decide it, nor would several times as many: it is too close to the limit."
-        told = f"{rest} would hardly decide it; more may"
+        told = f"{rest} would hardly decide it; more may, with some luck"
     return f"{told}: with {what} the same command goes on, and keeps what is rendered."
 
 
