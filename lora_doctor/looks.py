@@ -99,18 +99,19 @@ def foreseen(measurement: Measurement, rounds: int, of: int, luck: float = 0.0, 
 
     Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it, and by
     `luck` standard errors of what the estimate may still move: each end as the kindest of such moves would leave it,
-    never beyond the estimate. Measurements of
-    files gain nothing from pictures and are shortened like all others: what is foreseen is the most that can be hoped
-    for.
+    never beyond the estimate. Where one side is longer, as of shares near 0, the estimate moves by the longer one's.
+    Measurements of files gain nothing from pictures and are shortened like all others: what is foreseen is the most
+    that can be hoped for.
     """
     if measurement.value is None or measurement.interval is None:
         return measurement
     value, (low, high), seen = measurement.value, measurement.interval, rounds / of
-    shorter = max(0.0, seen**0.5 - luck / bound * (1.0 - seen) ** 0.5)
-    worse = measurement.one_worse
+    shorter, moved = seen**0.5, luck / bound * (1.0 - seen) ** 0.5
+    most, worse = max(value - low, high - value) * moved, measurement.one_worse
+    below, above = (max(0.0, side * shorter - most) for side in (value - low, high - value))
     return replace(
-        measurement, interval=(value - (value - low) * shorter, value + (high - value) * shorter),
-        one_worse=None if worse is None else value - (value - worse) * shorter,
+        measurement, interval=(value - below, value + above),
+        one_worse=None if worse is None else value - (value - worse) * max(0.0, shorter - moved),
     )  # fmt: skip
 
 

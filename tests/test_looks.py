@@ -148,6 +148,20 @@ def test_nothing_is_foreseen_where_there_is_no_interval(value: float | None) -> 
     assert foreseen(bare, 2, 8) == bare
 
 
+def test_a_share_near_nothing_may_move_by_its_longer_side() -> None:
+    """A fifth, told as 0.1 to 0.5: a move by the longer side brings the lower end to the estimate."""
+    share = Measurement(name="body.deficit", value=0.2, interval=(0.1, 0.5))
+    assert foreseen(share, 4, 8, FAINT).interval == pytest.approx(
+        (0.2, 0.2 + 0.3 * (0.5**0.5 - FAINT / ONE_END * 0.5**0.5))
+    )
+
+
+def test_an_interval_of_more_standard_errors_has_less_luck_in_it() -> None:
+    place = Measurement(name="identity.score", value=0.7, interval=(0.6, 0.8))
+    kept = 0.5**0.5 - FAINT / 2.7 * 0.5**0.5
+    assert foreseen(place, 4, 8, FAINT, 2.7).interval == pytest.approx((0.7 - 0.1 * kept, 0.7 + 0.1 * kept))
+
+
 def test_an_end_with_one_picture_worse_is_foreseen_as_the_other_ends_are() -> None:
     so_far = Measurement(name="x", value=0.7, interval=(0.6, 0.8), one_worse=0.5)
     assert foreseen(so_far, 2, 8).one_worse == pytest.approx(0.6)

@@ -77,7 +77,9 @@ def test_rounds_that_were_left_out_are_said_with_how_many_would_bring_it_in_reac
     one = make_diagnosis(tmp_path)
     rounds = {"looks": [2, 3, 4], "bound": 2.6, "at_most": 8, "stopped": "out of reach", "reach": 16}
     one = replace(one, verdict=replace(one.verdict, outcome="INCONCLUSIVE"), matrix={**one.matrix, "rounds": rounds})
-    assert how_to_go_on(one).startswith("The 4 rounds that are left would hardly decide it; more may, with some luck: with")
+    assert how_to_go_on(one).startswith(
+        "The 4 rounds that are left would hardly decide it; more may, with some luck: with"
+    )
     assert "`most_replicates = 16` under [matrix]" in how_to_go_on(one)
 
 
