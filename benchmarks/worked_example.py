@@ -20,8 +20,10 @@ from benchmarks.tables import number
 from lora_doctor.compared_run import ComparedRun, Terms
 from lora_doctor.comparison_runs import read_runs
 from lora_doctor.comparison_samples import Scale, common_scale
+from lora_doctor.metrics.estimates import Estimate
 from lora_doctor.metrics.intervals import t_quantile
-from lora_doctor.metrics.ruler import Ruler, scores
+from lora_doctor.metrics.ruler import Mark, Ruler, scores
+from lora_doctor.metrics.ruler_error import with_ruler_error
 from lora_doctor.metrics.units import Sample
 from lora_doctor.run_folder import image_name
 from lora_doctor.types import UPPER_BODY, Cell
@@ -78,7 +80,19 @@ def _weight(run: ComparedRun, scale: Scale, cell: Cell, weight: float) -> Iterat
         f"  mean {mean:.3f}, spread of environments {statistics.stdev(values):.3f}, t({count - 1}) = "
         f"{t_quantile(count - 1):.3f}: {mean:.3f} +- {half:.3f} = [{mean - half:.3f}, {mean + half:.3f}]"
     )
+    alone = Estimate(value=mean, interval=(mean - half, mean + half))
+    low, high = with_ruler_error(alone, scale.ruler.whole).interval or (0.0, 0.0)
+    yield f"  with the ruler's own error ({_ends(scale.ruler.whole)}): [{low:.3f}, {high:.3f}]"
     yield f"  diagnosis.json: identity.score {number(run.diagnosis, 'identity.score', weight=f'{weight:g}')}"
+
+
+def _ends(mark: Mark) -> str:
+    """`floor -0.003 [-0.035, 0.028], ceiling 0.949 [0.944, 0.954]`."""
+    told = []
+    for name, one in (("floor", mark.floor), ("ceiling", mark.ceiling)):
+        low, high = one.interval or (0.0, 0.0)
+        told.append(f"{name} {one.value or 0:.3f} [{low:.3f}, {high:.3f}]")
+    return ", ".join(told)
 
 
 def strip(run: ComparedRun, key: str | None, weights: Sequence[float] = (0.0, 0.4, 0.7, 1.0)) -> Image.Image:

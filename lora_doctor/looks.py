@@ -94,24 +94,27 @@ def stretched(measurement: Measurement, longer: float) -> Measurement:
     return replace(measurement, interval=(value - (value - low) * longer, value + (high - value) * longer))
 
 
-def foreseen(measurement: Measurement, rounds: int, of: int, luck: float = 0.0, bound: float = ONE_END) -> Measurement:
+def foreseen(
+    measurement: Measurement, rounds: int, of: int, luck: float = 0.0, bound: float = ONE_END, side: int = 0
+) -> Measurement:
     """The measurement as the last of `of` rounds would leave it, if pictures went on as in the `rounds` so far.
 
-    Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it, and by
-    `luck` standard errors of what the estimate may still move: each end as the kindest of such moves would leave it,
-    never beyond the estimate. Where one side is longer, as of shares near 0, the estimate moves by the longer one's.
-    Measurements of files gain nothing from pictures and are shortened like all others: what is foreseen is the most
-    that can be hoped for.
+    Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it. By `luck`
+    standard errors the estimate may still move: to a `side` (1 = up, -1 = down) it is moved with its interval; without
+    one it stays, and each end is where the kindest such move would leave it, never beyond the estimate. Where one side
+    of the interval is longer, as of shares near 0, the move is by the longer one's. Measurements of files gain nothing
+    from pictures and are treated like all others: what is foreseen is the most that can be hoped for.
     """
     if measurement.value is None or measurement.interval is None:
         return measurement
     value, (low, high), seen = measurement.value, measurement.interval, rounds / of
     shorter, moved = seen**0.5, luck / bound * (1.0 - seen) ** 0.5
     most, worse = max(value - low, high - value) * moved, measurement.one_worse
-    below, above = (max(0.0, side * shorter - most) for side in (value - low, high - value))
+    then, kind, kind_worse = value + side * most, 0.0 if side else most, shorter if side else max(0.0, shorter - moved)
+    below, above = (max(0.0, apart * shorter - kind) for apart in (value - low, high - value))
     return replace(
-        measurement, interval=(value - below, value + above),
-        one_worse=None if worse is None else value - (value - worse) * max(0.0, shorter - moved),
+        measurement, value=then, interval=(then - below, then + above),
+        one_worse=None if worse is None else then - (value - worse) * kind_worse,
     )  # fmt: skip
 
 

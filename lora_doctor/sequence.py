@@ -225,7 +225,7 @@ class _View:
 
     def is_out_of_reach(self, rounds: int, of: int) -> bool:
         """Whether the rounds that are left would hardly decide what is open, and more pictures in the end would."""
-        return rounds < of and self._is_open(rounds, of) and not self._is_open(rounds, ENDLESS)
+        return rounds < of and self._is_open(rounds, of) and not self._is_open(rounds, ENDLESS, sides=(0,))
 
     def reach(self, rounds: int, of: int) -> int | None:
         """With how many rounds at most, going on after the `rounds` so far, the verdict is not out of reach any more.
@@ -235,26 +235,27 @@ class _View:
         farther = range(of + STEP, FARTHEST * of + 1, STEP)
         return next((most for most in farther if not self._is_open(rounds, most, going_on=True)), None)
 
-    def _is_open(self, rounds: int, of: int, *, going_on: bool = False) -> bool:
-        """Whether the verdict would be open after all rounds too, if each estimate had `FAINT` luck to where it helps.
+    def _is_open(self, rounds: int, of: int, *, going_on: bool = False, sides: Sequence[int] = (0, 1, -1)) -> bool:
+        """Whether the verdict would be open after all rounds too, if estimates had `FAINT` luck.
 
-        What no rule speaks of yet is farther from being confirmed than what is open is from being settled. Where an
-        estimate alone decides, on whichever side of its limit it ends, the next pictures may.
+        Each to where it would help while it stays, or all moved up, or all down: what rests on an estimate, such as how
+        severe a finding is, needs it moved. What no rule speaks of even then is farther from being confirmed than what
+        is open is from being settled. `going_on`: rendering ends here, and is gone on with at the bounds that are left.
         """
         ends, now = self.ledger.ends_before(rounds) + going_on, self.ledger.taken[-1].bound
         then = self.ledger.bound_if(rounds, of) if going_on else now
 
-        def at_last(one: Measurement) -> Measurement:
+        def at_last(one: Measurement, side: int) -> Measurement:
             if "environment" not in one.where:
-                return foreseen(one, rounds, of, FAINT)
-            return foreseen(stretched(one, then / now), rounds, of, FAINT, then)
+                return foreseen(one, rounds, of, FAINT, side=side)
+            return foreseen(stretched(one, then / now), rounds, of, FAINT, then, side)
 
-        all_then = [at_last(one) for one in self.measurements]
-        found, not_evaluated = evaluate(self.judges.rules, all_then, self.judges.policy.weights)
-        if self._decided(found, not_evaluated, all_then, bound_of_end(ends)).outcome != "INCONCLUSIVE":
-            return False
-        checks = demands(Book(all_then), self.judges.policy, self.novel)
-        return not any(check.state == "open" and check.by_estimate for check in checks)
+        for side in sides:
+            all_then = [at_last(one, side) for one in self.measurements]
+            found, not_evaluated = evaluate(self.judges.rules, all_then, self.judges.policy.weights)
+            if self._decided(found, not_evaluated, all_then, bound_of_end(ends)).outcome != "INCONCLUSIVE":
+                return False
+        return True
 
     def beyond_pictures(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated]

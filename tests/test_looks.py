@@ -156,6 +156,24 @@ def test_a_share_near_nothing_may_move_by_its_longer_side() -> None:
     )
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_an_estimate_is_moved_with_its_interval_as_far_as_so_many_are(side: int) -> None:
+    """As many pictures again, around a truth that is not known better than by the first: one run in ten moves farther."""
+    rng, trials = np.random.default_rng(4), 20_000
+    so_far = Measurement(name="x.y", value=0.5, interval=(0.5 - ONE_END * 0.1, 0.5 + ONE_END * 0.1), one_worse=0.3)
+    moved = foreseen(so_far, 4, 8, FAINT, side=side)
+    assert moved.value is not None and moved.interval is not None and moved.one_worse is not None
+    truth = rng.normal(0.5, 0.1, trials)
+    ends = (0.5 + rng.normal(truth, 0.1)) / 2
+    beyond = ends > moved.value if side > 0 else ends < moved.value
+    half = ONE_END * 0.1 * 0.5**0.5
+    assert beyond.mean() == pytest.approx(0.1, abs=0.01)
+    assert moved.interval == pytest.approx(
+        (moved.value - ONE_END * 0.1 * 0.5**0.5, moved.value + ONE_END * 0.1 * 0.5**0.5)
+    )
+    assert moved.one_worse == pytest.approx(moved.value - 0.2 * 0.5**0.5)
+
+
 def test_an_interval_of_more_standard_errors_has_less_luck_in_it() -> None:
     place = Measurement(name="identity.score", value=0.7, interval=(0.6, 0.8))
     kept = 0.5**0.5 - FAINT / 2.7 * 0.5**0.5
