@@ -158,7 +158,7 @@ def test_a_share_near_nothing_may_move_by_its_longer_side() -> None:
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_an_estimate_is_moved_with_its_interval_as_far_as_so_many_are(side: int) -> None:
-    """As many pictures again, around a truth that is not known better than by the first: one run in ten moves farther."""
+    """As many pictures again, of a truth that only the first tell of: one run in ten moves farther to that side."""
     rng, trials = np.random.default_rng(4), 20_000
     so_far = Measurement(name="x.y", value=0.5, interval=(0.5 - ONE_END * 0.1, 0.5 + ONE_END * 0.1), one_worse=0.3)
     moved = foreseen(so_far, 4, 8, FAINT, side=side)
@@ -168,9 +168,7 @@ def test_an_estimate_is_moved_with_its_interval_as_far_as_so_many_are(side: int)
     beyond = ends > moved.value if side > 0 else ends < moved.value
     half = ONE_END * 0.1 * 0.5**0.5
     assert beyond.mean() == pytest.approx(0.1, abs=0.01)
-    assert moved.interval == pytest.approx(
-        (moved.value - ONE_END * 0.1 * 0.5**0.5, moved.value + ONE_END * 0.1 * 0.5**0.5)
-    )
+    assert moved.interval == pytest.approx((moved.value - half, moved.value + half))
     assert moved.one_worse == pytest.approx(moved.value - 0.2 * 0.5**0.5)
 
 
