@@ -38,6 +38,8 @@ AGAIN = (ONE_END, 2.33, 2.58)
 """Standard errors by which a claim about the whole matrix must be clear where rendering ends: for the first time, and
 after it was gone on with once and twice; after that `EARLY`. Three times gone on with, LoRAs right at the limit ship in
 2 to 4 % of simulated check-ups, and in 6 to 7 % with the first one's at each (`benchmarks.weight_limit --again 3`)."""
+OPEN_ENDS = ("budget", "all rounds", "out of reach")
+"""Why rendering ended (`sequence.Stop`) where more rounds or a larger budget go on with a verdict that is open."""
 DRAWS = 400_000
 """Of the Monte-Carlo computation: the bound is right to a hundredth."""
 _SEED = 20_260

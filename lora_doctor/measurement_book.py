@@ -38,10 +38,8 @@ class Book:
 
     def unspecified(self) -> list[str]:
         """What rules judge by the character's spec and the spec does not say."""
-        counts = [self.get("spec.attributes", **{axis: name}) for name, axis in JUDGED.items()]
-        return [
-            name.replace("_", " ") for name, m in zip(JUDGED, counts, strict=True) if m is not None and m.value == 0
-        ]
+        counts = {name: self.get("spec.attributes", **{axis: name}) for name, axis in JUDGED.items()}
+        return [name.replace("_", " ") for name, m in counts.items() if m is not None and m.value == 0]
 
     def strongest(self) -> float:
         """The highest weight that anything but a probe was measured at, by an arm for one; 0 where nothing was."""

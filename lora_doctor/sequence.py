@@ -20,6 +20,7 @@ from lora_doctor.looks import (
     FAINT,
     LUCK,
     ONE_END,
+    OPEN_ENDS,
     SAVED,
     Look,
     bound_of_end,
@@ -60,8 +61,6 @@ Stop = Literal["decided", "budget", "all rounds", "no ruler", "nothing left", "o
 """Why rendering ends: the verdict is clear; the budget, or all rounds, are used up; identity cannot be measured and no
 picture mends that; what is open is in arms that are rendered to their end, or nothing that pictures settle; it is so
 close to its limit that the rounds which are left would hardly settle it."""
-OPEN_ENDS: tuple[Stop, ...] = ("budget", "all rounds", "out of reach")
-"""Those that a verdict is gone on from with more rounds or a larger budget."""
 PATIENCE = 3
 """Looks after which what is open, and has not changed, is taken for nothing that pictures settle or for out of reach: a
 measurement that is missing at the first look may come with the next readings."""

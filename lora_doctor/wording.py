@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lora_doctor.looks import OPEN_ENDS
 from lora_doctor.types import CLOSE_UP, IDENTITY_EMPHASIS, IN_CONTEXT, Change, Diagnosis, Finding
 
 FOR_NEW = "for use with the new in-context pictures"
@@ -15,7 +16,7 @@ def how_to_go_on(diagnosis: Diagnosis) -> str:
     """Where the verdict is open and only the number of pictures ended the rendering: what renders more; else empty."""
     rounds = diagnosis.matrix.get("rounds") or {}
     stopped = rounds.get("stopped")
-    if diagnosis.verdict.outcome != "INCONCLUSIVE" or stopped not in ("all rounds", "budget", "out of reach"):
+    if diagnosis.verdict.outcome != "INCONCLUSIVE" or stopped not in OPEN_ENDS:
         return ""
     most = rounds.get("reach") or rounds["at_most"] + 4
     if diagnosis.before:  # of a retraining, which takes the settings of the check-up before it

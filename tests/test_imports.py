@@ -75,6 +75,7 @@ PARTS = {
     "lora_doctor.demands": {"looks", "measurement_book"},
     "lora_doctor.comparison_choice": {"measurement_book"},
     "lora_doctor.judgement": {"looks"},
+    "lora_doctor.wording": {"looks"},
     "lora_doctor.verdict_words": {"demands", "looks", "measurement_book"},
     "lora_doctor.verdict": {"demands", "looks", "measurement_book", "verdict_words"},
     "lora_doctor.sequence": {"demands", "looks", "measurement_book"},

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lora_doctor.metrics.estimates import Estimate, mean
 from lora_doctor.metrics.units import Sample
+from lora_doctor.types import LabelSet
 
 
-def undrawn(base: Sample, chance: float, what: str) -> Estimate | None:
+def undrawn(base: Sample, sets: Sequence[LabelSet], what: str) -> Estimate | None:
     """No value, with the reason, where the base model draws `what` no better than by chance; None where it does.
 
-    `base` holds 1 where a render at weight 0 is read as asked for; `chance` is the share that blind labels would get
-    right. Better = the whole interval of its share lies above.
+    `base` holds 1 where a render at weight 0 is read as asked for, by label sets of which `sets` are those of what is
+    asked; chance = the share that labels drawn blindly would get right, and better = the whole interval lies above it.
     """
+    chance = sum(1 / len(labels.labels) for labels in sets) / len(sets) if sets else 0.0
     drawn = mean(base)
     if drawn.value is None or drawn.interval is None or drawn.interval[0] > chance:
         return None

@@ -26,7 +26,7 @@ def measure(study: Study) -> list[Measurement]:
         where = {"kind": kind}
         base, lora = (asked_for(study, kind, pick(study, {"arm": arm, "weight": w})) for w in ("0", "top"))
         lost = paired_difference(base.masked(lora), lora.masked(base))
-        loss = undrawn(base, _chance(study, kind), f"{kind}s") or lost
+        loss = undrawn(base, _sets(study, kind), f"{kind}s") or lost
         found += [
             told(mean(lora), "control.match", where, "share"),
             told(mean(base), "control.base_match", where, "share"),
@@ -35,15 +35,14 @@ def measure(study: Study) -> list[Measurement]:
     return found
 
 
-def _chance(study: Study, kind: str) -> float:
-    """The share that would be read right of labels drawn blindly; 0 without a label set."""
-    counts = [len(labels.labels) for labels in study.label_sets.values() if labels.kind == KINDS[kind]]
-    return sum(1 / count for count in counts) / len(counts) if counts else 0.0
+def _sets(study: Study, kind: str) -> list[LabelSet]:
+    """The label sets of what is asked for."""
+    return [labels for labels in study.label_sets.values() if labels.kind == KINDS[kind]]
 
 
 def asked_for(study: Study, kind: str, cells: Sequence[Cell]) -> Sample:
     """The share of the labels of this kind that were asked for and are read."""
-    sets = [labels for labels in study.label_sets.values() if labels.kind == KINDS[kind]]
+    sets = _sets(study, kind)
 
     def value_of(cell: Cell) -> float | None:
         reading, wanted = study.renders.get(cell.key), _wanted(cell, sets)

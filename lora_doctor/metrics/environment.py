@@ -30,8 +30,8 @@ def measure(study: Study) -> list[Measurement]:
             drawn_as_asked(study, labels, pick(study, {"weight": weight, "environment_kind": kind}))
             for weight in ("0", "ship")
         )
-        chance, where = 0.0 if labels is None else 1 / len(labels.labels), {"environment_kind": kind}
-        loss = undrawn(base, chance, f"{kind} environments") or paired_difference(base.masked(ship), ship.masked(base))
+        sets, where = [] if labels is None else [labels], {"environment_kind": kind}
+        loss = undrawn(base, sets, f"{kind} environments") or paired_difference(base.masked(ship), ship.masked(base))
         found.append(told(loss, "environment.adherence_loss", where, "share", caveat, ship_caveat(study)))
     return [*_planned(study), *found, _intrusion(study, labels)]
 

@@ -138,11 +138,7 @@ def declared_difference(first: Sample, second: Sample, tail: float) -> Estimate:
         together = intervals.exclusive_correlation(lost[0], gained[0])
         return _bounded(intervals.square_and_add(*lost, *gained, together), rate=True)
 
-    pairs = _pairs(first, second)
-    if not pairs:
-        return Estimate(reason=_nothing([first, second]))
-    value = statistics.fmean(a - b for a, b in pairs)
-    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+    return _difference(first, second, interval_of)
 
 
 def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
@@ -226,11 +222,7 @@ def paired_difference(first: Sample, second: Sample) -> Estimate:
         interval = None if few else intervals.difference_interval(values)
         return _bounded(interval or _combined(*case), first.rate)
 
-    pairs = _pairs(first, second)
-    if not pairs:
-        return Estimate(reason=_nothing([first, second]))
-    value = statistics.fmean(a - b for a, b in pairs)
-    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+    return _difference(first, second, interval_of)
 
 
 def welch_difference(first: Sample, second: Sample) -> Estimate:
@@ -342,6 +334,15 @@ def _combined_ratio(top: Sample, bottom: Sample) -> Interval | None:
         return None
     ends = [x / y for x in sides[0][1] for y in sides[1][1]]
     return min(ends), max(ends)
+
+
+def _difference(first: Sample, second: Sample, interval_of: Callable[[Sequence[Sample]], Interval | None]) -> Estimate:
+    """First minus second, paired by environment."""
+    pairs = _pairs(first, second)
+    if not pairs:
+        return Estimate(reason=_nothing([first, second]))
+    value = statistics.fmean(a - b for a, b in pairs)
+    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
 
 
 def _bounded(interval: Interval | None, rate: bool) -> Interval | None:

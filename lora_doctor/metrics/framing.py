@@ -13,13 +13,14 @@ def measure(study: Study) -> list[Measurement]:
 
     The interval of the loss is that of the declared environments (`estimates.declared_difference`), at each look.
     """
-    found = []
+    found, labels = [], study.label_sets.get("framing")
+    sets = [] if labels is None else [labels]
     for weight in (*weights_of(study), "ship"):
         where = {"weight": weight}
         found.append(told(mean(_matches(study, where)), "framing.match", where, "share", ship_caveat(study, where)))
     for framing in framings_of(study):
         base, ship = (_matches(study, {"weight": weight, "framing": framing}) for weight in ("0", "ship"))
-        loss = undrawn(base, _chance(study), f"{framing} pictures") or _loss(base, ship)
+        loss = undrawn(base, sets, f"{framing} pictures") or _loss(base, ship)
         where, reach = {"framing": framing}, reach_of_difference(base, ship)
         found.append(told(loss, "framing.loss", where, "share", ship_caveat(study), reach=reach))
     return found
@@ -27,12 +28,6 @@ def measure(study: Study) -> list[Measurement]:
 
 def _loss(base: Sample, ship: Sample) -> Estimate:
     return declared_difference(base.masked(ship), ship.masked(base), EACH_LOOK)
-
-
-def _chance(study: Study) -> float:
-    """The share of framings that would be read right of labels drawn blindly."""
-    labels = study.label_sets.get("framing")
-    return 0.0 if labels is None else 1 / len(labels.labels)
 
 
 def _matches(study: Study, where: Where) -> Sample:

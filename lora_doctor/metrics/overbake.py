@@ -95,7 +95,7 @@ def _sample(
 def _undrawn(study: Study, base: Sequence[Cell]) -> Estimate | None:
     """No value, with the reason, where the base model draws no environments, or no framings, that it is asked for."""
     for kind, labels in _asked_sets(study, ASKED).items():
-        found = undrawn(_adherence(study, base, (kind,)), 1 / len(labels.labels), f"{kind}s")
+        found = undrawn(_adherence(study, base, (kind,)), [labels], f"{kind}s")
         if found is not None:
             return found
     return None
