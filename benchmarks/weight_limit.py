@@ -24,11 +24,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
 
+from lora_doctor.exact_shares import EACH_LOOK
 from lora_doctor.judgement import Judges
 from lora_doctor.looks import bound_of_end
 from lora_doctor.matrix import plan_cells
 from lora_doctor.metrics.estimates import (
-    EACH_LOOK,
     Estimate,
     declared_difference,
     declared_rate,

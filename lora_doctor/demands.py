@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lora_doctor.exact_shares import COUNTED, units_behind
 from lora_doctor.looks import ONE_END, stretched
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
@@ -37,12 +38,12 @@ def claimed(measurement: Measurement, bound: float) -> Measurement:
     """As a demand takes it that must be clear by `bound` standard errors, where its 90 % interval knows of one look.
 
     The intervals of places know of all looks, and so do the upper ends of what is counted exactly
-    (`metrics.estimates.EACH_LOOK`).
+    (`exact_shares.EACH_LOOK`).
     """
     longer = stretched(measurement, bound / ONE_END)
     if measurement.name in ("identity.score", "overbake.adherence_loss") and "environment" not in measurement.where:
         return longer
-    if measurement.name not in ("identity.no_face", "framing.loss"):
+    if measurement.name not in COUNTED:
         return measurement
     if measurement.interval is None or longer.interval is None:
         return measurement
@@ -296,6 +297,8 @@ def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
         return None
     low = m.interval[0] if m.one_worse is None else min(m.interval[0], m.one_worse)
     half = m.value - low if side > 0 else m.interval[1] - m.value
-    # With none seen of what is counted the interval's end goes down as one over the units, not as one over their root.
-    none_seen = m.value == 0 == m.interval[0]
-    return max(1, math.ceil(round(m.n * (abs(half / (m.value - limit)) ** (1 if none_seen else 2) - 1), 6)))
+    times = abs(half / (m.value - limit)) ** 2
+    if m.name in COUNTED:
+        now, wanted = (units_behind(m.value, end) for end in (low if side > 0 else m.interval[1], limit))
+        times = times if now is None or wanted is None else wanted / now
+    return max(1, math.ceil(round(m.n * (times - 1), 6)))

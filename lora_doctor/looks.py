@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from lora_doctor.exact_shares import COUNTED, closer
 from lora_doctor.types import Measurement
 
 ALPHA = 0.05
@@ -101,7 +102,8 @@ def foreseen(
 ) -> Measurement:
     """The measurement as the last of `of` rounds would leave it, if pictures went on as in the `rounds` so far.
 
-    Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it. By `luck`
+    Its interval, of `bound` standard errors to either side, is as much shorter as that many pictures make it: by the
+    root of their number, and of what is counted exactly (`exact_shares.COUNTED`) as a count's interval is. By `luck`
     standard errors the estimate may still move: to a `side` (1 = up, -1 = down) it is moved with its interval; without
     one it stays, and each end is where the kindest such move would leave it, never beyond the estimate. Where one side
     of the interval is longer, as of shares near 0, the move is by the longer one's. Measurements of files gain nothing
@@ -113,11 +115,20 @@ def foreseen(
     shorter, moved = seen**0.5, luck / bound * (1.0 - seen) ** 0.5
     most, worse = max(value - low, high - value) * moved, measurement.one_worse
     then, kind, kind_worse = value + side * most, 0.0 if side else most, shorter if side else max(0.0, shorter - moved)
-    below, above = (max(0.0, apart * shorter - kind) for apart in (value - low, high - value))
+    below, above = (max(0.0, abs(end - value) - kind) for end in _ends_with(measurement, of / rounds))
     return replace(
         measurement, value=then, interval=(then - below, then + above),
         one_worse=None if worse is None else then - (value - worse) * kind_worse,
     )  # fmt: skip
+
+
+def _ends_with(measurement: Measurement, times: float) -> tuple[float, float]:
+    """The ends of the measurement's interval with `times` as many pictures, its value staying where it is."""
+    assert measurement.value is not None and measurement.interval is not None
+    value, ends = measurement.value, measurement.interval
+    counted = [closer(value, end, times) if measurement.name in COUNTED else None for end in ends]
+    low, high = (value + (end - value) / times**0.5 for end in ends)
+    return low if counted[0] is None else counted[0], high if counted[1] is None else counted[1]
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_doctor.demands import below_warning, claim_check, demands, gap_check, units_to_decide
+from lora_doctor.exact_shares import EACH_LOOK, exact
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Claim, load_policy
 from lora_doctor.types import Measurement
@@ -138,9 +139,9 @@ def test_so_close_to_the_limit_that_nobody_would_wait_is_said_in_place_of_a_numb
     assert check.text.endswith("so close to the limit that more than 2000 pictures would be needed")
 
 
-def face_texts(value: float, high: float) -> list[str]:
+def face_texts(lost: int, n: int) -> list[str]:
     shares = [
-        Measurement(name="identity.no_face", value=value, interval=(0.0 if value == 0 else 0.01, high), n=10,
+        Measurement(name="identity.no_face", value=lost / n, interval=exact(lost, n, EACH_LOOK), n=n,
                     where={"weight": "ship", "framing": framing}) for framing in STANDARD.framings
     ]  # fmt: skip
     found = demands(Book(shares), STANDARD, ())
@@ -149,13 +150,24 @@ def face_texts(value: float, high: float) -> list[str]:
 
 def test_open_faces_say_how_many_pictures_of_the_framing_would_tell() -> None:
     """Twenty pictures without a loss claim fewer than 15 %, and ten were looked at, each at weights 0, 0.7 and 1."""
-    texts = face_texts(0.0, 0.267)
+    texts = face_texts(0, 10)
     assert all(text.endswith("if the share stays where it is") for text in texts)
-    assert "about 24 more pictures in full_body would decide it" in texts[-1]
+    assert "about 30 more pictures in full_body would decide it" in texts[-1]
+    assert exact(0, 20, EACH_LOOK)[1] <= STANDARD.no_face_at_most < exact(0, 19, EACH_LOOK)[1]
 
 
-def test_faces_of_which_some_are_lost_take_more_pictures_than_those_of_which_none_is() -> None:
-    assert "about 48 more pictures" in face_texts(0.05, 0.21)[-1]  # (0.16 / 0.10) squared, of ten units
+@given(st.integers(0, 4), st.integers(10, 40))
+def test_so_many_pictures_more_prove_a_counted_share_and_one_unit_fewer_does_not(lost: int, n: int) -> None:
+    """Each unit is three pictures, at weights 0, 0.7 and 1."""
+    limit, share = STANDARD.no_face_at_most, lost / n
+    if not share < limit < exact(lost, n, EACH_LOOK)[1]:
+        return
+    text = face_texts(lost, n)[-1]
+    if "would be needed" in text:
+        return
+    whole = n + int(text.partition("about ")[2].partition(" ")[0]) // 3
+    assert exact(share * whole, whole, EACH_LOOK)[1] <= limit + 1e-6
+    assert exact(share * (whole - 1), whole - 1, EACH_LOOK)[1] > limit - 1e-6
 
 
 def test_where_the_estimate_alone_decides_nobody_says_how_many_pictures_would() -> None:

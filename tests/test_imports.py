@@ -203,6 +203,7 @@ SHARED = {
     "lora_doctor.instrument_files",
     "lora_doctor.policy",
     "lora_doctor.effects",
+    "lora_doctor.exact_shares",
     "lora_doctor.header_json",
     "lora_doctor.safetensors_header",
     "lora_doctor.safetensors_scan",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from lora_doctor.exact_shares import EACH_LOOK, exact
 from lora_doctor.looks import (
     EARLY,
     FAINT,
@@ -154,6 +156,21 @@ def test_a_share_near_nothing_may_move_by_its_longer_side() -> None:
     assert foreseen(share, 4, 8, FAINT).interval == pytest.approx(
         (0.2, 0.2 + 0.3 * (0.5**0.5 - FAINT / ONE_END * 0.5**0.5))
     )
+
+
+def test_what_is_counted_is_foreseen_as_a_count_and_not_by_the_root() -> None:
+    """Four rounds of five pictures without a loss; eight rounds of them would claim fewer than 7.5 %, the root 10 %."""
+    ends, twice = exact(0, 20, EACH_LOOK), exact(0, 40, EACH_LOOK)
+    faces = Measurement(name="identity.no_face", value=0.0, interval=ends)
+    assert foreseen(faces, 4, 8).interval == pytest.approx(twice)
+    assert foreseen(replace(faces, name="x.y"), 4, 8).interval == pytest.approx((0.0, ends[1] / 2**0.5))
+    some = Measurement(name="framing.loss", value=0.1, interval=exact(2, 20, EACH_LOOK))
+    assert foreseen(some, 4, 8).interval == pytest.approx(exact(4, 40, EACH_LOOK))
+
+
+def test_a_difference_that_no_count_can_give_is_foreseen_by_the_root() -> None:
+    gained = Measurement(name="framing.loss", value=-0.1, interval=(-0.3, 0.1))
+    assert foreseen(gained, 2, 8).interval == pytest.approx((-0.2, 0.0))
 
 
 @pytest.mark.parametrize("side", [1, -1])

@@ -57,7 +57,9 @@ def ratio_interval(value: float, ends: Interval, divisor: Interval) -> Interval:
     (low, high), (least, most) = ends, divisor
     below = max(0.0, value**2 - low * most * (2 * value - low) * (2 - most))
     above = max(0.0, value**2 - high * least * (2 * value - high) * (2 - least))
-    return (value - math.sqrt(below)) / (most * (2 - most)), (value + math.sqrt(above)) / (least * (2 - least))
+    under = value + math.sqrt(below)  # not their difference over most * (2 - most), which is nothing at a `most` of 2
+    least_of_all = low * (2 * value - low) / under if under else 0.0
+    return least_of_all, (value + math.sqrt(above)) / (least * (2 - least))
 
 
 def jeffreys(k: int, n: int) -> Interval:
@@ -76,13 +78,16 @@ def jeffreys(k: int, n: int) -> Interval:
 def without_false(read: Estimate, false: float, ends: Interval) -> Estimate:
     """A share of alarms freed from false ones: (read - false) / (1 - false), not below 0.
 
-    `false` is the share of pictures without anything to find that alarm all the same, below 1; `ends` its interval.
+    `false` is the share of pictures without anything to find that alarm all the same, below 1; `ends` its interval. The
+    freed share taken from 1 is a ratio, (1 - read) / (1 - false), and its interval is a ratio's: the more is found, the
+    less of it can be false.
     """
     if read.value is None:
         return read
-    value = max(0.0, (read.value - false) / (1 - false))
+    value, clean = max(0.0, (read.value - false) / (1 - false)), 1 - false
     if read.interval is None:
         return replace(read, value=value)
-    low, high = intervals.square_and_add(read.value, read.interval, false, ends)
-    wide = intervals.clip((low / (1 - false), high / (1 - false)), 0.0, 1.0)
+    silent = (1 - read.interval[1]) / clean, (1 - read.interval[0]) / clean
+    most, least = ratio_interval((1 - read.value) / clean, silent, ((1 - ends[1]) / clean, (1 - ends[0]) / clean))
+    wide = intervals.clip((1 - least, 1 - most), 0.0, 1.0)
     return replace(read, value=value, interval=None if wide is None else intervals.hold(value, wide))

@@ -11,14 +11,11 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lora_doctor.exact_shares import exact
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.intervals import Interval
 from lora_doctor.metrics.units import Key, Sample
 from lora_doctor.types import Measurement, Where
-
-EACH_LOOK = 0.045
-"""Error beyond either end of the exact interval of a declared rate, at each look: all looks together err with 0.04 at a
-limit of 0.15 and with 0.06 at one of 0.20 (`benchmarks.weight_limit --faceless 0.15`, `--reframed 0.20`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +98,7 @@ def mean(*samples: Sample) -> Estimate:
 def declared_rate(one: Sample, tail: float) -> Estimate:
     """The mean over declared environments of their rates, with `tail` of error beyond either end of its interval.
 
-    Exact (`intervals.exact`), with every environment's units counted as often as the fewest there are: whatever the
+    Exact (`exact_shares.exact`), with every environment's units counted as often as the fewest there are: whatever the
     rates of the environments are, as many pictures without a single loss are then no likelier than with one rate
     everywhere (the product of (1 - p) is largest where all p are equal).
     """
@@ -121,7 +118,7 @@ def _counted(one: Sample, tail: float) -> tuple[float, Interval] | None:
     means = one.means()
     units = len(means) * min(sum(v is not None for v in own.values()) for own in one.units.values())
     share = statistics.fmean(means.values()) if units else 0.0
-    return (share, intervals.exact(share * units, units, tail)) if units else None
+    return (share, exact(share * units, units, tail)) if units else None
 
 
 def declared_difference(first: Sample, second: Sample, tail: float) -> Estimate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lora_doctor.exact_shares import EACH_LOOK
 from lora_doctor.metrics.above_chance import undrawn
-from lora_doctor.metrics.estimates import EACH_LOOK, Estimate, declared_difference, mean, reach_of_difference, told
+from lora_doctor.metrics.estimates import Estimate, declared_difference, mean, reach_of_difference, told
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, Study, Where
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
+from lora_doctor.exact_shares import EACH_LOOK
 from lora_doctor.image_states import came_out_empty
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.estimates import (
-    EACH_LOOK,
     Estimate,
     declared_rate,
     end_with_one_worse,

@@ -44,17 +44,6 @@ def _score_interval(share: float, n: float, quantile: float) -> Interval:
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
-def exact(k: float, n: float, tail: float) -> Interval:
-    """Clopper and Pearson's interval of the share `k` of `n` > 0, which may be fractional, with `tail` beyond each end.
-
-    Source: Clopper and Pearson, Biometrika 26 (1934).
-    """
-    from scipy.special import betaincinv
-
-    low = 0.0 if k <= 0 else float(betaincinv(k, n - k + 1, tail))
-    return low, 1.0 if k >= n else float(betaincinv(k + 1, n - k, 1 - tail))
-
-
 def clustered_wilson(rates: Sequence[float], n: int) -> Interval:
     """Wilson's interval of the mean of two or more environment rates with `n` units behind them.
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from lora_doctor.exact_shares import exact
 from lora_doctor.metrics.estimates import (
     Estimate,
     declared_difference,
@@ -22,7 +23,7 @@ from lora_doctor.metrics.estimates import (
     told,
     welch_difference,
 )
-from lora_doctor.metrics.intervals import exact, square_and_add, t_interval, t_quantile, welch_interval
+from lora_doctor.metrics.intervals import square_and_add, t_interval, t_quantile, welch_interval
 from lora_doctor.metrics.units import Sample
 
 NORMAL_90 = 1.6448536

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lora_doctor.exact_shares import exact
 from lora_doctor.metrics.framing import measure
-from lora_doctor.metrics.intervals import exact
 from lora_doctor.types import CLOSE_UP, FULL_BODY, UPPER_BODY
 from tests.metrics.make_study import LABEL_SETS, get, make_study
 

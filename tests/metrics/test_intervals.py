@@ -17,7 +17,6 @@ from lora_doctor.metrics.intervals import (
     clip,
     clustered_wilson,
     end_with_one_worse,
-    exact,
     exclusive_correlation,
     fieller_interval,
     mean_interval,
@@ -240,34 +239,3 @@ def test_one_worse_that_is_no_worse_costs_nothing_but_never_helps_beyond_a_value
     ends = [end_with_one_worse(strata, None, 1.6448536, worse) for worse in (0.0, -0.1, -0.3, -0.7)]
     assert ends == sorted(ends, reverse=True) and ends[0] == pytest.approx(low, abs=0.01)
     assert end_with_one_worse([[0.7]], None, 1.6448536, -0.1) is None
-
-
-# ---------------------------------------------------------------- exact
-
-
-@pytest.mark.parametrize("n", [5, 20, 60])
-def test_without_a_loss_the_exact_upper_end_is_the_closed_form(n: int) -> None:
-    assert exact(0, n, 0.05) == (0.0, pytest.approx(1 - 0.05 ** (1 / n)))
-    assert exact(n, n, 0.05) == (pytest.approx(0.05 ** (1 / n)), 1.0)
-
-
-def test_the_exact_interval_is_that_of_published_tables() -> None:
-    """Two of twenty, 95 %: 0.012 to 0.317 (Clopper and Pearson)."""
-    assert exact(2, 20, 0.025) == pytest.approx((0.0123, 0.3170), abs=1e-4)
-
-
-@given(k=st.integers(0, 40), n=st.integers(1, 40))
-def test_the_exact_interval_holds_the_share_and_mirrors(k: int, n: int) -> None:
-    k = min(k, n)
-    low, high = exact(k, n, 0.05)
-    assert 0 <= low <= k / n <= high <= 1
-    assert exact(n - k, n, 0.05) == pytest.approx((1 - high, 1 - low))
-
-
-@pytest.mark.parametrize("truth", [0.05, 0.15, 0.3])
-def test_the_exact_interval_misses_at_either_end_no_more_often_than_it_says(truth: float) -> None:
-    rng, ends = random.Random(5), []
-    for _ in range(3000):
-        ends.append(exact(sum(rng.random() < truth for _ in range(20)), 20, 0.05))
-    assert statistics.fmean(high < truth for _, high in ends) <= 0.05 + 0.012
-    assert statistics.fmean(low > truth for low, _ in ends) <= 0.05 + 0.012
