@@ -4,7 +4,7 @@
 
 One row per kind of interval and truth, with the sizes a check-up has: environments differ among themselves, and units
 inside them too. Rates of few units cannot cover any level exactly (their values are few): several truths each, and
-the range.
+the range; and rows whose truth is drawn anew for every table, evenly, which is how often they hold it in the long run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.calibration import Calibration, carried, jeffreys, without_false
@@ -97,10 +98,24 @@ def _rates() -> Iterator[Scenario]:
 
         return table
 
+    def evenly(environments: int, correlation: float) -> Draw:
+        def table(rng: random.Random) -> Interval | None:
+            truth = rng.uniform(0.02, 0.98)
+            return _beside(draw(truth, environments, correlation, 12)(rng), truth)
+
+        return table
+
     for count, correlation in ((2, 0.3), (3, 0.15), (4, 0.05), (4, 0.15), (5, 0.15), (8, 0.15)):
         for truth in (0.5, 0.8, 0.9):
             where = f"{count} environments of 12, correlation {correlation:g}, rate {truth:g}"
             yield Scenario("rate (Wilson with t)", where, truth, draw(truth, count, correlation, 12))
+        where = f"{count} environments of 12, correlation {correlation:g}"
+        yield Scenario("any rate (Wilson with t)", where, 0.0, evenly(count, correlation))
+
+
+def _beside(interval: Interval | None, truth: float) -> Interval | None:
+    """The interval as seen from the truth: it holds 0 where it holds the truth."""
+    return None if interval is None else (interval[0] - truth, interval[1] - truth)
 
 
 def _strata() -> Iterator[Scenario]:
@@ -150,6 +165,15 @@ def _differences() -> Iterator[Scenario]:
 
         return table
 
+    def evenly(tables: Callable[[float, float], Draw]) -> Draw:
+        """Any two rates of which the first is the larger, with the tables that are drawn from them."""
+
+        def table(rng: random.Random) -> Interval | None:
+            second, first = sorted(rng.uniform(0.02, 0.98) for _ in range(2))
+            return _beside(tables(first, second)(rng), first - second)
+
+        return table
+
     for count in (3, 4, 8):
         yield Scenario("paired difference (t)", f"{count} environments", 0.2, paired(count))
     for sizes in ((2, 2), (2, 3), (4, 4)):
@@ -158,10 +182,14 @@ def _differences() -> Iterator[Scenario]:
         for first, second in ((0.9, 0.75), (0.98, 0.9), (0.5, 0.3)):
             where = f"{count} environments of {units}, rates {first:g} and {second:g}"
             yield Scenario("paired difference of rates", where, first - second, beside(count, units, first, second))
+        where = f"{count} environments of {units}"
+        yield Scenario("any paired difference of rates", where, 0.0, evenly(partial(beside, count, units)))
     for sizes in ((2, 2), (2, 3)):
         for first, second in ((0.95, 0.8), (0.9, 0.5)):
             where = f"{sizes[0]} and {sizes[1]} environments of 12, rates {first:g} and {second:g}"
             yield Scenario("unpaired difference of rates", where, first - second, apart(sizes, first, second))
+        where = f"{sizes[0]} and {sizes[1]} environments of 12"
+        yield Scenario("any unpaired difference of rates", where, 0.0, evenly(partial(apart, sizes)))
     for first, second in ((0.8, 0.3), (0.95, 0.05)):
         where = f"rates {first:g} and {second:g} of 48"
         yield Scenario("difference of two intervals", where, first - second, of_rates(first, second))

@@ -253,7 +253,12 @@ def _spoken(says: str, share: float, outcome: Outcome) -> str:
     return text if share > 0 else f"{text}: speaks against it"
 
 
-def _urgency(finding: Finding) -> tuple[bool, int, float, float, str]:
-    """Sort key: confirmed, then severe, then strong; a tie goes to the finding whose cause is the surer one."""
+def _urgency(finding: Finding) -> tuple[bool, int, bool, float, float, str]:
+    """Sort key: confirmed, then severe, then explained, then strong; a tie goes to the surer cause.
+
+    What no evidence explains is often what another finding does to other numbers, and would send the reader the wrong
+    way: faces that are lost in wide framings lower the mean at every weight, and have nothing to do with weights.
+    """
     odds = finding.causes[0].log_odds if finding.causes else -math.inf
-    return finding.state != "confirmed", SEVERITIES.index(finding.severity), -finding.strength, -odds, finding.rule
+    state, severity = finding.state != "confirmed", SEVERITIES.index(finding.severity)
+    return state, severity, not finding.explained, -finding.strength, -odds, finding.rule

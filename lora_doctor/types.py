@@ -907,6 +907,11 @@ class Finding:
     waiver: Waiver | None = None
     """The waiver that applies to it."""
 
+    @property
+    def explained(self) -> bool:
+        """Whether it has a cause that is as likely as not, or likelier."""
+        return bool(self.causes) and self.causes[0].log_odds >= 0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotEvaluated:

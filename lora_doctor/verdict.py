@@ -83,6 +83,6 @@ def decide(
     return replace(verdict, limits=limits, warnings=warnings, waived=waived)
 
 
-def _pressing(finding: Finding) -> tuple[int, float, str]:
-    """Sort key: severe, then strong."""
-    return SEVERITIES.index(finding.severity), -finding.strength, finding.rule
+def _pressing(finding: Finding) -> tuple[int, bool, float, str]:
+    """Sort key: severe, then explained, then strong."""
+    return SEVERITIES.index(finding.severity), not finding.explained, -finding.strength, finding.rule

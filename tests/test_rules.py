@@ -321,6 +321,17 @@ def test_findings_come_confirmed_first_then_severe_then_strong() -> None:
     assert [f.rule for f in evaluate(rules, values)[0]] == ["a", "b", "c", "d"]
 
 
+def test_findings_whose_causes_the_evidence_speaks_against_come_after_those_it_explains() -> None:
+    unlikely = dataclasses.replace(RULES["body-drift"].causes[0], prior=-2.0, evidence=())
+    explained = dataclasses.replace(unlikely, prior=0.5)
+    rules = [
+        dataclasses.replace(rule_when(Condition(measurement=f"x.{name}", above=0.1)), id=name, causes=(cause,))
+        for name, cause in (("strong", unlikely), ("slight", explained))
+    ]
+    found, _ = evaluate(rules, [number("x.strong", 0.9), number("x.slight", 0.2)])
+    assert [finding.rule for finding in found] == ["slight", "strong"]
+
+
 def test_suspected_evidence_weighs_half_and_unknown_evidence_is_listed() -> None:
     fires = RULES["hair-flip"].examples["fires"][0]
 

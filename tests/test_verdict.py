@@ -16,7 +16,7 @@ from lora_doctor.looks import AGAIN
 from lora_doctor.policy import Policy, load_policy
 from lora_doctor.rule_files import load_rules
 from lora_doctor.rules import evaluate
-from lora_doctor.types import FRAMINGS, Finding, Measurement, NotEvaluated, Verdict, Waiver
+from lora_doctor.types import FRAMINGS, Finding, Fix, Measurement, NotEvaluated, RankedCause, Verdict, Waiver
 from lora_doctor.verdict import decide
 from tests.examples import many
 
@@ -145,7 +145,7 @@ def finding(state: str = "confirmed", severity: str = "blocker", worst: float | 
         worst=worst,
         about=more.get("about", {}),
         measurements=(number("attribute.flip_rate", 0.3, 0.1, attribute="hair_colour"),),
-        causes=(),
+        causes=more.get("causes", ()),
     )
 
 
@@ -387,6 +387,14 @@ def test_a_blocker_between_its_warning_and_its_failing_level_warns_and_beyond_it
     assert bool(verdict.warnings) == (wanted == "SHIP")
     if wanted == "SHIP":
         assert f"hair-flip, {state}" in verdict.warnings[0] and "With 1 warning." in verdict.sentence
+
+
+def test_what_the_evidence_explains_stands_before_what_it_explains_not() -> None:
+    """A face that is lost in wide framings lowers the mean at every weight too, which nothing about weights explains."""
+    likely, unlikely = (RankedCause(because="", fix=Fix(), log_odds=odds, evidence=()) for odds in (0.5, -1.5))
+    framings = finding(rule="framings", strength=0.2, causes=(likely,))
+    weights = finding(rule="weights", strength=0.9, causes=(unlikely,))
+    assert "framings" in given_findings(weights, framings).sentence
 
 
 def test_nothing_is_borne_by_a_policy_that_bears_nothing() -> None:
