@@ -390,7 +390,7 @@ def test_a_blocker_between_its_warning_and_its_failing_level_warns_and_beyond_it
 
 
 def test_what_the_evidence_explains_stands_before_what_it_explains_not() -> None:
-    """A face that is lost in wide framings lowers the mean at every weight too, which nothing about weights explains."""
+    """A face that is lost in wide framings lowers the mean at every weight too, for no reason of weights."""
     likely, unlikely = (RankedCause(because="", fix=Fix(), log_odds=odds, evidence=()) for odds in (0.5, -1.5))
     framings = finding(rule="framings", strength=0.2, causes=(likely,))
     weights = finding(rule="weights", strength=0.9, causes=(unlikely,))
