@@ -1,12 +1,13 @@
 """How often the ship rule errs, and how many pictures it takes to find out: the real rule on simulated scores.
 
     python -m benchmarks.sequential_design [--trials 2000] [--spread 0.18] [--faceless 0.03] [--measured RUN]
-        [--interval-alone]
+        [--interval-alone] [--spend-all]
 
 Scores are drawn for every (environment, framing, replicate) around a true mean per environment; the looks, their bound
 and the intervals are those of a check-up. One row per truth: shares of SHIP and HOLD, pictures with a LoRA used of all
 that were planned. `worst` is the hardest that must not ship: one environment too few holds, the rest are on the limit;
 `worst, one seed in N fails` are as hard, and look better until the first seed that gives somebody else.
+`--interval-alone --spend-all` is the plain group-sequential design after Pocock, without what was added to it since.
 `--measured` takes spread, correlation and faceless share from a finished run (of `check --full`, say).
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lora_doctor.looks import ALPHA, partial_conjunction_alpha, planned_bound
+from lora_doctor.looks import ALPHA, next_bound, partial_conjunction_alpha, planned_bound
 from lora_doctor.metrics.estimates import end_with_one_worse, fixed
 from lora_doctor.metrics.units import Sample
 
@@ -66,6 +67,8 @@ class Design:
     most: int = 8
     one_worse: bool = True
     """Whether a claim must hold with one picture more like the worst, as a check-up asks; else its interval alone."""
+    saved: bool = True
+    """Whether a fifth of the error is kept for a run that goes on, as in a check-up (`looks.SAVED`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def simulate(lora: Truth, design: Design, rng: random.Random, *, sequential: boo
     truth = lora.means
     alpha = partial_conjunction_alpha(ALPHA, len(truth), WANTED)
     schedule = range(design.least, design.most + 1) if sequential else [design.most]
-    bound, open_ones, pictures = planned_bound(alpha, (), schedule), set(range(len(truth))), 0
+    bound = (planned_bound if design.saved else next_bound)(alpha, (), schedule)
+    open_ones, pictures = set(range(len(truth))), 0
     units: dict[str, dict[tuple[str, int], float | None]] = {str(e): {} for e in range(len(truth))}
     holding, failing, drawn = set[int](), set[int](), 0
     for rounds in schedule:
@@ -158,10 +162,11 @@ def main() -> None:
     parser.add_argument("--faceless", type=float, default=0.03)
     parser.add_argument("--measured", type=Path)
     parser.add_argument("--interval-alone", action="store_true", help="what it would be without one picture more")
+    parser.add_argument("--spend-all", action="store_true", help="what it would be with nothing saved for going on")
     asked = parser.parse_args()
     guessed = Design(asked.spread, asked.weight_correlation, faceless=asked.faceless)
     design = measured(asked.measured) if asked.measured else guessed
-    design = replace(design, one_worse=not asked.interval_alone)
+    design = replace(design, one_worse=not asked.interval_alone, saved=not asked.spend_all)
     known = f"spread {design.spread:.2f}, weights correlate {design.weight_correlation:.2f}"
     print(f"{known}, without a face {design.faceless:.0%}\n")
     print("| truth | SHIP | HOLD | pictures | saved |\n|---|---|---|---|---|")
