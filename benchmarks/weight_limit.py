@@ -141,7 +141,7 @@ def once(
     findings, not_evaluated = evaluate(known.rules, seen, known.policy.weights)
     novel = tuple(place for place, trained in PLACES if not trained)
     bound = bound_of_end(done.ends)
-    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel, bound=bound)
+    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel, bound=bound, ends=done.ends)
     return verdict.outcome, done
 
 

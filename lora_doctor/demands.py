@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lora_doctor.exact_shares import COUNTED, units_behind
-from lora_doctor.looks import ONE_END, stretched
+from lora_doctor.exact_shares import COUNTED, closer, units_behind
+from lora_doctor.looks import ONE_END, bound_of_end, stretched, tail_of_end
 from lora_doctor.measurement_book import Book, number_text
 from lora_doctor.policy import WARN, WARN_KEYS, Claim, Policy
 from lora_doctor.types import Measurement
@@ -34,27 +34,36 @@ class Check:
     """Open, and the estimate alone decides: the next pictures may move it to either side of its limit."""
 
 
-def claimed(measurement: Measurement, bound: float) -> Measurement:
+def claimed(measurement: Measurement, bound: float, ends: int = 0) -> Measurement:
     """As a demand takes it that must be clear by `bound` standard errors, where its 90 % interval knows of one look.
 
-    The intervals of places know of all looks, and so do the upper ends of what is counted exactly
-    (`exact_shares.EACH_LOOK`).
+    The intervals of places know of all looks. The upper ends of what is counted exactly know of those before rendering
+    ends for the first time; `ends` is how often it did.
     """
     longer = stretched(measurement, bound / ONE_END)
     if measurement.name in ("identity.score", "overbake.adherence_loss") and "environment" not in measurement.where:
         return longer
     if measurement.name not in COUNTED:
         return measurement
-    if measurement.interval is None or longer.interval is None:
+    if measurement.value is None or measurement.interval is None or longer.interval is None:
         return measurement
-    return replace(measurement, interval=(longer.interval[0], measurement.interval[1]))
+    high = measurement.interval[1]
+    if ends:
+        known = closer(measurement.value, high, 1.0, tail_of_end(ends))
+        farther = measurement.value + (high - measurement.value) * bound_of_end(ends) / ONE_END
+        high = farther if known is None else known
+    return replace(measurement, interval=(longer.interval[0], high))
 
 
-def demands(book: Book, policy: Policy, novel: Collection[str]) -> list[Check]:
-    """Every demand of the policy on a number."""
+def demands(book: Book, policy: Policy, novel: Collection[str], ends: int = 0) -> list[Check]:
+    """Every demand of the policy on a number.
+
+    `ends` is how often rendering ended before: the numbers are `claimed` after so many, and what further pictures would
+    have to prove is reckoned for one more.
+    """
     gap = gap_check(book, policy)
-    identity = _identity(book, policy, gap, novel)
-    return [gap, *identity, *_faces(book, policy), *_framed(book, policy), _adherence(book, policy)]
+    identity = _identity(book, policy, gap, novel, ends)
+    return [gap, *identity, *_faces(book, policy, ends), *_framed(book, policy, ends), _adherence(book, policy, ends)]
 
 
 def below_warning(book: Book, policy: Policy, novel: Collection[str]) -> list[str]:
@@ -113,13 +122,14 @@ def gap_check(book: Book, policy: Policy) -> Check:
     return Check("open", f"identity cannot be measured: floor and ceiling are {number_text(gap)} apart, {wanted}")
 
 
-def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) -> list[Check]:
+def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str], ends: int) -> list[Check]:
     """Identity over the ship weights, by weight, framing and environment; proves nothing while the gap is open."""
     scores = book.environments()
-    checks = [_over_places(book, policy, "ship", "identity over the ship weights", policy.identity_claim)]
+    checks = [_over_places(book, policy, "ship", "identity over the ship weights", policy.identity_claim, ends)]
     for weight in policy.weights:
-        checks.append(_over_places(book, policy, f"{weight:g}", f"identity at weight {weight:g}", policy.weight_claim))
-    checks += _framings(book, policy)
+        what = f"identity at weight {weight:g}"
+        checks.append(_over_places(book, policy, f"{weight:g}", what, policy.weight_claim, ends))
+    checks += _framings(book, policy, ends)
     checks.append(_environments(scores, policy, policy.environments, "environments"))
     fresh = {name: m for name, m in scores.items() if name in novel}
     checks.append(_environments(fresh, policy, policy.novel, "environments new to the dataset"))
@@ -129,25 +139,18 @@ def _identity(book: Book, policy: Policy, gap: Check, novel: Collection[str]) ->
     return [replace(check, state="open") for check in checks if check.state != "holds"]
 
 
-def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Claim) -> Check:
+def _over_places(book: Book, policy: Policy, weight: str, what: str, claim: Claim, ends: int) -> Check:
     """Identity over all places at a weight; where places themselves differ, no picture makes its interval shorter."""
     score = book.get("identity.score", weight=weight)
     check = claim_check(score, what, policy.identity_at_least, claim)
-    return _unless_places_differ(check, score, policy.identity_at_least, book.environments(weight), policy)
-
-
-def _unless_places_differ(
-    check: Check, score: Measurement | None, limit: float, places: Mapping[str, Measurement], policy: Policy
-) -> Check:
-    """The check, saying how many pictures would decide it, or that none would: the places themselves differ."""
     if check.state != "open" or check.by_estimate or score is None or score.value is None:
         return check
-    states = _states(places, policy)
+    states = _states(book.environments(weight), policy)
     below = ", ".join(f"{name} {number_text(score)}" for name, (score, state) in states.items() if state == "fails")
     if below and any(state == "holds" for _, state in states.values()):
         text = f"{check.text}; it depends on the place ({below}), which more pictures do not change"
         return Check("open", text, by_pictures=False)
-    return _how_many(check, score, limit, policy, _AT_BEST)
+    return _how_many(check, score, policy.identity_at_least, policy, _AT_BEST, ends)
 
 
 def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Iterator[Check]:
@@ -163,7 +166,7 @@ def _lost_at_a_weight(book: Book, policy: Policy, novel: Collection[str]) -> Ite
         yield from (check for check in checks if check.state == "fails")
 
 
-def _framings(book: Book, policy: Policy) -> Iterator[Check]:
+def _framings(book: Book, policy: Policy, ends: int) -> Iterator[Check]:
     """Identity in each framing of the policy: the scores over all framings may leave one out, or make up for it."""
     limit = policy.framing_identity_at_least
     for framing in policy.framings:
@@ -174,10 +177,10 @@ def _framings(book: Book, policy: Policy) -> Iterator[Check]:
             yield Check("open", f"{what}: {reason}; {advice}", by_pictures=score is not None)
         else:
             check = claim_check(score, what, limit, policy.identity_claim)
-            yield _unless_places_differ(check, score, limit, book.environments(), policy)
+            yield _how_many(check, score, limit, policy, _AT_BEST, ends)
 
 
-def _faces(book: Book, policy: Policy) -> list[Check]:
+def _faces(book: Book, policy: Policy, ends: int = 0) -> list[Check]:
     """Renders without a face, in each framing that must show one."""
     shares = {f: book.get("identity.no_face", weight="ship", framing=f) for f in policy.framings}
     limit, claim = policy.no_face_at_most, policy.no_face_claim
@@ -185,32 +188,35 @@ def _faces(book: Book, policy: Policy) -> list[Check]:
         framing: claim_check(m, f"share of {framing} renders without a face", limit, claim, most=True)
         for framing, m in shares.items()
     }
-    return [_how_many(check, shares[f], limit, policy, _OF_FRAMING.format(framing=f)) for f, check in checks.items()]
+    would = {framing: _OF_FRAMING.format(framing=framing) for framing in checks}
+    return [_how_many(check, shares[f], limit, policy, would[f], ends) for f, check in checks.items()]
 
 
-def _framed(book: Book, policy: Policy) -> Iterator[Check]:
+def _framed(book: Book, policy: Policy, ends: int) -> Iterator[Check]:
     """Whether each framing comes when it is asked for, as with the base model."""
     limit, claim = policy.framing_loss_at_most, policy.framing_claim
     for framing in policy.framings:
         lost, what = book.get("framing.loss", framing=framing), f"share of {framing} pictures that are framed otherwise"
         check = claim_check(lost, what, limit, claim, most=True)
-        yield _how_many(check, lost, limit, policy, _OF_FRAMING.format(framing=framing))
+        yield _how_many(check, lost, limit, policy, _OF_FRAMING.format(framing=framing), ends)
 
 
-def _adherence(book: Book, policy: Policy) -> Check:
+def _adherence(book: Book, policy: Policy, ends: int) -> Check:
     """Whether what prompts ask for comes as with the base model, but for a loss that is borne: proven, not just not
     disproven."""
     lost, limit = book.get("overbake.adherence_loss", weight="ship"), policy.adherence_loss_at_most
     what = "the share of pictures in which what is asked for no longer comes"
     check = claim_check(lost, what, limit, policy.adherence_claim, most=True)
-    return _how_many(check, lost, limit, policy, _AT_BEST)
+    return _how_many(check, lost, limit, policy, _AT_BEST, ends)
 
 
-def _how_many(check: Check, measurement: Measurement | None, limit: float, policy: Policy, would: str) -> Check:
-    """An open check with how many pictures more would decide it, where pictures can."""
+def _how_many(
+    check: Check, measurement: Measurement | None, limit: float, policy: Policy, would: str, ends: int
+) -> Check:
+    """An open check with how many pictures more would decide it at the next end, where pictures can."""
     if check.state != "open" or check.by_estimate or measurement is None or measurement.value is None:
         return check
-    units = _units_needed(measurement, limit, 1 if measurement.value > limit else -1)
+    units = _units_needed(measurement, limit, 1 if measurement.value > limit else -1, ends)
     return check if units is None else replace(check, text=f"{check.text}; {_would_decide(units, policy, would)}")
 
 
@@ -291,14 +297,21 @@ def units_to_decide(open_ones: Mapping[str, Measurement], limit: float, holding:
     return min(sums, default=None)
 
 
-def _units_needed(m: Measurement, limit: float, side: int) -> int | None:
-    """Units beyond those there are until the end nearer the limit is on its `side` (1 = above); None if never."""
+def _units_needed(m: Measurement, limit: float, side: int, ends: int | None = None) -> int | None:
+    """Units beyond those there are until the end nearer the limit is on its `side` (1 = above); None if never.
+
+    `ends`: the interval is as `claimed` after so many, and has to be so after one more; None = it stays as firm.
+    """
     if m.value is None or m.interval is None or side * (m.value - limit) <= 0:
         return None
     low = m.interval[0] if m.one_worse is None else min(m.interval[0], m.one_worse)
     half = m.value - low if side > 0 else m.interval[1] - m.value
-    times = abs(half / (m.value - limit)) ** 2
-    if m.name in COUNTED:
-        now, wanted = (units_behind(m.value, end) for end in (low if side > 0 else m.interval[1], limit))
+    firmer = 1.0 if ends is None else bound_of_end(ends + 1) / bound_of_end(ends)
+    times = abs(firmer * half / (m.value - limit)) ** 2
+    if m.name in COUNTED and side < 0 and ends is not None:
+        now, wanted = (
+            units_behind(m.value, m.interval[1], tail_of_end(ends)),
+            units_behind(m.value, limit, tail_of_end(ends + 1)),
+        )
         times = times if now is None or wanted is None else wanted / now
     return max(1, math.ceil(round(m.n * (times - 1), 6)))

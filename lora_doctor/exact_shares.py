@@ -31,7 +31,7 @@ def exact(k: float, n: float, tail: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4096)
-def units_behind(share: float, end: float) -> float | None:
+def units_behind(share: float, end: float, tail: float = EACH_LOOK) -> float | None:
     """How many units (a fraction of one is possible) an exact interval of `share` rests on that ends at `end`.
 
     `end` below the share is a lower end. None where no number of units gives such an interval: the share is not between
@@ -43,14 +43,15 @@ def units_behind(share: float, end: float) -> float | None:
     few, many = 1e-6, _MOST
     for _ in range(_HALVINGS):
         middle = math.sqrt(few * many)
-        farther = abs(exact(share * middle, middle, EACH_LOOK)[side] - share) > abs(end - share)
+        farther = abs(exact(share * middle, middle, tail)[side] - share) > abs(end - share)
         few, many = (middle, many) if farther else (few, middle)
     return math.sqrt(few * many)
 
 
-def closer(share: float, end: float, times: float) -> float | None:
-    """Where an exact interval of `share` that ends at `end` ends with `times` as many units; None as `units_behind`."""
+def closer(share: float, end: float, times: float, tail: float = EACH_LOOK) -> float | None:
+    """Where an exact interval of `share` that ends at `end`, with `EACH_LOOK` beyond it, ends with `times` as many
+    units and `tail` beyond it; None as `units_behind`."""
     units = units_behind(share, end)
     if units is None:
         return None
-    return exact(share * units * times, units * times, EACH_LOOK)[int(end > share)]
+    return exact(share * units * times, units * times, tail)[int(end > share)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from lora_doctor.types import Condition, Measurement, Where
@@ -26,7 +26,7 @@ CONFIRMED, SUSPECTED, DOUBTED, NO = 2, 1, -1, -2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Between which two levels a condition lies; they differ only where a measurement is absent."""
+    """Between which two levels a condition lies; they differ only where a measurement or pictures of it are absent."""
 
     low: int
     high: int
@@ -36,6 +36,13 @@ class Outcome:
     missing: tuple[str, ...] = ()
     worst: float = 0.0
     """As `strength`, of whatever holds or, being absent, might: taking a measurement away never lowers it."""
+    least: int = CONFIRMED
+    """The level it may fall to if the pictures that are missing speak against it, where that is below `low`."""
+
+    @property
+    def lowest(self) -> int:
+        """The level that is certain."""
+        return min(self.low, self.least)
 
     @property
     def undecided(self) -> bool:
@@ -51,20 +58,21 @@ def judge_condition(condition: Condition, index: Index) -> Outcome:
         parts.append(_strongest([judge_condition(part, index) for part in condition.any]))
     if condition.none:
         worst = _strongest([judge_condition(part, index) for part in condition.none])
-        parts.append(Outcome(-worst.high, -worst.low, missing=worst.missing, worst=1.0))
-    low = min(part.low for part in parts)
+        parts.append(Outcome(-worst.high, -worst.lowest, missing=worst.missing, worst=1.0))
+    low, least = min(part.low for part in parts), min(part.lowest for part in parts)
     seen = _seen(parts) if low > 0 else ()
     # The leading measurement is the first one in the file: whoever writes the rule puts the symptom before its guards.
     strength = next((part.strength for part in parts if part.seen), 0.0)
-    return Outcome(low, min(part.high for part in parts), strength, seen, _missing(parts), parts[0].worst)
+    high = min(part.high for part in parts)
+    return Outcome(low, high, strength, seen, _missing(parts), parts[0].worst, least)
 
 
 def _strongest(parts: Sequence[Outcome]) -> Outcome:
     """`any`."""
     holding = sorted((part for part in parts if part.low > 0), key=lambda part: (-part.low, -part.strength))
     low, high = max(part.low for part in parts), max(part.high for part in parts)
-    worst = max(part.worst for part in parts)
-    return Outcome(low, high, holding[0].strength if holding else 0.0, _seen(holding), _missing(parts), worst)
+    worst, least = max(part.worst for part in parts), max(part.lowest for part in parts)
+    return Outcome(low, high, holding[0].strength if holding else 0.0, _seen(holding), _missing(parts), worst, least)
 
 
 def _compare(condition: Condition, index: Index) -> Outcome:
@@ -82,12 +90,40 @@ def _compare(condition: Condition, index: Index) -> Outcome:
     asked = [(op, float(t)) for op in OPERATORS if (t := getattr(condition, op)) is not None]
     level = min(_level(op, threshold, found) for op, threshold in asked)
     strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
+    if found.reach is not None:
+        every = [[_level(op, t, replace(found, value=end)) for op, t in asked] for end in found.reach]
+        best = min(_level(op, t, replace(found, value=_reached(op, t, found))) for op, t in asked)
+        least = min(level, *(min(levels) for levels in every))
+        between = Outcome(level, max(level, best), strength, least=least)
+        return _with_missing(condition, found, asked, between) if between.high > 0 else replace(between, strength=0.0)
     if level < 0:
         return Outcome(level, level)
     measurable = condition.equals is None and all(
         _room(operator, threshold, found.unit) is not None for operator, threshold in asked
     )
     return Outcome(level, level, strength, (found,), worst=strength if measurable else 1.0)
+
+
+def _reached(operator: str, threshold: float, found: Measurement) -> float:
+    """The value that speaks most for the comparison of all that it may be, whatever the missing pictures show."""
+    low, high = cast(tuple[float, float], found.reach)
+    if operator == "equals":
+        return min(max(threshold, low), high)
+    return high if operator in ("above", "at_least") else low
+
+
+def _with_missing(
+    condition: Condition, found: Measurement, asked: Sequence[tuple[str, float]], as_measured: Outcome
+) -> Outcome:
+    """The outcome of what may hold with the pictures that are missing: its worst is what they may make of it."""
+    ends = [(operator, threshold, _reached(operator, threshold, found)) for operator, threshold in asked]
+    measurable = condition.equals is None and all(_room(op, t, found.unit) is not None for op, t, _ in ends)
+    worst = max(_strength(value, op, t, found.unit) for op, t, value in ends) if measurable else 1.0
+    seen = (found,) if as_measured.low > 0 else ()
+    could = ", ".join(dict.fromkeys(f"{value:.2f}" for *_, value in ends))
+    text = f"{named(found.name, condition.where)}: with the pictures that are missing it could be {could}"
+    missing = () if as_measured.lowest == as_measured.high else (text,)
+    return replace(as_measured, seen=seen, missing=missing, worst=max(worst, as_measured.strength))
 
 
 BOUNDED = ("share", "score", "ratio")

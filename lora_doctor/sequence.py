@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
@@ -20,7 +21,6 @@ from lora_doctor.looks import (
     FAINT,
     LUCK,
     ONE_END,
-    OPEN_ENDS,
     SAVED,
     Look,
     bound_of_end,
@@ -85,7 +85,7 @@ class Sequenced:
     reach: int | None = None
     """Of what is out of reach: with how many rounds at most it would not be."""
     ends: int = 0
-    """How often rendering ended before, with fewer rounds, and was gone on with."""
+    """How often rendering ended before, as something else was asked for, and was gone on with."""
 
 
 def until_decided(
@@ -104,7 +104,7 @@ def until_decided(
     stopped: Stop = "all rounds"
     first = most if matrix.full else min(matrix.replicates, most)
     cells = new = first_round((*plan, *beside.arms), first)
-    ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1))
+    ledger = _Ledger(run, _alpha(plan, judges), range(first, most + 1), _asked(plan, matrix))
     asker = _Asker(plan, beside.arms, judges, lora, ledger)
     for rounds in ledger.schedule:
         bound = ledger.look(rounds)
@@ -119,14 +119,14 @@ def until_decided(
             stopped = "budget"
             break
         new, cells = more, (*cells, *more)
-    if stopped in OPEN_ENDS:
-        ledger.end(rounds)
+    if stopped not in ("decided", "no ruler"):
+        ledger.end()
     probes = _asked_by_findings(beside, measurements, judges)
     if probes and (matrix.budget is None or len(cells) + len(probes) <= matrix.budget):
         study, measurements = see((*cells, *probes), probes, bound)
     return Sequenced(
         study=study, measurements=measurements, looks=ledger.taken, stopped=stopped, reach=asker.reach,
-        ends=ledger.ends_before(rounds),
+        ends=ledger.before,
     )  # fmt: skip
 
 
@@ -215,11 +215,11 @@ class _View:
 
     def _decided(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement],
-        bound: float = ONE_END,
+        bound: float = ONE_END, *, going_on: bool = False,
     ) -> Verdict:  # fmt: skip
         return decide(
             findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora,
-            bound=bound,
+            bound=bound, ends=self.ledger.before + going_on,
         )  # fmt: skip
 
     def is_out_of_reach(self, rounds: int, of: int) -> bool:
@@ -241,7 +241,7 @@ class _View:
         severe a finding is, needs it moved. What no rule speaks of even then is farther from being confirmed than what
         is open is from being settled. `going_on`: rendering ends here, and is gone on with at the bounds that are left.
         """
-        ends, now = self.ledger.ends_before(rounds) + going_on, self.ledger.taken[-1].bound
+        now, bound = self.ledger.taken[-1].bound, bound_of_end(self.ledger.before + going_on)
         then = self.ledger.bound_if(rounds, of) if going_on else now
 
         def at_last(one: Measurement, side: int) -> Measurement:
@@ -252,7 +252,8 @@ class _View:
         for side in sides:
             all_then = [at_last(one, side) for one in self.measurements]
             found, not_evaluated = evaluate(self.judges.rules, all_then, self.judges.policy.weights)
-            if self._decided(found, not_evaluated, all_then, bound_of_end(ends)).outcome != "INCONCLUSIVE":
+            verdict = self._decided(found, not_evaluated, all_then, bound, going_on=going_on)
+            if verdict.outcome != "INCONCLUSIVE":
                 return False
         return True
 
@@ -315,17 +316,24 @@ class _Asker:
 
 
 class _Ledger:
-    """The looks of a run, with the bound of each: those of earlier starts stand."""
+    """The looks of a run, with the bound of each, and what was asked for when it ended: those of earlier starts stand.
 
-    def __init__(self, run: RunFolder, alpha: float, schedule: Sequence[int]) -> None:
+    Claims of policies that share their error otherwise among places (`alpha`) have looks of their own.
+    """
+
+    def __init__(self, run: RunFolder, alpha: float, schedule: Sequence[int], asked: str) -> None:
         stored = run.get_json(LOOKS) or {}
-        # Else they were at another claim, or by a plan that left nothing to go on with.
-        same = (stored.get("alpha"), stored.get("saved")) == (alpha, SAVED)
-        past = stored.get("looks", ()) if same else ()
-        self._ended = tuple(int(rounds) for rounds in stored.get("ended", ()))
+        # Of other plans, which left nothing to go on with, nothing is of use.
+        self._claims = dict(stored.get("claims", {})) if stored.get("saved") == SAVED else {}
+        own = self._claims.get(_named(alpha), {})
+        self._asked, self._ended = asked, tuple(str(one) for one in stored.get("ended", ()))
+        self.before = self._ended.index(asked) if asked in self._ended else len(self._ended)
+        """How often rendering ended before with a verdict to go on from, as something else was asked for: whatever it
+        is, as many looks were had."""
+        past = own.get("looks", ())
         self._bounds = {int(rounds): float(bound) for rounds, bound in past}
         ahead = [rounds for rounds in schedule if rounds not in self._bounds]
-        known = {int(rounds): float(bound) for rounds, bound in stored.get("ahead", ())} if past else {}
+        known = {int(rounds): float(bound) for rounds, bound in own.get("ahead", ())} if past else {}
         if list(known) != ahead:
             taken = tuple(Look(rounds, bound) for rounds, bound in sorted(self._bounds.items()))
             known = dict.fromkeys(ahead, planned_bound(alpha, taken, ahead))
@@ -340,14 +348,10 @@ class _Ledger:
         self._remember()
         return self._bounds[rounds]
 
-    def end(self, rounds: int) -> None:
-        """Remember that rendering ended after so many rounds, with a verdict that can be gone on from."""
-        self._ended = tuple(sorted({*self._ended, rounds}))
+    def end(self) -> None:
+        """Remember that rendering ended with a verdict that can be gone on from."""
+        self._ended = tuple(dict.fromkeys((*self._ended, self._asked)))
         self._remember()
-
-    def ends_before(self, rounds: int) -> int:
-        """How often rendering ended with fewer rounds."""
-        return sum(ended < rounds for ended in self._ended)
 
     def bound_if(self, rounds: int, most: int) -> float:
         """The bound of every further look if, after so many rounds, it is gone on to `most`."""
@@ -355,8 +359,19 @@ class _Ledger:
 
     def _remember(self) -> None:
         looks, ahead = ([[r, bound] for r, bound in sorted(each.items())] for each in (self._bounds, self._ahead))
-        held = {"alpha": self._alpha, "saved": SAVED, "looks": looks, "ahead": ahead, "ended": list(self._ended)}
-        self._run.put_json(LOOKS, held)
+        self._claims[_named(self._alpha)] = {"looks": looks, "ahead": ahead}
+        self._run.put_json(LOOKS, {"saved": SAVED, "claims": self._claims, "ended": list(self._ended)})
+
+
+def _named(alpha: float) -> str:
+    """The error of a claim, as the looks that it pays for are filed under."""
+    return f"{alpha:.6f}"
+
+
+def _asked(plan: Sequence[Cell], matrix: MatrixSettings) -> str:
+    """A digest of what is asked for: the cells, the budget, and how many are rendered before the first look."""
+    cells = sorted(f"{cell.key} {cell.seed} {cell.prompt}" for cell in plan)
+    return sha256("\n".join([*cells, f"{matrix.budget} {matrix.full} {matrix.replicates}"]).encode()).hexdigest()[:16]
 
 
 def _alpha(plan: Sequence[Cell], judges: Judges) -> float:

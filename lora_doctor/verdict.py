@@ -41,20 +41,23 @@ def decide(
     failing_at: Mapping[float, Sequence[str]] = MappingProxyType({}),
     noted: Sequence[str] = (),
     bound: float = ONE_END,
+    ends: int = 0,
 ) -> Verdict:
     """The verdict.
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
     told; `noted` are warnings from before any render; by `bound` standard errors claims about the whole matrix must be
-    clear (`looks`). HOLD: a finding that holds is confirmed, or a demand is
-    proven to fail. SHIP: every demand holds, and every rule whose finding could hold was evaluated or is optional. Else
+    clear, and `ends` is how often rendering ended before (`looks`).
+
+    HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every rule
+    whose finding could hold was evaluated or is optional. Else
     INCONCLUSIVE. Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not
     evaluated, certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
-    book = Book(claimed(measurement, bound) for measurement in measurements)
+    book = Book(claimed(measurement, bound, ends) for measurement in measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
-    checks = demands(book, policy, novel)
+    checks = demands(book, policy, novel, ends)
     unjudged = [n for n in not_evaluated if policy.rules.get(rule_of(n)) != "ignore"]
     failing = [n for n in unjudged if level_of(n, policy) == "fail" and rule_of(n) not in policy.optional_rules]
     needed = [unjudged_text(n, findings) for n in failing]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -21,6 +22,7 @@ from lora_doctor.looks import (
     next_bound,
     partial_conjunction_alpha,
     planned_bound,
+    tail_of_end,
 )
 from lora_doctor.types import Measurement
 
@@ -156,6 +158,39 @@ def test_a_share_near_nothing_may_move_by_its_longer_side() -> None:
     assert foreseen(share, 4, 8, FAINT).interval == pytest.approx(
         (0.2, 0.2 + 0.3 * (0.5**0.5 - FAINT / ONE_END * 0.5**0.5))
     )
+
+
+def crossing_a_limit(truth: float, ends: list[int], tails: list[float]) -> list[float]:
+    """How often a share of five pictures a round, right at its limit, was claimed below it by each end: exactly."""
+    chances, n, passed, found = {0: 1.0}, 0, 0.0, []
+    for rounds in range(1, ends[-1] + 1):
+        after: dict[int, float] = {}
+        for seen, chance in chances.items():
+            for more in range(6):
+                own = math.comb(5, more) * truth**more * (1 - truth) ** (5 - more)
+                after[seen + more] = after.get(seen + more, 0.0) + chance * own
+        chances, n = after, n + 5
+        tail = tails[sum(rounds > end for end in ends)]
+        if rounds > 1:
+            below = [k for k in chances if k / n < truth and exact(k, n, tail)[1] <= truth]
+            passed += sum(chances.pop(k) for k in below)
+        if rounds in ends:
+            found.append(passed)
+    return found
+
+
+def test_what_is_counted_and_gone_on_with_is_claimed_wrongly_hardly_more_often() -> None:
+    """Rendering that ended open after 8 rounds and is gone on with to 16, 24 and 40."""
+    ends = [8, 16, 24, 40]
+    firmer = crossing_a_limit(0.15, ends, [tail_of_end(before) for before in range(4)])
+    alike = crossing_a_limit(0.15, ends, [EACH_LOOK] * 4)
+    assert firmer == pytest.approx([0.051, 0.057, 0.059, 0.060], abs=1e-3)
+    assert alike == pytest.approx([0.051, 0.097, 0.122, 0.152], abs=1e-3)
+
+
+def test_the_first_end_of_what_is_counted_has_the_tail_of_its_interval() -> None:
+    assert tail_of_end(0) == pytest.approx(EACH_LOOK)
+    assert tail_of_end(0) > tail_of_end(1) > tail_of_end(2) > tail_of_end(3) == tail_of_end(9)
 
 
 def test_what_is_counted_is_foreseen_as_a_count_and_not_by_the_root() -> None:

@@ -277,6 +277,27 @@ def test_several_operators_in_one_condition_must_all_hold() -> None:
     assert state_of(band, [number("x.a", 0.7, (0.65, 0.75))]) == "quiet"
 
 
+def test_what_missing_pictures_could_raise_above_the_threshold_is_open_and_not_quiet() -> None:
+    """Three of forty flipped and one is lost: it may have been the fourth."""
+    seen = Measurement(name="x.a", value=0.4, interval=(0.2, 0.6), unit="share", reach=(0.38, 0.55))
+    assert state_of(ABOVE, [dataclasses.replace(seen, reach=None)]) == "quiet"
+    assert state_of(ABOVE, [dataclasses.replace(seen, reach=(0.38, 0.45))]) == "quiet"
+    assert state_of(ABOVE, [seen]) == "open"
+    _, (unjudged,) = evaluate([rule_when(ABOVE)], [seen])
+    assert "with the pictures that are missing it could be 0.55" in unjudged.reason
+    assert state_of(Condition(none=(ABOVE,)), [dataclasses.replace(seen, value=0.6, reach=(0.4, 0.7))]) == "open"
+    assert state_of(Condition(none=(ABOVE,)), [dataclasses.replace(seen, value=0.6, reach=(0.55, 0.7))]) == "quiet"
+    below = Condition(measurement="x.a", below=0.5)
+    assert state_of(below, [dataclasses.replace(seen, value=0.6, reach=(0.4, 0.7))]) == "open"
+
+
+def test_a_suspicion_may_be_as_strong_as_missing_pictures_could_make_it() -> None:
+    seen = Measurement(name="x.a", value=0.6, interval=(0.3, 0.9), unit="share", reach=(0.55, 0.8))
+    (found,), unjudged = evaluate([rule_when(ABOVE)], [seen])
+    assert (found.state, found.strength, found.worst) == ("suspected", pytest.approx(0.2), pytest.approx(0.6))
+    assert unjudged == ()
+
+
 def test_strength_counts_thresholds_beyond_the_threshold_of_the_first_measurement() -> None:
     when = Condition(all=(Condition(measurement="x.a", above=0.2), Condition(measurement="x.b", above=0.1)))
     (finding,), _ = evaluate([rule_when(when)], [number("x.a", 0.5), number("x.b", 0.9)])

@@ -132,7 +132,7 @@ def test_a_budget_that_is_raised_is_another_end_and_one_run_has_none_before(tmp_
 def test_the_number_of_rounds_that_is_named_reckons_with_the_looks_that_were_taken(tmp_path: Path) -> None:
     """They left hardly any error to claim anything by."""
     with RunFolder(tmp_path / "spent") as run:
-        run.put_json(LOOKS, {"alpha": 0.025, "saved": SAVED, "looks": [[2, 0.5]], "ahead": []})
+        run.put_json(LOOKS, {"saved": SAVED, "claims": {"0.025000": {"looks": [[2, 0.5]], "ahead": []}}})
     spent, fresh = (went(Eyes(drawn(0.62, spread=0.25)), tmp_path / name) for name in ("spent", "fresh"))
     assert spent.looks[-1].bound == FIRMEST and fresh.looks[-1].bound < FIRMEST
     assert fresh.reach is not None and (spent.reach is None or spent.reach > fresh.reach)
@@ -219,7 +219,7 @@ def test_rounds_added_to_a_finished_run_have_a_firmer_bound(tmp_path: Path) -> N
 
 def test_looks_of_a_plan_that_left_nothing_to_go_on_with_are_taken_again(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run") as run:
-        run.put_json(LOOKS, {"alpha": 0.025, "looks": [[2, 2.44]], "ahead": [[3, 2.44]]})
+        run.put_json(LOOKS, {"claims": {"0.025000": {"looks": [[2, 2.44]], "ahead": [[3, 2.44]]}}})
     eyes = Eyes(drawn(0.1))
     went(eyes, tmp_path / "run")
     assert eyes.bounds == [planned_bound(0.025, (), range(2, 9))]
@@ -227,10 +227,37 @@ def test_looks_of_a_plan_that_left_nothing_to_go_on_with_are_taken_again(tmp_pat
 
 def test_looks_at_another_claim_do_not_count(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run") as run:
-        run.put_json(LOOKS, {"alpha": 0.5, "looks": [[2, 0.1]]})
+        run.put_json(LOOKS, {"saved": SAVED, "claims": {"0.500000": {"looks": [[2, 0.1]], "ahead": []}}})
     eyes = Eyes(drawn(0.1))
     went(eyes, tmp_path / "run")
     assert eyes.bounds == [planned_bound(0.025, (), range(2, 9))]
+
+
+def test_looks_are_remembered_while_another_policy_has_its_own(tmp_path: Path) -> None:
+    """A check by a policy that wants other places in between must not make the looks forgotten that were paid for."""
+    short = [cell for cell in FULL.cells if cell.replicate < 4]
+    before = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", plan=short)
+    with RunFolder(tmp_path / "run") as run:
+        judges = replace(JUDGES, policy=replace(STANDARD, environments=2))
+        other = until_decided(short, MATRIX, judges, Eyes(drawn(0.62, spread=0.25)), run)
+    assert other.looks[-1].bound != before.looks[-1].bound
+    after = went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run")
+    assert after.looks[: len(before.looks)] == before.looks
+
+
+def test_fewer_rounds_asked_for_afterwards_are_another_end_too(tmp_path: Path) -> None:
+    """Any other question is one more chance to be wrong, and the same one again none."""
+    rounds = (8, 7, 8, 7, 6)
+    plans = [[cell for cell in FULL.cells if cell.replicate < most] for most in rounds]
+    ends = [went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", plan=plan).ends for plan in plans]
+    assert ends == [0, 1, 0, 1, 2]
+
+
+def test_other_places_asked_for_afterwards_are_another_end_too(tmp_path: Path) -> None:
+    moved = [replace(cell, seed=cell.seed + 1) for cell in FULL.cells]
+    plans = FULL.cells, moved, FULL.cells
+    ends = [went(Eyes(drawn(0.62, spread=0.25)), tmp_path / "run", plan=plan).ends for plan in plans]
+    assert ends == [0, 1, 0]
 
 
 def arm(name: str, weight: float = 1.0) -> tuple[Cell, ...]:
@@ -430,7 +457,7 @@ def test_a_rule_without_its_measurement_is_no_matter_of_luck(tmp_path: Path) -> 
 
 def test_places_that_differ_for_good_end_the_rendering(tmp_path: Path) -> None:
     sure = drawn(0.0, spread=0.02)
-    eyes = Eyes(lambda cell: sure(cell) + (0.0 if not cell.weight else 0.1 if cell.environment == "library" else 0.9))
+    eyes = Eyes(lambda cell: sure(cell) + (0.0 if not cell.weight else 0.5 if cell.environment == "library" else 0.9))
     assert went(eyes, tmp_path / "run").stopped == "nothing left"
 
 

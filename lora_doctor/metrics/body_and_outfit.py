@@ -58,9 +58,9 @@ def _missing(tables: dict[str, Sample], calibration: Calibration, reason: str) -
     if not tables:
         return Estimate(reason=reason)
     match = carried(mean(*tables.values()), calibration)
-    ends = None if match.interval is None else (1 - match.interval[1], 1 - match.interval[0])
+    ends, reach = (None if one is None else (1 - one[1], 1 - one[0]) for one in (match.interval, match.reach))
     value = None if match.value is None else 1 - match.value
-    return Estimate(value=value, interval=ends, n=match.n, reason=match.reason)
+    return Estimate(value=value, interval=ends, n=match.n, reason=match.reason, reach=reach)
 
 
 def _controls(study: Study, tables: dict[str, Sample]) -> tuple[dict[str, Sample], list[str]]:

@@ -84,10 +84,15 @@ def without_false(read: Estimate, false: float, ends: Interval) -> Estimate:
     """
     if read.value is None:
         return read
-    value, clean = max(0.0, (read.value - false) / (1 - false)), 1 - false
+    clean = 1 - false
+
+    def freed(share: float) -> float:
+        return max(0.0, (share - false) / clean)
+
+    value, reach = freed(read.value), None if read.reach is None else (freed(read.reach[0]), freed(read.reach[1]))
     if read.interval is None:
-        return replace(read, value=value)
+        return replace(read, value=value, reach=reach)
     silent = (1 - read.interval[1]) / clean, (1 - read.interval[0]) / clean
     most, least = ratio_interval((1 - read.value) / clean, silent, ((1 - ends[1]) / clean, (1 - ends[0]) / clean))
     wide = intervals.clip((1 - least, 1 - most), 0.0, 1.0)
-    return replace(read, value=value, interval=None if wide is None else intervals.hold(value, wide))
+    return replace(read, value=value, interval=None if wide is None else intervals.hold(value, wide), reach=reach)

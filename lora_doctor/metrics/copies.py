@@ -82,7 +82,9 @@ def _doubled(study: Study, rows: Array | None, line: float | str, alike: Sample)
         )
     value = with_lora.value - (usual.value or 0.0)
     ends = square_and_add(with_lora.value, with_lora.interval, usual.value or 0.0, usual.interval)
-    return Estimate(value=value, interval=ends, n=with_lora.n, environments=with_lora.environments)
+    (low, high), (least, most) = (one.reach or (one.value or 0.0, one.value or 0.0) for one in (with_lora, usual))
+    reach = (low - most, high - least) if with_lora.reach or usual.reach else None
+    return Estimate(value=value, interval=ends, n=with_lora.n, environments=with_lora.environments, reach=reach)
 
 
 def near(study: Study, cells: Sequence[Cell], arm: str) -> Sample:

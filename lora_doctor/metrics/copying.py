@@ -14,7 +14,7 @@ from typing import Any
 from lora_doctor.image_states import unscorable
 from lora_doctor.metrics import intervals
 from lora_doctor.metrics.ceiling import MIN_REFERENCES
-from lora_doctor.metrics.estimates import Estimate, mean, told
+from lora_doctor.metrics.estimates import Estimate, mean, moved, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler
 from lora_doctor.metrics.units import framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import Cell, Measurement, Reading, Study
@@ -68,7 +68,8 @@ def _beyond(estimate: Estimate, expected: float, n: int) -> Estimate:
     ends = intervals.wilson(expected * n, n)
     apart = estimate.interval and intervals.square_and_add(estimate.value, estimate.interval, expected, ends)
     told_of = f"{expected:.2f} is what the references themselves set off"
-    return replace(estimate, value=estimate.value - expected, interval=apart, reason=estimate.reason or told_of)
+    moved_to = moved(estimate, estimate.value - expected)
+    return replace(moved_to, interval=apart, reason=estimate.reason or told_of)
 
 
 # ---------------------------------------------------------------- copied

@@ -17,6 +17,9 @@ from lora_doctor.metrics.intervals import Interval
 from lora_doctor.metrics.units import Key, Sample
 from lora_doctor.types import Measurement, Where
 
+UNBOUNDED = 1e6
+"""What a ratio may be whose lower side may be nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
@@ -27,6 +30,8 @@ class Estimate:
     n: int = 0
     environments: int = 0
     reason: str | None = None
+    reach: Interval | None = None
+    """The least and the most the value may be, whatever the missing units are; None = none is missing, or not known."""
 
 
 def told(
@@ -43,7 +48,7 @@ def told(
     return Measurement(
         name=name, value=estimate.value, unit=unit, n=estimate.n, environments=estimate.environments,
         interval=estimate.interval, where=where, reason=reason, one_worse=one_worse,
-        reach=reach if estimate.value is not None else None,
+        reach=(reach or estimate.reach) if estimate.value is not None else None,
     )  # fmt: skip
 
 
@@ -71,8 +76,8 @@ def join(*notes: str | None) -> str | None:
 def moved(estimate: Estimate, value: float) -> Estimate:
     """The estimate at another value, with its own width: moving it is not allowed to look like knowledge."""
     shift = value - (estimate.value or 0.0)
-    ends = estimate.interval
-    return replace(estimate, value=value, interval=(ends[0] + shift, ends[1] + shift) if ends else None)
+    ends, reach = ((e[0] + shift, e[1] + shift) if e else None for e in (estimate.interval, estimate.reach))
+    return replace(estimate, value=value, interval=ends, reach=reach)
 
 
 def mean(*samples: Sample) -> Estimate:
@@ -85,14 +90,15 @@ def mean(*samples: Sample) -> Estimate:
     def interval_of(case: Sequence[Sample]) -> Interval | None:
         return intervals.mean_interval(_environment_means(case), max(s.n for s in case), rate=case[0].rate)
 
-    read = [one for one in samples if one.n]
-    if not read:
+    def value_of(case: Sequence[Sample]) -> float:
+        values = [statistics.fmean(one.means().values()) for one in case if one.n]
+        return statistics.fmean(min(1.0, max(0.0, v)) for v in values) if case[0].rate else statistics.fmean(values)
+
+    if not any(one.n for one in samples):
         return Estimate(reason=_nothing(samples))
-    values = [statistics.fmean(one.means().values()) for one in read]
-    value = statistics.fmean(min(1.0, max(0.0, v)) for v in values) if read[0].rate else statistics.fmean(values)
     ends = [s.filled(0.0) for s in samples], [s.filled(1.0) for s in samples]
-    estimate = _estimate(value, max(s.n for s in samples), interval_of, (samples, *ends))
-    return replace(estimate, interval=intervals.clip(estimate.interval, 0.0, 1.0)) if read[0].rate else estimate
+    estimate = _estimate(value_of, max(s.n for s in samples), interval_of, (samples, *ends))
+    return replace(estimate, interval=intervals.clip(estimate.interval, 0.0, 1.0)) if samples[0].rate else estimate
 
 
 def declared_rate(one: Sample, tail: float) -> Estimate:
@@ -107,10 +113,12 @@ def declared_rate(one: Sample, tail: float) -> Estimate:
         counted = _counted(case[0], tail)
         return None if counted is None else counted[1]
 
+    def value_of(case: Sequence[Sample]) -> float:
+        return statistics.fmean(case[0].means().values())
+
     if not one.n:
         return Estimate(reason=_nothing([one]))
-    value = statistics.fmean(one.means().values())
-    return _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
+    return _estimate(value_of, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
 
 
 def _counted(one: Sample, tail: float) -> tuple[float, Interval] | None:
@@ -149,10 +157,12 @@ def fixed(one: Sample, others: Sample, bound: float) -> Estimate:
     def interval_of(case: Sequence[Sample]) -> Interval | None:
         return intervals.stratified_interval(_strata(case[0]), pooled, bound)
 
+    def value_of(case: Sequence[Sample]) -> float:
+        return statistics.fmean(map(statistics.fmean, _strata(case[0])))
+
     if not one.n:
         return Estimate(reason=_nothing([one]))
-    value = statistics.fmean(map(statistics.fmean, _strata(one)))
-    estimate = _estimate(value, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
+    estimate = _estimate(value_of, one.n, interval_of, ([one], [one.filled(0.0)], [one.filled(1.0)]))
     few = "no interval: one replicate shows no spread"
     return replace(estimate, reason=few) if estimate.interval is None else estimate
 
@@ -233,10 +243,12 @@ def welch_difference(first: Sample, second: Sample) -> Estimate:
         a, b = (list(one.means().values()) for one in case)
         return _bounded(intervals.welch_interval(a, b) or _combined(*case) or _declared(*case), first.rate)
 
+    def value_of(case: Sequence[Sample]) -> float:
+        return statistics.fmean(case[0].means().values()) - statistics.fmean(case[1].means().values())
+
     if not first.n or not second.n:
         return Estimate(reason=_nothing([first, second]))
-    value = statistics.fmean(first.means().values()) - statistics.fmean(second.means().values())
-    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+    return _estimate(value_of, min(first.n, second.n), interval_of, _opposite_ends(first, second))
 
 
 def ratio(top: Sample, bottom: Sample) -> Estimate:
@@ -250,14 +262,17 @@ def ratio(top: Sample, bottom: Sample) -> Estimate:
         interval = intervals.fieller_interval([a for a, _ in pairs], [b for _, b in pairs])
         return interval or _combined_ratio(*case)
 
-    pairs, n = _pairs(top, bottom), min(top.n, bottom.n)
-    if not pairs:
+    def value_of(case: Sequence[Sample]) -> float:
+        above, below = (statistics.fmean(side) for side in zip(*_pairs(*case), strict=True))
+        return above / below if below > 0 else UNBOUNDED
+
+    n = min(top.n, bottom.n)
+    if not _pairs(top, bottom):
         return Estimate(reason=_nothing([top, bottom]))
     below = mean(bottom)
     if below.value is None or below.value <= 0 or (below.interval and below.interval[0] <= 0):
         return Estimate(n=n, reason="the value it would be divided by is not clearly above zero")
-    value = statistics.fmean(a for a, _ in pairs) / statistics.fmean(b for _, b in pairs)
-    return _estimate(value, n, interval_of, _opposite_ends(top, bottom))
+    return _estimate(value_of, n, interval_of, _opposite_ends(top, bottom))
 
 
 def spread(one: Sample) -> Estimate:
@@ -276,8 +291,12 @@ def spread(one: Sample) -> Estimate:
     apart = max(low for low, _ in ends) - min(high for _, high in ends)
     widest = max(high for _, high in ends) - min(low for low, _ in ends)
     value = max(means.values()) - min(means.values())
-    interval = max(0.0, apart), widest
-    return Estimate(value=value, interval=interval, n=one.n, environments=len(means), reason=_missing([one]))
+    lost = one.n < one.planned
+    reach = (0.0, max(one.filled(1.0).means().values()) - min(one.filled(0.0).means().values())) if lost else None
+    return Estimate(
+        value=value, interval=(max(0.0, apart), widest), n=one.n, environments=len(means), reason=_missing([one]),
+        reach=reach,
+    )  # fmt: skip
 
 
 def _environment_means(samples: Sequence[Sample]) -> list[float]:
@@ -335,11 +354,13 @@ def _combined_ratio(top: Sample, bottom: Sample) -> Interval | None:
 
 def _difference(first: Sample, second: Sample, interval_of: Callable[[Sequence[Sample]], Interval | None]) -> Estimate:
     """First minus second, paired by environment."""
-    pairs = _pairs(first, second)
-    if not pairs:
+
+    def value_of(case: Sequence[Sample]) -> float:
+        return statistics.fmean(a - b for a, b in _pairs(*case))
+
+    if not _pairs(first, second):
         return Estimate(reason=_nothing([first, second]))
-    value = statistics.fmean(a - b for a, b in pairs)
-    return _estimate(value, min(first.n, second.n), interval_of, _opposite_ends(first, second))
+    return _estimate(value_of, min(first.n, second.n), interval_of, _opposite_ends(first, second))
 
 
 def _bounded(interval: Interval | None, rate: bool) -> Interval | None:
@@ -352,21 +373,25 @@ def _opposite_ends(first: Sample, second: Sample) -> tuple[Sequence[Sample], ...
 
 
 def _estimate(
-    value: float,
+    value_of: Callable[[Sequence[Sample]], float],
     n: int,
     interval_of: Callable[[Sequence[Sample]], Interval | None],
     cases: Sequence[Sequence[Sample]],
 ) -> Estimate:
-    """The value with the hull of its interval as measured (the first case) and with the missing units at either end."""
+    """The value as measured (the first case), with what it may be with the missing units at either end, and with the
+    hull of all their intervals."""
     missing, environments = _missing(cases[0]), len({name for one in cases[0] for name in one.present()})
+    value = value_of(cases[0])
+    ends = [value_of(case) for case in cases] if missing else []
+    reach = (min(ends), max(ends)) if ends else None
     found = [interval_of(case) for case in (cases if missing else cases[:1])]
     known = [interval for interval in found if interval is not None]
     if len(known) < len(found):
         reason = "; ".join(text for text in (missing, "no interval: too few environments to tell") if text)
-        return Estimate(value=value, n=n, environments=environments, reason=reason)
+        return Estimate(value=value, n=n, environments=environments, reason=reason, reach=reach)
     hull = min(low for low, _ in known), max(high for _, high in known)
     interval = intervals.hold(value, hull)
-    return Estimate(value=value, interval=interval, n=n, environments=environments, reason=missing)
+    return Estimate(value=value, interval=interval, n=n, environments=environments, reason=missing, reach=reach)
 
 
 def _missing(samples: Sequence[Sample]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from lora_doctor.image_states import NO_LIMITS, STATES, State, came_out_empty, state_of, unscorable
+from lora_doctor.image_states import NO_LIMITS, STATES, UNREADABLE, State, came_out_empty, state_of, unscorable
 from lora_doctor.metrics.estimates import Estimate, mean, paired_difference, told
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat
@@ -50,17 +50,20 @@ def _shares(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
             for name in STATES:
                 if weight == "0" and name in JUDGED:
                     continue
-                estimate = mean(_share_of(cells, name, state))
+                estimate = mean(_share_of(study, cells, name, state))
                 silent = _why_untold(study, ruler) if name in JUDGED else None
                 if silent is not None:
                     estimate = Estimate(reason=silent)
                 yield told(estimate, "state.share", {**where, "state": name}, "share", ship_caveat(study, where))
 
 
-def _share_of(cells: Sequence[Cell], name: State, state: Callable[[Cell], State]) -> Sample:
+def _share_of(study: Study, cells: Sequence[Cell], name: State, state: Callable[[Cell], State]) -> Sample:
+    """1 where a render is in the state, 0 where it is not; of a file that cannot be read nobody knows."""
+
     def value_of(cell: Cell) -> float | None:
         found = state(cell)
-        return None if found == "not rendered" else float(found == name)
+        lost = found == "not rendered" or study.missing.get(cell.key) == UNREADABLE
+        return None if lost else float(found == name)
 
     return sample(cells, value_of, rate=True)
 
