@@ -116,6 +116,10 @@ def gap_check(book: Book, policy: Policy) -> Check:
     if gap is None or gap.value is None or gap.interval is None:
         reason = gap.reason if gap is not None and gap.reason else "the gap between floor and ceiling is not known"
         return Check("open", f"identity cannot be measured: {reason}")
+    least = min(gap.reach or (gap.value,))
+    if gap.value >= limit > least and gap.interval[0] > 0:
+        could = f"with the pictures that are missing it could be {least:.2f}, and {limit:.2f} is wanted"
+        return Check("open", f"identity cannot be measured: floor and ceiling are {number_text(gap)} apart; {could}")
     if gap.value >= limit and gap.interval[0] > 0:
         return Check("holds", f"identity can be measured: floor and ceiling are {number_text(gap)} apart")
     wanted = f"{limit:.2f} is wanted, with an interval above 0"

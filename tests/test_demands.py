@@ -141,6 +141,13 @@ def test_so_close_to_the_limit_that_nobody_would_wait_is_said_in_place_of_a_numb
     assert check.text.endswith("so close to the limit that more than 2000 pictures would be needed")
 
 
+def test_a_gap_that_missing_pictures_may_make_too_small_is_open() -> None:
+    known = Measurement(name="identity.gap", value=0.2, interval=(0.1, 0.3), reach=(0.16, 0.21))
+    assert gap_check(Book([known]), STANDARD).state == "holds"
+    check = gap_check(Book([replace(known, reach=(0.14, 0.21))]), STANDARD)
+    assert check.state == "open" and "with the pictures that are missing it could be 0.14" in check.text
+
+
 def face_texts(lost: int, n: int) -> list[str]:
     shares = [
         Measurement(name="identity.no_face", value=lost / n, interval=exact(lost, n, EACH_LOOK), n=n,

@@ -174,6 +174,13 @@ def raised_ceilings(study: Study, ceilings: Mapping[str, Estimate]) -> dict[str,
     return {f: moved(one, (one.value or 0.0) * (1 - shares[f]) + shares[f]) for f, one in ceilings.items()}
 
 
+def lowered_ceiling(study: Study, ceiling: Estimate, floor: Estimate) -> float:
+    """The ceiling with every dataset picture that could not be read as little alike as the base model's renders are."""
+    lost = sum(reading is None for reading in study.references)
+    share = lost / (lost + ceiling.n) if lost else 0.0
+    return (ceiling.value or 0.0) * (1 - share) + (floor.value or 0.0) * share
+
+
 def leave_one_out(
     references: Sequence[Reading], copies: Sequence[int] | None = None
 ) -> tuple[Array, list[float], Array]:

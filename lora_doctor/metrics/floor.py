@@ -39,20 +39,26 @@ def floors_of(study: Study, likeness: Likeness) -> dict[str, Estimate] | None:
     return floors
 
 
-def raised_floors(study: Study, floors: Mapping[str, Estimate]) -> dict[str, Estimate] | None:
-    """The floors with every weight-0 render that is missing as alike as the person is to itself (1); None = none is.
+def raised_floors(
+    study: Study, floors: Mapping[str, Estimate], ceilings: Mapping[str, Estimate]
+) -> dict[str, Estimate] | None:
+    """The floors as high as what is not seen allows; None = a face is seen in every weight-0 render.
 
-    A framing's own share of missing renders raises its floor, the whole's that of all.
+    A render that is missing is taken for as alike as can be (1), one without a face for as alike as the dataset's own
+    pictures are. A framing's own share of them raises its floor, the whole's that of all.
     """
-
-    def lost(cells: Sequence[Cell]) -> float:
-        return sum(cell.key not in study.renders for cell in cells) / len(cells) if cells else 0.0
-
     base = pick(study, {"weight": "0"})
-    shares = {f: lost([c for c in base if f in ("", c.framing)]) for f in floors}
-    if not any(shares.values()):
+    lost = {c.key for c in base if c.key not in study.renders}
+    hidden = {c.key for c in base if c.key not in lost and study.renders[c.key].face.embedding is None}
+    if not lost | hidden:
         return None
-    return {f: moved(one, (one.value or 0.0) * (1 - shares[f]) + shares[f]) for f, one in floors.items()}
+
+    def raised(framing: str) -> float:
+        floor, cells = floors[framing].value or 0.0, [c for c in base if framing in ("", c.framing)]
+        most = {**dict.fromkeys(lost, 1.0), **dict.fromkeys(hidden, max(floor, ceilings[framing].value or 0.0))}
+        return statistics.fmean(most.get(cell.key, floor) for cell in cells) if cells else floor
+
+    return {framing: moved(one, raised(framing)) for framing, one in floors.items()}
 
 
 def shrink(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:

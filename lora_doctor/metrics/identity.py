@@ -28,7 +28,7 @@ from lora_doctor.metrics.estimates import (
 )
 from lora_doctor.metrics.pairing import UNPAIRED, Pairing, pair
 from lora_doctor.metrics.ruler import Ruler, build_ruler, scores
-from lora_doctor.metrics.ruler_error import with_ruler_error
+from lora_doctor.metrics.ruler_error import mark_of, with_ruler_error
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample, ship_caveat, weights_of
 from lora_doctor.types import CLOSE_UP, UPPER_BODY, Cell, Measurement, Study, Where
 
@@ -113,7 +113,7 @@ def _on(ruler: Ruler | str, where: Where, estimate: Estimate, bound: float) -> E
     """The estimate with the ruler's own error, by `bound` standard errors; the base model's score makes the floor."""
     if isinstance(ruler, str) or where["weight"] == "0":
         return estimate
-    mark = ruler.framings[where["framing"]] if "framing" in where else ruler.whole
+    mark = ruler.framings[where["framing"]] if "framing" in where else mark_of(ruler)
     return with_ruler_error(estimate, mark, bound / intervals.BOUND)
 
 
@@ -132,7 +132,8 @@ def _no_firmer(found: Measurement, worst: Measurement) -> Measurement:
     least = worst.value if worst.reach is None else worst.reach[0]
     one_worse = None if found.one_worse is None else lower(found.one_worse, worst.one_worse)
     note = (
-        "pictures of the base model or the dataset are missing: the lower end is that of the highest marks they allow"
+        "pictures of the base model or the dataset are missing or show no face: the lower end is that of the highest "
+        "marks they allow"
     )
     return replace(
         found, interval=interval, reach=(lower(reach[0], least), reach[1]), one_worse=one_worse,

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lora_doctor.image_states import NO_LIMITS, Limits, came_out_empty, limits_of, unscorable
 from lora_doctor.metrics import intervals
-from lora_doctor.metrics.ceiling import References, ceilings_of, raised_ceilings, references_of, same_share
+from lora_doctor.metrics.ceiling import (
+    References,
+    ceilings_of,
+    lowered_ceiling,
+    raised_ceilings,
+    references_of,
+    same_share,
+)
 from lora_doctor.metrics.estimates import Estimate, join
 from lora_doctor.metrics.floor import floors_of, raised_floors
 from lora_doctor.metrics.units import Sample, framings_of, pick, sample
@@ -31,7 +38,8 @@ class Mark:
     floor: Estimate
     ceiling: Estimate
     gap: Estimate
-    """Ceiling minus floor, similarity."""
+    """Ceiling minus floor, similarity; its reach, of the whole matrix, is how small and how large pictures that are
+    missing may make it."""
     problem: str | None
     """Why nothing can be measured here, or None."""
 
@@ -49,9 +57,9 @@ class Ruler:
     same: Callable[[Any], float] | None = None
     """An embedding -> the share of references that the instrument's makers call the same person; None = no mark."""
     at_worst: Ruler | None = None
-    """The same with every render that is missing at weight 0 taken for a picture of the person, and every picture of
-    the dataset that could not be read for as alike as can be: floor and ceiling lie higher, and every score lower.
-    None = nothing is missing."""
+    """The same with every render that is missing at weight 0 taken for a picture of the person, one without a face for
+    as alike as the dataset's own pictures are, and every picture of the dataset that could not be read for as alike as
+    can be: floor and ceiling lie higher, and every score lower. None = nothing is missing."""
 
     def score(self, reading: Reading, framing: str) -> float:
         """The identity score of a render; 0 where no face was found (intention to treat).
@@ -97,9 +105,14 @@ def ruler_of(study: Study, references: References) -> Ruler | str:
         same = None if study.same_from is None else same_share(references, study.similarity, study.same_from)
         return Ruler(references=references, whole=whole, framings=marks, limits=limits, same=same, at_worst=at_worst)
 
-    floor, ceiling = raised_floors(study, floors), raised_ceilings(study, ceilings)
-    worst = None if floor is None and ceiling is None else ruled(floor or floors, ceiling or ceilings, None)
-    return ruled(floors, ceilings, worst)
+    floor, ceiling = raised_floors(study, floors, ceilings), raised_ceilings(study, ceilings)
+    if floor is None and ceiling is None:
+        return ruled(floors, ceilings, None)
+    known = ruled(floors, ceilings, ruled(floor or floors, ceiling or ceilings, None))
+    gap, high = known.whole.gap, (floor or floors)[""].value or 0.0
+    least = lowered_ceiling(study, ceilings[""], floors[""]) - high
+    reach = least, max(gap.value or 0.0, ((ceiling or ceilings)[""].value or 0.0) - (floors[""].value or 0.0))
+    return replace(known, whole=replace(known.whole, gap=replace(gap, reach=reach)))
 
 
 def scores(study: Study, ruler: Ruler | str, cells: Sequence[Cell]) -> tuple[Sample, str | None]:

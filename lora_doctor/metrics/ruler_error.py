@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lora_doctor.metrics.estimates import Estimate
 from lora_doctor.metrics.intervals import Interval
-from lora_doctor.metrics.ruler import Mark
+from lora_doctor.metrics.ruler import Mark, Ruler
 
 
 def with_ruler_error(estimate: Estimate, mark: Mark, longer: float = 1.0) -> Estimate:
@@ -28,6 +30,32 @@ def with_ruler_error(estimate: Estimate, mark: Mark, longer: float = 1.0) -> Est
     # The higher the marks lie, the lower the score.
     ends = score - math.hypot(score - low, more(1)), score + math.hypot(high - score, more(0))
     return replace(estimate, interval=ends)
+
+
+def mark_of(ruler: Ruler) -> Mark:
+    """Where 0 and 1 lie for a score over all framings that can be measured: the mean of their marks.
+
+    Each framing's own error counts by itself, however few pictures it has; a mark that several take from all framings
+    together (`ceiling.ceilings_of`, `floor.floors_of`) is one error for all of them.
+    """
+    used = [mark for mark in ruler.framings.values() if mark.problem is None]
+    if not used:
+        return ruler.whole
+    floor = _mean_of([one.floor for one in used], ruler.whole.floor)
+    ceiling = _mean_of([one.ceiling for one in used], ruler.whole.ceiling)
+    gap = Estimate(value=(ceiling.value or 0.0) - (floor.value or 0.0))
+    return replace(ruler.whole, floor=floor, ceiling=ceiling, gap=gap)
+
+
+def _mean_of(marks: Sequence[Estimate], whole: Estimate) -> Estimate:
+    """The mean of independent marks, but for those that are the whole's own."""
+    value = statistics.fmean(one.value or 0.0 for one in marks)
+    shared = sum((one.value, one.interval) == (whole.value, whole.interval) for one in marks)
+    own = [_apart(one) for one in marks if (one.value, one.interval) != (whole.value, whole.interval)]
+    below, above = (
+        math.hypot(shared * _apart(whole)[end], *(apart[end] for apart in own)) / len(marks) for end in (0, 1)
+    )
+    return Estimate(value=value, interval=(value - below, value + above))
 
 
 def _apart(mark: Estimate) -> Interval:

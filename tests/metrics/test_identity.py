@@ -42,20 +42,24 @@ def test_every_slice_that_rules_may_ask_for_is_there_once() -> None:
 
 
 def test_intervals_come_from_environments_and_from_the_ruler() -> None:
-    """Of a score of 0.7, seven tenths of the ceiling's error and three of the floor's."""
+    """Of a score of 0.7, seven tenths of the ceiling's error and three of the floor's, each framing's by itself."""
     spread = {"library": 0.9, "forest": 0.8, "beach": 0.7, "city": 0.6, "snow": 0.5}
     found = measure(make_study(identity=lambda c: spread[c.environment] if c.weight else 0.0))
     one, gap = get(found, "identity.score", weight="1"), get(found, "identity.gap").value
-    floor, ceiling = (get(found, f"identity.{name}") for name in ("floor", "ceiling"))
-    assert gap and floor.value is not None and floor.interval and ceiling.value is not None and ceiling.interval
     half = 2.131847 * 0.158114 / 5**0.5
-    above, below = ceiling.interval[1] - ceiling.value, floor.interval[1] - floor.value
+
+    def error(mark: str) -> float:
+        known = [get(found, f"identity.{mark}", framing=framing) for framing in FRAMINGS]
+        return math.hypot(*(m.interval[1] - m.value for m in known if m.interval and m.value is not None)) / 3
+
+    above, below = error("ceiling"), error("floor")
+    assert gap and below > 0
     low = 0.7 - math.hypot(half, 0.7 * above / gap, 0.3 * below / gap)
     assert one.value == pytest.approx(0.7, abs=1e-4)
     assert one.interval is not None and one.interval[0] == pytest.approx(low, abs=1e-4)
     assert one.n == 30
     base = get(found, "identity.score", weight="0")
-    assert base.interval is not None and floor.interval is not None and base.value == pytest.approx(0.0, abs=1e-4)
+    assert base.interval is not None and base.value == pytest.approx(0.0, abs=1e-4)
 
 
 def test_a_face_that_turns_generic_on_close_ups_is_a_framing_gap() -> None:
@@ -203,6 +207,32 @@ def test_an_environment_must_hold_with_one_more_unit_as_bad_as_the_worst_anywher
     assert warned.one_worse is not None and warned.one_worse < 0.75 and warned.one_worse < calm.one_worse
 
 
+def test_faces_that_the_base_model_no_longer_shows_make_no_score_firmer() -> None:
+    """The most alike ones are gone: the floor falls, and what is proven does not rise with it."""
+
+    def alike(cell: Cell) -> float | None:
+        if cell.weight == 0:
+            return 0.3 if cell.replicate == 1 and cell.environment == "beach" else 0.1 * (cell.replicate % 2)
+        return 0.62
+
+    whole = make_study(weights=(0.0, 0.7, 1.0), replicates=4, identity=alike)
+    hidden = make_study(weights=(0.0, 0.7, 1.0), replicates=4, identity=lambda c: None if alike(c) == 0.3 else alike(c))
+    before, after = (get(measure(study), "identity.score", weight="ship") for study in (whole, hidden))
+    assert after.value is not None and before.value is not None and after.value > before.value
+    assert after.interval is not None and before.interval is not None and after.interval[0] <= before.interval[0]
+    assert "show no face" in (after.reason or "")
+
+
+def test_a_gap_reaches_down_to_where_unread_pictures_of_the_dataset_would_take_it() -> None:
+    whole = make_study()
+    unread = replace(whole, references=(*(None,) * 3, *whole.references[3:]))
+    assert get(measure(whole), "identity.gap").reach is None
+    gap, floor, ceiling = (get(measure(unread), f"identity.{name}") for name in ("gap", "floor", "ceiling"))
+    assert gap.reach is not None and gap.value is not None and ceiling.value is not None and floor.value is not None
+    share = 3 / len(whole.references)
+    assert gap.reach[0] == pytest.approx(gap.value - share * (ceiling.value - floor.value), abs=1e-6)
+
+
 def test_lost_renders_of_the_base_model_make_no_score_firmer() -> None:
     def alike(cell: Cell) -> float:
         if cell.weight == 0:
@@ -217,4 +247,4 @@ def test_lost_renders_of_the_base_model_make_no_score_firmer() -> None:
         assert after.value is not None and before.value is not None and after.value > before.value + 0.04
         assert after.interval is not None and before.interval is not None and after.interval[0] < before.interval[0]
         assert after.reach is not None and after.reach[0] < before.value
-        assert "pictures of the base model or the dataset are missing" in (after.reason or "")
+        assert "pictures of the base model or the dataset are missing or show no face" in (after.reason or "")
