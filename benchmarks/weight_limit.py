@@ -170,7 +170,7 @@ def measured(
     yield from _of_framings(samples["ship"], design, seed)
     yield told(mean(samples["1"]), "dose.plateau", {}, "score")
     for name, where, value in (
-        ("overbake.adherence_loss", {"weight": "ship"}, 0.0),
+        ("overbake.adherence_loss", {"weight": "ship"}, 0.0), ("environment.match", {"weight": "0"}, 0.95),
         ("dose.low_weight_ratio", {}, 0.45), ("identity.framing_gap", {"framing": "close-up"}, -0.1),
         ("identity.environment_gap", {}, 0.0), ("identity.small_face_loss", {}, 0.2),
         ("environment.planned", {"environment_kind": "trained"}, 2.0),

@@ -207,10 +207,15 @@ def _framed(book: Book, policy: Policy, ends: int) -> Iterator[Check]:
 
 def _adherence(book: Book, policy: Policy, ends: int) -> Check:
     """Whether what prompts ask for comes as with the base model, but for a loss that is borne: proven, not just not
-    disproven."""
+    disproven. Of places that the base model hardly draws itself, no more can be lost than is borne."""
     lost, limit = book.get("overbake.adherence_loss", weight="ship"), policy.adherence_loss_at_most
     what = "the share of pictures in which what is asked for no longer comes"
     check = claim_check(lost, what, limit, policy.adherence_claim, most=True)
+    places = book.get("environment.match", weight="0")
+    if check.state == "holds" and (places is None or places.interval is None or places.interval[0] <= limit):
+        drawn = "not known" if places is None or places.value is None else number_text(places)
+        base = f"the share of its own pictures in which the base model draws the place asked for is {drawn}"
+        return Check("open", f"{check.text}; {base}: a larger loss could not be seen", by_pictures=places is not None)
     return _how_many(check, lost, limit, policy, _AT_BEST, ends)
 
 

@@ -64,11 +64,12 @@ class Eyes:
         kept = {key: reading for key, reading in whole.renders.items() if key in known}
         study = replace(whole, cells=tuple(cells), renders=kept, bound=bound)
         obeys = Measurement(name="overbake.adherence_loss", value=0.0, interval=(-0.02, 0.02), where={"weight": "ship"})
+        drawn = Measurement(name="environment.match", value=0.95, interval=(0.9, 0.98), where={"weight": "0"})
         framed = (
             Measurement(name="framing.loss", value=0.0, interval=(-0.02, 0.02), where={"framing": framing})
             for framing in FRAMINGS
         )
-        return study, (*identity.measure(study), obeys, *framed)
+        return study, (*identity.measure(study), obeys, drawn, *framed)
 
 
 def went(eyes: Eyes, folder: Path, matrix: MatrixSettings = MATRIX, plan: Sequence[Cell] = FULL.cells) -> Sequenced:

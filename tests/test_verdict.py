@@ -49,6 +49,7 @@ def ship_readings(identity: float = 0.85) -> list[Measurement]:
         *(number("identity.no_face", 0.0, 0.02, weight="ship", framing=framing) for framing in FRAMINGS),
         *(number("framing.loss", 0.0, 0.1, framing=framing) for framing in FRAMINGS),
         number("overbake.adherence_loss", 0.02, 0.05, weight="ship"),
+        number("environment.match", 0.95, 0.03, weight="0"),
     ]
 
 
@@ -395,6 +396,17 @@ def test_what_the_evidence_explains_stands_before_what_it_explains_not() -> None
     framings = finding(rule="framings", strength=0.2, causes=(likely,))
     weights = finding(rule="weights", strength=0.9, causes=(unlikely,))
     assert "framings" in given_findings(weights, framings).sentence
+
+
+@pytest.mark.parametrize(
+    ("drawn", "half", "told"), [(0.3, 0.1, "SHIP"), (0.2, 0.1, "INCONCLUSIVE"), (0.1, 0.05, "INCONCLUSIVE")]
+)
+def test_places_that_the_base_model_hardly_draws_prove_no_loss_bearable(drawn: float, half: float, told: str) -> None:
+    """Of a place that comes in one picture in ten no more than that can be lost, were it lost in all of them."""
+    verdict = judge(replaced(healthy(), number("environment.match", drawn, half, weight="0")))
+    assert verdict.outcome == told
+    if told != "SHIP":
+        assert any("a larger loss could not be seen" in reason for reason in verdict.reasons)
 
 
 def test_nothing_is_borne_by_a_policy_that_bears_nothing() -> None:

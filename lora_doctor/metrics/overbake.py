@@ -106,7 +106,10 @@ def _asked_sets(study: Study, kinds: Sequence[str]) -> dict[str, LabelSet]:
 
 
 def _adherence(study: Study, cells: Sequence[Cell], kinds: Sequence[str]) -> Sample:
-    """The share of what the prompt asked for and CLIP reads, of these kinds."""
+    """1 where all that the prompt asked for of these kinds comes, as CLIP reads it, else 0.
+
+    Not the share of it: a place that is lost is not made up for by the framing, nor the other way round.
+    """
     sets = _asked_sets(study, kinds)
     if not sets:
         return Sample(rate=True, absent="there is no label set of environments or framings")
@@ -119,8 +122,7 @@ def _adherence(study: Study, cells: Sequence[Cell], kinds: Sequence[str]) -> Sam
         reading = study.renders.get(cell.key)
         if reading is None:
             return None
-        read = [reading.top_label(labels) == label for labels, label in wanted(cell)]
-        return sum(read) / len(read)
+        return float(all(reading.top_label(labels) == label for labels, label in wanted(cell)))
 
     return sample([cell for cell in cells if wanted(cell)], of, rate=True)
 

@@ -68,7 +68,7 @@ def test_the_strong_arm_is_compared_with_the_base_at_its_own_places() -> None:
 def test_a_prompt_that_is_ignored_is_a_loss() -> None:
     deaf = make_study(labels=lambda cell: {"environment": "library"} if cell.weight == 1 else {})
     found = get(measure(seen(lambda _: PLAIN, deaf)), "overbake.adherence_loss", weight="1")
-    assert found.value == pytest.approx(0.4)  # four of five environments, half of what is asked
+    assert found.value == pytest.approx(0.8)  # four of five environments, whatever the framing
 
 
 @pytest.mark.parametrize(("kind", "label"), [("environment", "simple_background"), ("framing", "close-up")])
