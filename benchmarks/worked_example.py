@@ -23,7 +23,7 @@ from lora_doctor.comparison_samples import Scale, common_scale
 from lora_doctor.metrics.estimates import Estimate
 from lora_doctor.metrics.intervals import t_quantile
 from lora_doctor.metrics.ruler import Mark, Ruler, scores
-from lora_doctor.metrics.ruler_error import with_ruler_error
+from lora_doctor.metrics.ruler_error import mark_of, with_ruler_error
 from lora_doctor.metrics.units import Sample
 from lora_doctor.run_folder import image_name
 from lora_doctor.types import UPPER_BODY, Cell
@@ -81,8 +81,8 @@ def _weight(run: ComparedRun, scale: Scale, cell: Cell, weight: float) -> Iterat
         f"{t_quantile(count - 1):.3f}: {mean:.3f} +- {half:.3f} = [{mean - half:.3f}, {mean + half:.3f}]"
     )
     alone = Estimate(value=mean, interval=(mean - half, mean + half))
-    low, high = with_ruler_error(alone, scale.ruler.whole).interval or (0.0, 0.0)
-    yield f"  with the ruler's own error ({_ends(scale.ruler.whole)}): [{low:.3f}, {high:.3f}]"
+    low, high = with_ruler_error(alone, mark_of(scale.ruler)).interval or (0.0, 0.0)
+    yield f"  with the ruler's own error ({_ends(mark_of(scale.ruler))}): [{low:.3f}, {high:.3f}]"
     yield f"  diagnosis.json: identity.score {number(run.diagnosis, 'identity.score', weight=f'{weight:g}')}"
 
 

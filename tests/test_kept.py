@@ -18,10 +18,10 @@ from lora_doctor.judgement import judge_run
 from tests.make_finished_run import make_finished_run
 from tests.test_verdict import healthy, number, replaced
 
-NOT_FOUND = ["closeup-only-209", "closeup-only-230", "closeup-only-237", "no-closeups-231", "hair-flip-240"]
+NOT_FOUND = ["closeup-only-209", "closeup-only-230", "no-closeups-231", "hair-flip-240"]
 """What the fault did to these is another thing than what was planted, or too little of it to be beyond doubt."""
 NOT_EVEN_SUSPECTED = [
-    "closeup-only-209", "no-closeups-231", "undrawn-build-425", "undrawn-build-436", "one-light-828",
+    "no-closeups-231", "undrawn-build-425", "undrawn-build-436", "one-light-828",
 ]  # fmt: skip
 """231 is held because no close-up comes (framing-lock), and the face holds in what comes instead. And LoRAs that
 brought the build which their base model does not draw: as measured, there is nothing to find."""
