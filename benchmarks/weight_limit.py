@@ -26,7 +26,6 @@ from typing import Any, cast
 
 from lora_doctor.exact_shares import EACH_LOOK
 from lora_doctor.judgement import Judges
-from lora_doctor.looks import bound_of_end
 from lora_doctor.matrix import plan_cells
 from lora_doctor.metrics.estimates import (
     Estimate,
@@ -140,8 +139,7 @@ def once(
     done = until_decided(plan, matrix, known, see, run)
     findings, not_evaluated = evaluate(known.rules, seen, known.policy.weights)
     novel = tuple(place for place, trained in PLACES if not trained)
-    bound = bound_of_end(done.ends)
-    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel, bound=bound, ends=done.ends)
+    verdict = decide(findings, not_evaluated, seen, known.policy, novel=novel, ends=done.ends)
     return verdict.outcome, done
 
 

@@ -100,11 +100,11 @@ def open_environments(
     return tuple(name for name in names if states[name][1] == "open")
 
 
-def faces_open(measurements: Sequence[Measurement], policy: Policy, novel: Collection[str] = ()) -> bool:
+def faces_open(measurements: Sequence[Measurement], policy: Policy, novel: Collection[str] = (), ends: int = 0) -> bool:
     """Whether more pictures, of every environment, may settle if enough renders show a face, and nothing fails yet."""
-    book = Book(measurements)
-    settles = any(check.state == "open" and check.by_pictures for check in _faces(book, policy))
-    return settles and all(check.state != "fails" for check in demands(book, policy, novel))
+    book = Book(claimed(one, bound_of_end(ends), ends) for one in measurements)
+    settles = any(check.state == "open" and check.by_pictures for check in _faces(book, policy, ends))
+    return settles and all(check.state != "fails" for check in demands(book, policy, novel, ends))
 
 
 def gap_check(book: Book, policy: Policy) -> Check:
@@ -184,7 +184,7 @@ def _framings(book: Book, policy: Policy, ends: int) -> Iterator[Check]:
             yield _how_many(check, score, limit, policy, _AT_BEST, ends)
 
 
-def _faces(book: Book, policy: Policy, ends: int = 0) -> list[Check]:
+def _faces(book: Book, policy: Policy, ends: int) -> list[Check]:
     """Renders without a face, in each framing that must show one."""
     shares = {f: book.get("identity.no_face", weight="ship", framing=f) for f in policy.framings}
     limit, claim = policy.no_face_at_most, policy.no_face_claim

@@ -14,7 +14,7 @@ from lora_doctor import diagnosis as diagnosis_file
 from lora_doctor.effects import weigh
 from lora_doctor.errors import InputRefused, UsageError
 from lora_doctor.evidence import evidence_cells, traits_of
-from lora_doctor.looks import AGAIN, bound_of_end
+from lora_doctor.looks import AGAIN
 from lora_doctor.plugins import data_folder
 from lora_doctor.policy import Policy, ended, has_presets, load_policy, resolve_policy, unknown_rules
 from lora_doctor.prescription import prescribe, with_met, without_settled
@@ -198,11 +198,10 @@ def diagnose_stored(stored: Mapping[str, Any], judges: Judges, *, private: bool 
     lora = facts.inputs.get("lora", "")
     about = evaluate(judges.dataset_rules, facts.measurements)[0]
     top = max(facts.matrix["ship_weights"], default=None)
-    ends = _ends(facts)
     verdict = decide(
         findings, not_evaluated, facts.measurements, policy, novel=novel, today=day, lora=lora,
         failing_at=confirmed_at(rules, facts.measurements, top), noted=facts.verdict.warnings,
-        bound=bound_of_end(ends), ends=ends,
+        ends=_ends(facts),
     )  # fmt: skip
     treated, why = _treated(findings, about, verdict.outcome)
     prescription = prescribe(treated, training, facts.measurements, spec=spec, label_sets=labels)

@@ -88,42 +88,30 @@ def _compare(condition: Condition, index: Index) -> Outcome:
         reason = (found.reason if found is not None else None) or "not measured"
         return Outcome(NO, CONFIRMED, missing=(f"{named(name, condition.where)}: {reason}",), worst=1.0)
     asked = [(op, float(t)) for op in OPERATORS if (t := getattr(condition, op)) is not None]
-    level = min(_level(op, threshold, found) for op, threshold in asked)
-    strength = max(_strength(value, operator, threshold, found.unit) for operator, threshold in asked)
-    if found.reach is not None:
-        every = [[_level(op, t, replace(found, value=end)) for op, t in asked] for end in found.reach]
-        best = min(_level(op, t, replace(found, value=_reached(op, t, found))) for op, t in asked)
-        least = min(level, *(min(levels) for levels in every))
-        between = Outcome(level, max(level, best), strength, least=least)
-        return _with_missing(condition, found, asked, between) if between.high > 0 else replace(between, strength=0.0)
-    if level < 0:
-        return Outcome(level, level)
-    measurable = condition.equals is None and all(
-        _room(operator, threshold, found.unit) is not None for operator, threshold in asked
+    reach = found.reach or (value, value)
+    most = [(op, t, _reached(op, t, reach)) for op, t in asked]
+    level, *ends = (min(_level(op, t, replace(found, value=v)) for op, t in asked) for v in (value, *reach))
+    least, high = min(level, *ends), max(level, min(_level(op, t, replace(found, value=v)) for op, t, v in most))
+    if high < 0:
+        return Outcome(level, high, least=least)
+    strength, worst = (
+        max(_strength(v, op, t, found.unit) for op, t, v in each) for each in ([(*one, value) for one in asked], most)
     )
-    return Outcome(level, level, strength, (found,), worst=strength if measurable else 1.0)
+    measurable = condition.equals is None and all(_room(op, t, found.unit) is not None for op, t in asked)
+    could = ", ".join(dict.fromkeys(f"{v:.2f}" for *_, v in most))
+    text = f"{named(name, condition.where)}: with the pictures that are missing it could be {could}"
+    return Outcome(
+        level, high, strength if level > 0 else 0.0, (found,) if level > 0 else (), (text,) if least < high else (),
+        worst=max(worst, strength) if measurable else 1.0, least=least,
+    )  # fmt: skip
 
 
-def _reached(operator: str, threshold: float, found: Measurement) -> float:
-    """The value that speaks most for the comparison of all that it may be, whatever the missing pictures show."""
-    low, high = cast(tuple[float, float], found.reach)
+def _reached(operator: str, threshold: float, reach: tuple[float, float]) -> float:
+    """The value that speaks most for the comparison, of all that it may be whatever the missing pictures show."""
+    low, high = reach
     if operator == "equals":
         return min(max(threshold, low), high)
     return high if operator in ("above", "at_least") else low
-
-
-def _with_missing(
-    condition: Condition, found: Measurement, asked: Sequence[tuple[str, float]], as_measured: Outcome
-) -> Outcome:
-    """The outcome of what may hold with the pictures that are missing: its worst is what they may make of it."""
-    ends = [(operator, threshold, _reached(operator, threshold, found)) for operator, threshold in asked]
-    measurable = condition.equals is None and all(_room(op, t, found.unit) is not None for op, t, _ in ends)
-    worst = max(_strength(value, op, t, found.unit) for op, t, value in ends) if measurable else 1.0
-    seen = (found,) if as_measured.low > 0 else ()
-    could = ", ".join(dict.fromkeys(f"{value:.2f}" for *_, value in ends))
-    text = f"{named(found.name, condition.where)}: with the pictures that are missing it could be {could}"
-    missing = () if as_measured.lowest == as_measured.high else (text,)
-    return replace(as_measured, seen=seen, missing=missing, worst=max(worst, as_measured.strength))
 
 
 BOUNDED = ("share", "score", "ratio")

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Literal
 
 from lora_doctor.arm_plan import ArmPlan
-from lora_doctor.demands import demands, faces_open, open_environments
+from lora_doctor.demands import claimed, demands, faces_open, open_environments
 from lora_doctor.effects import level_of, weigh
 from lora_doctor.errors import UsageError
 from lora_doctor.judgement import Judges, today
@@ -20,7 +20,6 @@ from lora_doctor.looks import (
     EARLY,
     FAINT,
     LUCK,
-    ONE_END,
     SAVED,
     Look,
     bound_of_end,
@@ -215,11 +214,11 @@ class _View:
 
     def _decided(
         self, findings: Sequence[Finding], not_evaluated: Sequence[NotEvaluated], measurements: Sequence[Measurement],
-        bound: float = ONE_END, *, going_on: bool = False,
+        bound: float | None = None, *, going_on: bool = False,
     ) -> Verdict:  # fmt: skip
         return decide(
             findings, not_evaluated, measurements, self.judges.policy, novel=self.novel, today=today(), lora=self.lora,
-            bound=bound, ends=self.ledger.before + going_on,
+            ends=self.ledger.before + going_on, bound=bound,
         )  # fmt: skip
 
     def is_out_of_reach(self, rounds: int, of: int) -> bool:
@@ -241,7 +240,7 @@ class _View:
         severe a finding is, needs it moved. What no rule speaks of even then is farther from being confirmed than what
         is open is from being settled. `going_on`: rendering ends here, and is gone on with at the bounds that are left.
         """
-        now, bound = self.ledger.taken[-1].bound, bound_of_end(self.ledger.before + going_on)
+        now = self.ledger.taken[-1].bound
         then = self.ledger.bound_if(rounds, of) if going_on else now
 
         def at_last(one: Measurement, side: int) -> Measurement:
@@ -252,7 +251,7 @@ class _View:
         for side in sides:
             all_then = [at_last(one, side) for one in self.measurements]
             found, not_evaluated = evaluate(self.judges.rules, all_then, self.judges.policy.weights)
-            verdict = self._decided(found, not_evaluated, all_then, bound, going_on=going_on)
+            verdict = self._decided(found, not_evaluated, all_then, going_on=going_on)
             if verdict.outcome != "INCONCLUSIVE":
                 return False
         return True
@@ -267,8 +266,9 @@ class _View:
         """
         if self._decided(findings, not_evaluated, self.measurements).outcome != "INCONCLUSIVE":
             return None
-        policy = self.judges.policy
-        checks = enumerate(demands(Book(self.measurements), policy, self.novel))
+        policy, ends = self.judges.policy, self.ledger.before
+        book = Book(claimed(one, bound_of_end(ends), ends) for one in self.measurements)
+        checks = enumerate(demands(book, policy, self.novel, ends))
         still = [(place, check) for place, check in checks if check.state == "open"]
         if any(check.by_pictures for _, check in still):
             return None
@@ -309,7 +309,7 @@ class _Asker:
         told = [finding for finding in findings if finding.state != "suspected"]
         if asked and "" not in asked and not still_open and view.verdict(told, not_evaluated).outcome != "INCONCLUSIVE":
             return with_warnings if beside else "nothing left"  # the matrix itself has told all it can
-        everywhere = "" in asked or faces_open(measurements, policy, novel)
+        everywhere = "" in asked or faces_open(measurements, policy, novel, self._ledger.before)
         environments = () if everywhere else still_open
         weights = deciding_weights((*study.ship_weights, *policy.weights), suspected, rules)
         return *next_round(self._plan, rounds, environments, weights), *with_warnings

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from lora_doctor.demands import below_warning, claimed, demands
 from lora_doctor.effects import idle_waivers, level_of, rule_of, weigh
-from lora_doctor.looks import ONE_END
+from lora_doctor.looks import bound_of_end
 from lora_doctor.measurement_book import Book
 from lora_doctor.policy import Policy
 from lora_doctor.types import Finding, Measurement, NotEvaluated, Verdict
@@ -40,21 +40,22 @@ def decide(
     lora: str = "",
     failing_at: Mapping[float, Sequence[str]] = MappingProxyType({}),
     noted: Sequence[str] = (),
-    bound: float = ONE_END,
     ends: int = 0,
+    bound: float | None = None,
 ) -> Verdict:
     """The verdict.
 
     `novel` names the environments the dataset does not show; `today` (UTC, None = no waiver applies) and `lora` (its
     SHA-256) say which waivers apply; `failing_at` (weight -> rules) where symptoms end the working range, which is only
-    told; `noted` are warnings from before any render; by `bound` standard errors claims about the whole matrix must be
-    clear, and `ends` is how often rendering ended before (`looks`).
+    told; `noted` are warnings from before any render; `ends` is how often rendering ended before, which says by how
+    many standard errors claims about the whole matrix must be clear (`looks.bound_of_end`; `bound` = by these instead).
 
     HOLD: a finding that holds is confirmed, or a demand is proven to fail. SHIP: every demand holds, and every rule
     whose finding could hold was evaluated or is optional. Else
     INCONCLUSIVE. Demands cannot be waived. Nothing that is taken away (a measurement, a finding for a rule that is not
     evaluated, certainty for a wider interval) makes a SHIP out of another outcome, or takes the warnings from one.
     """
+    bound = bound_of_end(ends) if bound is None else bound
     book = Book(claimed(measurement, bound, ends) for measurement in measurements)
     weighed = sorted(weigh(findings, policy, today=today, lora=lora), key=_pressing)
     checks = demands(book, policy, novel, ends)

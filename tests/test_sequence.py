@@ -254,6 +254,17 @@ def test_fewer_rounds_asked_for_afterwards_are_another_end_too(tmp_path: Path) -
     assert ends == [0, 1, 0, 1, 2]
 
 
+def test_faces_that_are_open_by_the_firmer_claim_of_going_on_are_rendered_on(tmp_path: Path) -> None:
+    """Twelve pictures of a framing prove nothing; gone on with, not twenty do but thirty (`looks.tail_of_end`)."""
+    judges, ends = replace(JUDGES, policy=STANDARD), []
+    for most in (3, 8):
+        plan = [cell for cell in FULL.cells if cell.replicate < most]
+        with RunFolder(tmp_path / "run") as run:
+            found = until_decided(plan, MATRIX, judges, Eyes(drawn(0.9, spread=0.02)), run)
+        ends.append((found.ends, found.stopped, found.looks[-1].rounds))
+    assert ends == [(0, "all rounds", 3), (1, "decided", 8)]
+
+
 def test_other_places_asked_for_afterwards_are_another_end_too(tmp_path: Path) -> None:
     moved = [replace(cell, seed=cell.seed + 1) for cell in FULL.cells]
     plans = FULL.cells, moved, FULL.cells

@@ -52,14 +52,6 @@ def told(
     )  # fmt: skip
 
 
-def reach_of(one: Sample) -> Interval | None:
-    """The mean over environments with every missing unit at 0, and with every one at 1; None where none is missing."""
-    if one.n == one.planned:
-        return None
-    low, high = (statistics.fmean(one.filled(end).means().values()) for end in (0.0, 1.0))
-    return low, high
-
-
 def reach_of_difference(first: Sample, second: Sample) -> Interval | None:
     """The least and the most that first minus second may be, whatever its missing units are; None where none is."""
     if first.n == first.planned and second.n == second.planned:

@@ -22,7 +22,6 @@ from lora_doctor.metrics.estimates import (
     join,
     mean,
     paired_difference,
-    reach_of,
     told,
     welch_difference,
 )
@@ -106,7 +105,7 @@ def _score(study: Study, ruler: Ruler | str, where: Where, everywhere: Sample, l
         own = luck.of_framing(one) if "framing" in where else one
         estimate, worse = _on(ruler, where, mean(own), intervals.BOUND), None
     more = caveat, ship_caveat(study, where)
-    return told(estimate, "identity.score", where, "score", *more, reach=reach_of(own), one_worse=worse)
+    return told(estimate, "identity.score", where, "score", *more, one_worse=worse)
 
 
 def _on(ruler: Ruler | str, where: Where, estimate: Estimate, bound: float) -> Estimate:
@@ -183,7 +182,7 @@ def _faces(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
         shown = isinstance(ruler, Ruler)
         one = sample(pick(study, where), faceless, rate=True) if shown else scores(study, ruler, ())[0]
         share = declared_rate(one, EACH_LOOK)
-        yield told(share, "identity.no_face", where, "share", ship_caveat(study), reach=reach_of(one))
+        yield told(share, "identity.no_face", where, "share", ship_caveat(study))
 
 
 def _contrasts(study: Study, ruler: Ruler | str) -> Iterator[Measurement]:
